@@ -1,0 +1,91 @@
+import type { Db } from './connect.ts'
+
+/** A browser's signed-in session with the user it belongs to. */
+export interface BrowserSessionRow {
+  id: string
+  created_at: Date
+  authenticated_at: Date
+  finished_at: Date | null
+  user_id: string
+  username: string
+  display_name: string | null
+  is_admin: boolean
+  locked_at: Date | null
+  deactivated_at: Date | null
+  provisioned_at: Date | null
+}
+
+/** Begins a session. */
+export const insertBrowserSession = (
+  sql: Db,
+  session: {
+    id: string
+    userId: string
+    secretHash: Uint8Array
+    userAgent: string | null
+    ip: string | null
+    now: Date
+  },
+) => sql`
+  insert into latchkey.browser_sessions
+    (id, user_id, secret_hash, created_at, authenticated_at, user_agent, last_active_at, last_active_ip)
+  values (${session.id}, ${session.userId}, ${session.secretHash}, ${session.now}, ${session.now},
+    ${session.userAgent}, ${session.now}, ${session.ip})`
+
+/** The session of a cookie, ended ones included: the page says what happened to it. */
+export const findBrowserSession = (sql: Db, secretHash: Uint8Array) => sql<BrowserSessionRow[]>`
+  select s.id, s.created_at, s.authenticated_at, s.finished_at, u.id as user_id, u.username, u.display_name,
+    u.is_admin, u.locked_at, u.deactivated_at, u.provisioned_at
+  from latchkey.browser_sessions s join latchkey.users u on u.id = s.user_id
+  where s.secret_hash = ${secretHash}`
+
+/** Ends a session of a user; no row when it had ended or belongs to somebody else. */
+export const finishBrowserSession = (sql: Db, id: string, userId: string, now: Date) => sql<{ id: string }[]>`
+  update latchkey.browser_sessions set finished_at = ${now}
+  where id = ${id} and user_id = ${userId} and finished_at is null
+  returning id`
+
+/** Ends every session of a user, except one if given. */
+export const finishBrowserSessions = (sql: Db, userId: string, now: Date, except: string | null) => sql<
+  { id: string }[]
+>`
+  update latchkey.browser_sessions set finished_at = ${now}
+  where user_id = ${userId} and finished_at is null and id is distinct from ${except}
+  returning id`
+
+/** One line of a person's list of sessions. */
+export interface SessionListRow {
+  id: string
+  kind: 'browser' | 'oauth'
+  created_at: Date
+  last_active_at: Date | null
+  last_active_ip: string | null
+  user_agent: string | null
+  client_name: string | null
+  human_name: string | null
+  device_id: string | null
+}
+
+/** The active sessions of a user of every kind, newest activity first, at most `limit`. */
+export const listActiveSessions = (sql: Db, userId: string, limit: number) => sql<SessionListRow[]>`
+  select id, 'browser' as kind, created_at, last_active_at, host(last_active_ip) as last_active_ip, user_agent,
+    null as client_name, null as human_name, null as device_id
+  from latchkey.browser_sessions where user_id = ${userId} and finished_at is null
+  union all
+  select s.id, 'oauth', s.created_at, s.last_active_at, host(s.last_active_ip), s.user_agent,
+    c.metadata->>'client_name', s.human_name, s.device_id
+  from latchkey.oauth_sessions s join latchkey.clients c on c.id = s.client_id
+  where s.user_id = ${userId} and s.finished_at is null
+  order by last_active_at desc nulls last, id desc
+  limit ${limit}`
+
+/** One active session of a user, of any kind. */
+export const findActiveSession = (sql: Db, id: string, userId: string) => sql<SessionListRow[]>`
+  select id, 'browser' as kind, created_at, last_active_at, host(last_active_ip) as last_active_ip, user_agent,
+    null as client_name, null as human_name, null as device_id
+  from latchkey.browser_sessions where id = ${id} and user_id = ${userId} and finished_at is null
+  union all
+  select s.id, 'oauth', s.created_at, s.last_active_at, host(s.last_active_ip), s.user_agent,
+    c.metadata->>'client_name', s.human_name, s.device_id
+  from latchkey.oauth_sessions s join latchkey.clients c on c.id = s.client_id
+  where s.id = ${id} and s.user_id = ${userId} and s.finished_at is null`

@@ -1,0 +1,131 @@
+import postgres from 'postgres'
+import { type DatabaseLocation, locate } from './location.ts'
+import { arrayTypes } from './types.ts'
+
+/** A pool of connections. */
+export type Sql = postgres.Sql
+/** One transaction of it. */
+export type Tx = postgres.TransactionSql
+/** Either: what query functions take. */
+// biome-ignore lint/complexity/noBannedTypes: the driver's own default for "no custom types".
+export type Db = postgres.ISql<{}>
+
+export type SslMode = 'disable' | 'allow' | 'prefer' | 'require' | 'verify-ca' | 'verify-full'
+
+/**
+ * The `database` section of the configuration (reference/operations.md section 1.4). `uri` excludes the split fields.
+ * Times are in seconds; `null` means no limit. What is absent comes from libpq's PG* variables.
+ */
+export interface DatabaseConfig {
+  uri?: string
+  host?: string
+  port?: number
+  /** Directory of a Unix socket. */
+  socket?: string
+  username?: string
+  password?: string
+  database?: string
+  ssl_mode?: SslMode
+  /** PEM text. */
+  ssl_ca?: string
+  ssl_certificate?: string
+  ssl_key?: string
+  max_connections?: number
+  connect_timeout?: number
+  idle_timeout?: number | null
+  max_lifetime?: number | null
+  /** The server itself, where `uri` leads to a pooler: for migrations and LISTEN. */
+  direct_uri?: string
+  /** `transaction`: no prepared statements. */
+  pooler?: 'transaction'
+}
+
+export interface SqlOptions {
+  /** Connections at most; else `max_connections`. */
+  max?: number
+  applicationName?: string
+  /**
+   * Seconds that the server may be silent while it owes an answer, before the connection is given up: a lost network
+   * would otherwise hold it until the kernel gives up, after a quarter of an hour. 60 unless given; null for migrations
+   * and other statements that take long.
+   */
+  stallTimeout?: number | null
+}
+
+/**
+ * A pool on the configured database. Nothing is sent until the first query, and no session state is ever set, so
+ * that a transaction-mode pooler may stand between. `timestamptz` come as Date, `int8` and `numeric` as text.
+ */
+export function createSql(database: DatabaseConfig, options: SqlOptions = {}): Sql {
+  const { location, parameters } = locate(database)
+  return postgres({
+    ...connectionOptions(location),
+    ssl: tlsOptions(location),
+    max: options.max ?? database.max_connections ?? 10,
+    connect_timeout: database.connect_timeout ?? 30,
+    idle_timeout: database.idle_timeout === null ? undefined : (database.idle_timeout ?? 600),
+    max_lifetime: database.max_lifetime === undefined ? 1800 : database.max_lifetime,
+    // Added by patches/postgres@3.4.9.patch.
+    ...({ stall_timeout: options.stallTimeout === undefined ? 60 : options.stallTimeout } as object),
+    prepare: database.pooler !== 'transaction',
+    // Saves a query on every new connection; types.ts has the array types instead.
+    fetch_types: false,
+    types: arrayTypes,
+    // The driver's own delay grows to 20 s, which is how long the first requests after an outage would wait.
+    backoff: (failures: number) => Math.min(0.05 * 2 ** failures, 0.5),
+    connection: { application_name: options.applicationName ?? 'latchkey', ...parameters },
+    onnotice: () => {},
+  }) as unknown as Sql
+}
+
+/** The same database without the pooler: `direct_uri` where it is given, else unchanged. */
+export function directDatabase(database: DatabaseConfig): DatabaseConfig {
+  const {
+    uri,
+    host,
+    port,
+    socket,
+    username,
+    password,
+    database: name,
+    pooler,
+    direct_uri,
+    ...rest
+  } = database
+  return direct_uri === undefined ? database : { ...rest, uri: direct_uri }
+}
+
+function connectionOptions(location: DatabaseLocation): Record<string, unknown> {
+  const { hosts, ports, username, password, database } = location
+  return {
+    ...(hosts.length === 1 && { host: hosts[0] }),
+    ...(hosts.length > 1 && { host: hosts }),
+    ...(ports.length > 0 && {
+      port: hosts.length > 1 ? hosts.map((_, index) => ports[index] ?? ports[0]) : ports[0],
+    }),
+    ...(username !== undefined && { user: username }),
+    ...(password !== undefined && { password }),
+    ...(database !== undefined && { database }),
+  }
+}
+
+/** libpq's ssl modes as options of TLS: only the `verify-` ones check the certificate. */
+function tlsOptions({ sslMode, ca, certificate, key }: DatabaseLocation): boolean | 'prefer' | object {
+  const client = certificate !== undefined && key !== undefined ? { cert: certificate, key } : undefined
+  const roots = ca === undefined ? {} : { ca }
+  switch (sslMode) {
+    case 'disable':
+      return false
+    case 'require':
+      return { rejectUnauthorized: false, ...client }
+    case 'verify-ca':
+      return { rejectUnauthorized: true, checkServerIdentity: () => undefined, ...roots, ...client }
+    case 'verify-full':
+      return { rejectUnauthorized: true, ...roots, ...client }
+    default:
+      // A client certificate asks for TLS; without one, TLS is used where the server offers it.
+      return client ? { rejectUnauthorized: false, ...client } : 'prefer'
+  }
+}
+
+export { isOutage } from './outage.ts'

@@ -1,0 +1,118 @@
+import type { ClientMetadata } from './clients.ts'
+import type { Db } from './connect.ts'
+
+/** An authorization request on its way from `/authorize` to the token endpoint. */
+export interface GrantRow {
+  id: string
+  client_id: string
+  browser_hash: Uint8Array
+  redirect_uri: string
+  response_mode: string
+  scope: string[]
+  state: string | null
+  nonce: string | null
+  code_challenge: string | null
+  login_hint: string | null
+  locale: string | null
+  created_at: Date
+  browser_session_id: string | null
+  fulfilled_at: Date | null
+  cancelled_at: Date | null
+  exchanged_at: Date | null
+  oauth_session_id: string | null
+}
+
+const columns = (sql: Db) => sql`g.id, g.client_id, g.browser_hash, g.redirect_uri, g.response_mode, g.scope,
+  g.state, g.nonce, g.code_challenge, g.login_hint, g.locale, g.created_at, g.browser_session_id, g.fulfilled_at,
+  g.cancelled_at, g.exchanged_at, g.oauth_session_id`
+
+/** Stores an authorization request. */
+export const insertGrant = (
+  sql: Db,
+  grant: {
+    id: string
+    clientId: string
+    browserHash: Uint8Array
+    redirectUri: string
+    responseMode: string
+    scope: string[]
+    state: string | null
+    nonce: string | null
+    codeChallenge: string | null
+    loginHint: string | null
+    locale: string | null
+    rawParameters: Record<string, string>
+    now: Date
+  },
+) => sql`
+  insert into latchkey.authorization_grants (id, client_id, browser_hash, redirect_uri, response_mode, scope, state,
+    nonce, code_challenge, login_hint, locale, raw_parameters, created_at)
+  values (${grant.id}, ${grant.clientId}, ${grant.browserHash}, ${grant.redirectUri}, ${grant.responseMode},
+    ${grant.scope}, ${grant.state}, ${grant.nonce}, ${grant.codeChallenge}, ${grant.loginHint}, ${grant.locale},
+    ${sql.json(grant.rawParameters)}, ${grant.now})`
+
+/** A request with the client that made it. */
+export const findGrant = (sql: Db, id: string) => sql<
+  (GrantRow & { client_is_static: boolean; client_metadata: ClientMetadata })[]
+>`
+  select ${columns(sql)}, c.is_static as client_is_static, c.metadata as client_metadata
+  from latchkey.authorization_grants g join latchkey.clients c on c.id = g.client_id
+  where g.id = ${id}`
+
+/** Fulfils a pending request with a code; no row when it is not pending any more. */
+export const fulfilGrant = (
+  sql: Db,
+  id: string,
+  browserSessionId: string,
+  codeHash: Uint8Array,
+  now: Date,
+) => sql<{ id: string }[]>`
+  update latchkey.authorization_grants
+  set fulfilled_at = ${now}, browser_session_id = ${browserSessionId}, code_hash = ${codeHash}
+  where id = ${id} and fulfilled_at is null and cancelled_at is null
+  returning id`
+
+/** Cancels a pending request; no row when it is not pending any more. */
+export const cancelGrant = (sql: Db, id: string, now: Date) => sql<{ id: string }[]>`
+  update latchkey.authorization_grants set cancelled_at = ${now}
+  where id = ${id} and fulfilled_at is null and cancelled_at is null
+  returning id`
+
+/** What the exchange of a code needs to know: the request, the browser session behind it, its user. */
+export interface CodeRow extends GrantRow {
+  session_authenticated_at: Date | null
+  session_finished_at: Date | null
+  user_id: string | null
+  username: string | null
+  display_name: string | null
+  locked_at: Date | null
+  deactivated_at: Date | null
+}
+
+/** The request of a code. */
+export const findGrantByCode = (sql: Db, codeHash: Uint8Array) => sql<CodeRow[]>`
+  select ${columns(sql)}, b.authenticated_at as session_authenticated_at, b.finished_at as session_finished_at,
+    u.id as user_id, u.username, u.display_name, u.locked_at, u.deactivated_at
+  from latchkey.authorization_grants g
+    left join latchkey.browser_sessions b on b.id = g.browser_session_id
+    left join latchkey.users u on u.id = b.user_id
+  where g.code_hash = ${codeHash}`
+
+/** Claims a code for one exchange until `until`; no row when it was exchanged or is claimed (decision 9). */
+export const claimCode = (sql: Db, id: string, now: Date, until: Date) => sql<{ id: string }[]>`
+  update latchkey.authorization_grants set claimed_until = ${until}
+  where id = ${id} and exchanged_at is null and (claimed_until is null or claimed_until <= ${now})
+  returning id`
+
+/** Frees a claimed code after a failed exchange, if this claim still holds it. */
+export const releaseCode = (sql: Db, id: string, until: Date) => sql`
+  update latchkey.authorization_grants set claimed_until = null
+  where id = ${id} and exchanged_at is null and claimed_until = ${until}`
+
+/** Spends a claimed code; no row when the claim ran out and another exchange took it. */
+export const spendCode = (sql: Db, id: string, until: Date, oauthSessionId: string, now: Date) => sql<
+  { id: string }[]
+>`
+  update latchkey.authorization_grants set exchanged_at = ${now}, oauth_session_id = ${oauthSessionId}
+  where id = ${id} and exchanged_at is null and claimed_until = ${until}
+  returning id`

@@ -1,0 +1,159 @@
+// node:fs: the migrations are files on disk, beside this one.
+import { readdir, readFile } from 'node:fs/promises'
+import { sha256 } from '../src/lib/digest.ts'
+import type { Sql } from './connect.ts'
+
+/** Why a database can't be migrated: one sentence for the operator. */
+export class MigrationError extends Error {
+  override name = 'MigrationError'
+}
+
+export interface MigrationOptions {
+  /** Takes a line for each migration. */
+  log?: (line: string) => void
+  /** Folder of `NNNN_what.sql`; the shipped ones unless a test says otherwise. */
+  directory?: string
+}
+
+interface Migration {
+  version: number
+  name: string
+  text: string
+  checksum: string
+}
+
+const SHIPPED = new URL('./migrations/', import.meta.url).pathname
+
+/** "latchkey" in ASCII: the advisory lock that one migrating process holds. */
+const LOCK = '7809911834306406777'
+
+/**
+ * Brings the database up to date and gives the names of what it applied. `sql` needs two connections, and should lead
+ * to the server itself rather than a pooler; a transaction-mode pooler works too. Two processes may call this at the
+ * same time. Throws MigrationError when the database is MAS's, newer than this code, or was migrated by other files.
+ */
+export async function migrate(sql: Sql, options: MigrationOptions = {}): Promise<{ applied: string[] }> {
+  if (sql.options.max < 2) throw new Error('migrate() needs a pool of two connections.')
+  const files = await readMigrations(options.directory)
+  // Nothing is written, and nobody waited for, when there is nothing to do.
+  if ((await pending(sql, files)).length === 0) return { applied: [] }
+  const applied: string[] = []
+  // The lock is held by a transaction of its own: that works behind every pooler, and an idle transaction has no
+  // snapshot, so that `create index concurrently` on the other connection does not wait for it.
+  await sql.begin(async (lock) => {
+    await lock`set local idle_in_transaction_session_timeout = 0`
+    while (!(await holds(lock))) await new Promise((resolve) => setTimeout(resolve, 100))
+    await prepare(sql)
+    for (const migration of await pending(sql, files)) {
+      await apply(sql, migration)
+      options.log?.(`Applied the migration ${migration.name}.`)
+      applied.push(migration.name)
+    }
+  })
+  return { applied }
+}
+
+/** Names of the migrations that `migrate` would apply; throws MigrationError as it does. Writes nothing. */
+export async function pendingMigrations(sql: Sql, options: MigrationOptions = {}): Promise<string[]> {
+  return (await pending(sql, await readMigrations(options.directory))).map(({ name }) => name)
+}
+
+/** Reads the files in the order of their numbers; throws when two share a number. */
+async function readMigrations(directory = SHIPPED): Promise<Migration[]> {
+  const names = (await readdir(directory)).filter((name) => name.endsWith('.sql')).sort()
+  const migrations = await Promise.all(
+    names.map(async (file): Promise<Migration> => {
+      const version = /^(\d{4})_[a-z0-9_]+\.sql$/.exec(file)?.[1]
+      if (version === undefined) throw new Error(`${file} is not named like 0001_what.sql.`)
+      const text = (await readFile(`${directory}/${file}`, 'utf8')).replaceAll('\r\n', '\n')
+      return { version: Number(version), name: file.slice(0, -4), text, checksum: sha256(text).toHex() }
+    }),
+  )
+  for (const [index, { version, name }] of migrations.entries()) {
+    if (migrations[index + 1]?.version === version)
+      throw new Error(`Two migrations have the number of ${name}.`)
+  }
+  return migrations
+}
+
+async function pending(sql: Sql, files: Migration[]): Promise<Migration[]> {
+  const [found] = await sql`
+    select to_regclass('latchkey.migrations') is not null as ours,
+      to_regclass('_sqlx_migrations') is not null or to_regclass('public._sqlx_migrations') is not null as mas`
+  if (found?.mas) {
+    throw new MigrationError(
+      'This database belongs to the Matrix Authentication Service, and nothing was written to it; give Latchkey a database of its own and bring the accounts over with: latchkey import',
+    )
+  }
+  if (!found?.ours) return files
+  const rows = await sql<{ version: number; name: string; checksum: string }[]>`
+    select version, name, checksum from latchkey.migrations order by version`
+  const done = new Set<number>()
+  for (const { version, name, checksum } of rows) {
+    const file = files.find((candidate) => candidate.version === version)
+    if (!file) {
+      throw new MigrationError(
+        `This database was migrated by a newer Latchkey (${name}); start that version, or restore a backup from before the upgrade.`,
+      )
+    }
+    if (file.checksum !== checksum) {
+      throw new MigrationError(
+        `The migration ${name} was applied to this database with another content; install the release that it was migrated with, unchanged.`,
+      )
+    }
+    done.add(version)
+  }
+  return files.filter(({ version }) => !done.has(version))
+}
+
+async function holds(lock: { unsafe: Sql['unsafe'] }): Promise<boolean> {
+  const [row] = await lock.unsafe(`select pg_try_advisory_xact_lock(${LOCK}) as held`)
+  return row?.held === true
+}
+
+async function prepare(sql: Sql): Promise<void> {
+  try {
+    // `create schema if not exists` asks for the right to create one even where it exists.
+    const [schema] = await sql`select 1 from pg_namespace where nspname = 'latchkey'`
+    if (!schema) await sql`create schema latchkey`
+    await sql`
+      create table if not exists latchkey.migrations (
+        version integer primary key,
+        name text not null,
+        checksum text not null,
+        applied_at timestamptz not null default now()
+      )`
+  } catch (cause) {
+    if ((cause as { code?: string }).code !== '42501') throw cause
+    throw new MigrationError(
+      'The database user may not create the schema latchkey; run as the owner of the database: grant create on database <name> to <user>',
+      { cause },
+    )
+  }
+}
+
+/** Runs one file. With `-- no transaction` as its first line, each statement that ends a line with `;` runs alone. */
+async function apply(sql: Sql, { version, name, text, checksum }: Migration): Promise<void> {
+  const record = (on: Pick<Sql, 'unsafe'>) =>
+    on.unsafe('insert into latchkey.migrations (version, name, checksum) values ($1, $2, $3)', [
+      version,
+      name,
+      checksum,
+    ])
+  try {
+    if (/^-- no transaction\s*$/m.test(text.split('\n')[0] ?? '')) {
+      for (const statement of text.split(/;[ \t]*$/m)) {
+        if (statement.replace(/--.*$/gm, '').trim() !== '') await sql.unsafe(statement)
+      }
+      await record(sql)
+    } else {
+      await sql.begin(async (tx) => {
+        await tx.unsafe(text)
+        await record(tx)
+      })
+    }
+  } catch (cause) {
+    if ((cause as { name?: string }).name !== 'PostgresError') throw cause
+    throw new MigrationError(`The migration ${name} failed: ${(cause as Error).message}.`, { cause })
+  }
+}

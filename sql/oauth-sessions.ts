@@ -1,0 +1,68 @@
+import type { Db } from './connect.ts'
+
+/** Begins a session of a client. It cannot be used before it has a token. */
+export const insertOAuthSession = (
+  sql: Db,
+  session: {
+    id: string
+    clientId: string
+    userId: string | null
+    browserSessionId: string | null
+    scope: string[]
+    deviceId: string | null
+    humanName: string | null
+    userAgent: string | null
+    ip: string | null
+    now: Date
+  },
+) => sql`
+  insert into latchkey.oauth_sessions (id, client_id, user_id, browser_session_id, scope, device_id, human_name,
+    created_at, user_agent, last_active_at, last_active_ip)
+  values (${session.id}, ${session.clientId}, ${session.userId}, ${session.browserSessionId}, ${session.scope},
+    ${session.deviceId}, ${session.humanName}, ${session.now}, ${session.userAgent}, ${session.now}, ${session.ip})`
+
+/** Ends a session, whoever asks; no row when it had ended. */
+export const finishOAuthSession = (sql: Db, id: string, now: Date) => sql<
+  { user_id: string | null; device_id: string | null }[]
+>`
+  update latchkey.oauth_sessions set finished_at = ${now} where id = ${id} and finished_at is null
+  returning user_id, device_id`
+
+/** Ends a session of a user; no row when it had ended or belongs to somebody else. */
+export const finishOAuthSessionOf = (sql: Db, id: string, userId: string, now: Date) => sql<
+  { device_id: string | null }[]
+>`
+  update latchkey.oauth_sessions set finished_at = ${now}
+  where id = ${id} and user_id = ${userId} and finished_at is null
+  returning device_id`
+
+/** Ends every session of a user. */
+export const finishOAuthSessions = (sql: Db, userId: string, now: Date) => sql<{ id: string }[]>`
+  update latchkey.oauth_sessions set finished_at = ${now} where user_id = ${userId} and finished_at is null
+  returning id`
+
+/** The devices of every active session of a user: the complete set that the homeserver is told. */
+export const listDevices = (sql: Db, userId: string) => sql<{ device_id: string }[]>`
+  select distinct device_id from latchkey.oauth_sessions
+  where user_id = ${userId} and finished_at is null and device_id is not null
+  order by device_id`
+
+/** How many sessions of a user are active. */
+export const countActiveSessions = (sql: Db, userId: string) => sql<{ browser: number; oauth: number }[]>`
+  select
+    (select count(*)::int from latchkey.browser_sessions where user_id = ${userId} and finished_at is null) as browser,
+    (select count(*)::int from latchkey.oauth_sessions where user_id = ${userId} and finished_at is null) as oauth`
+
+/** One flush of remembered activity. A session that vanished meanwhile is left out, the others are written. */
+export const recordActivity = (
+  sql: Db,
+  kind: 'browser' | 'oauth',
+  rows: { ids: string[]; times: Date[]; ips: (string | null)[] },
+) => {
+  const table = kind === 'browser' ? sql`latchkey.browser_sessions` : sql`latchkey.oauth_sessions`
+  return sql`
+    update ${table} s
+    set last_active_at = greatest(s.last_active_at, seen.at), last_active_ip = coalesce(seen.ip, s.last_active_ip)
+    from unnest(${rows.ids}::uuid[], ${rows.times}::timestamptz[], ${rows.ips}::inet[]) as seen (id, at, ip)
+    where s.id = seen.id`
+}

@@ -1,0 +1,41 @@
+/** What the driver and the socket say when the server can't be reached, or the connection was lost. */
+const CONNECTION_CODES = new Set([
+  'CONNECTION_CLOSED',
+  'CONNECTION_DESTROYED',
+  'CONNECTION_ENDED',
+  'CONNECT_TIMEOUT',
+  'QUERY_TIMEOUT',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EHOSTDOWN',
+  'EADDRNOTAVAIL',
+  'EMFILE',
+  'ENFILE',
+])
+
+/**
+ * SQLSTATE classes and codes (PostgreSQL manual, appendix A) that a later try may not meet: connection (08), access
+ * refused at connecting (28, 3D), resources (53), system errors (58), shutdown and cancel (57), read-only after a
+ * failover (25006), deadlock and serialization (40), lock timeout (55P03).
+ */
+const SQLSTATE = /^(?:08|28|3D|53|58)[0-9A-Z]{3}$|^57(?:014|P0[1-5])$|^25006$|^40(?:001|P01)$|^55P03$/
+
+/** Whether an error means that the database is not reachable, or not usable just now: the answer is 503, not 500. */
+export function isOutage(error: unknown): boolean {
+  for (let seen = error, depth = 0; seen instanceof Error && depth < 5; seen = seen.cause, depth++) {
+    if (seen instanceof AggregateError && seen.errors.some((inner) => inner !== seen && isOutage(inner)))
+      return true
+    const { code, syscall } = seen as { code?: unknown; syscall?: unknown }
+    if (typeof code !== 'string') continue
+    if (CONNECTION_CODES.has(code) || SQLSTATE.test(code)) return true
+    // A missing Unix socket.
+    if (code === 'ENOENT' && syscall === 'connect') return true
+  }
+  return false
+}

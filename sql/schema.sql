@@ -1,0 +1,208 @@
+-- Generated from the migrated database by test/sql/schema.test.ts (UPDATE=1 bun test test/sql). Do not edit.
+
+create table latchkey.access_tokens (
+  id uuid not null,
+  session_id uuid not null,
+  token_hash bytea not null,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  first_used_at timestamp with time zone,
+  revoked_at timestamp with time zone,
+  constraint access_tokens_pkey PRIMARY KEY (id),
+  constraint access_tokens_token_hash_key UNIQUE (token_hash),
+  constraint access_tokens_session_id_fkey FOREIGN KEY (session_id) REFERENCES latchkey.oauth_sessions(id) ON DELETE CASCADE
+);
+CREATE INDEX access_tokens_session ON latchkey.access_tokens USING btree (session_id);
+
+create table latchkey.authorization_grants (
+  id uuid not null,
+  client_id uuid not null,
+  browser_hash bytea not null,
+  redirect_uri text not null,
+  response_mode text not null,
+  scope text[] not null,
+  state text,
+  nonce text,
+  code_challenge text,
+  login_hint text,
+  locale text,
+  raw_parameters jsonb not null default '{}'::jsonb,
+  created_at timestamp with time zone not null,
+  code_hash bytea,
+  browser_session_id uuid,
+  fulfilled_at timestamp with time zone,
+  cancelled_at timestamp with time zone,
+  claimed_until timestamp with time zone,
+  exchanged_at timestamp with time zone,
+  oauth_session_id uuid,
+  constraint authorization_grants_pkey PRIMARY KEY (id),
+  constraint authorization_grants_code_hash_key UNIQUE (code_hash),
+  constraint authorization_grants_browser_session_id_fkey FOREIGN KEY (browser_session_id) REFERENCES latchkey.browser_sessions(id) ON DELETE SET NULL,
+  constraint authorization_grants_client_id_fkey FOREIGN KEY (client_id) REFERENCES latchkey.clients(id) ON DELETE CASCADE
+);
+
+create table latchkey.browser_sessions (
+  id uuid not null,
+  user_id uuid not null,
+  secret_hash bytea not null,
+  created_at timestamp with time zone not null,
+  authenticated_at timestamp with time zone not null,
+  finished_at timestamp with time zone,
+  user_agent text,
+  last_active_at timestamp with time zone,
+  last_active_ip inet,
+  constraint browser_sessions_pkey PRIMARY KEY (id),
+  constraint browser_sessions_secret_hash_key UNIQUE (secret_hash),
+  constraint browser_sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES latchkey.users(id) ON DELETE CASCADE
+);
+CREATE INDEX browser_sessions_user ON latchkey.browser_sessions USING btree (user_id) WHERE (finished_at IS NULL);
+
+create table latchkey.clients (
+  id uuid not null,
+  is_static boolean not null default false,
+  metadata_digest text,
+  auth_method text not null,
+  sealed_secret text,
+  redirect_uris text[] not null default '{}'::text[],
+  grant_types text[] not null default '{}'::text[],
+  metadata jsonb not null default '{}'::jsonb,
+  created_at timestamp with time zone not null,
+  constraint clients_pkey PRIMARY KEY (id),
+  constraint clients_metadata_digest_key UNIQUE (metadata_digest)
+);
+
+create table latchkey.consents (
+  user_id uuid not null,
+  client_id uuid not null,
+  scope text not null,
+  created_at timestamp with time zone not null,
+  constraint consents_pkey PRIMARY KEY (user_id, client_id, scope),
+  constraint consents_client_id_fkey FOREIGN KEY (client_id) REFERENCES latchkey.clients(id) ON DELETE CASCADE,
+  constraint consents_user_id_fkey FOREIGN KEY (user_id) REFERENCES latchkey.users(id) ON DELETE CASCADE
+);
+
+create table latchkey.migrations (
+  version integer not null,
+  name text not null,
+  checksum text not null,
+  applied_at timestamp with time zone not null default now(),
+  constraint migrations_pkey PRIMARY KEY (version)
+);
+
+create table latchkey.oauth_sessions (
+  id uuid not null,
+  client_id uuid not null,
+  user_id uuid,
+  browser_session_id uuid,
+  scope text[] not null,
+  device_id text,
+  human_name text,
+  created_at timestamp with time zone not null,
+  finished_at timestamp with time zone,
+  user_agent text,
+  last_active_at timestamp with time zone,
+  last_active_ip inet,
+  constraint oauth_sessions_pkey PRIMARY KEY (id),
+  constraint oauth_sessions_browser_session_id_fkey FOREIGN KEY (browser_session_id) REFERENCES latchkey.browser_sessions(id) ON DELETE SET NULL,
+  constraint oauth_sessions_client_id_fkey FOREIGN KEY (client_id) REFERENCES latchkey.clients(id) ON DELETE CASCADE,
+  constraint oauth_sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES latchkey.users(id) ON DELETE CASCADE
+);
+CREATE INDEX oauth_sessions_browser ON latchkey.oauth_sessions USING btree (browser_session_id);
+CREATE INDEX oauth_sessions_client ON latchkey.oauth_sessions USING btree (client_id);
+CREATE INDEX oauth_sessions_user ON latchkey.oauth_sessions USING btree (user_id) WHERE (finished_at IS NULL);
+
+create unlogged table latchkey.rate_limits (
+  key text not null,
+  arrival_at timestamp with time zone not null,
+  constraint rate_limits_pkey PRIMARY KEY (key)
+);
+
+create table latchkey.refresh_tokens (
+  id uuid not null,
+  session_id uuid not null,
+  access_token_id uuid,
+  token_hash bytea not null,
+  created_at timestamp with time zone not null,
+  consumed_at timestamp with time zone,
+  next_id uuid,
+  constraint refresh_tokens_pkey PRIMARY KEY (id),
+  constraint refresh_tokens_token_hash_key UNIQUE (token_hash),
+  constraint refresh_tokens_access_token_id_fkey FOREIGN KEY (access_token_id) REFERENCES latchkey.access_tokens(id) ON DELETE SET NULL,
+  constraint refresh_tokens_next_id_fkey FOREIGN KEY (next_id) REFERENCES latchkey.refresh_tokens(id) ON DELETE SET NULL,
+  constraint refresh_tokens_session_id_fkey FOREIGN KEY (session_id) REFERENCES latchkey.oauth_sessions(id) ON DELETE CASCADE
+);
+CREATE INDEX refresh_tokens_next ON latchkey.refresh_tokens USING btree (next_id);
+CREATE INDEX refresh_tokens_session ON latchkey.refresh_tokens USING btree (session_id);
+
+create table latchkey.registrations (
+  id uuid not null,
+  browser_hash bytea not null,
+  username text not null,
+  password_version integer,
+  password_hash text,
+  display_name text,
+  terms_uri text,
+  continuation text not null default ''::text,
+  ip inet,
+  user_agent text,
+  created_at timestamp with time zone not null,
+  completed_at timestamp with time zone,
+  constraint registrations_pkey PRIMARY KEY (id)
+);
+
+create table latchkey.user_emails (
+  id uuid not null,
+  user_id uuid not null,
+  email text not null,
+  email_folded text not null,
+  imported_duplicate boolean not null default false,
+  created_at timestamp with time zone not null,
+  constraint user_emails_pkey PRIMARY KEY (id),
+  constraint user_emails_user_id_fkey FOREIGN KEY (user_id) REFERENCES latchkey.users(id) ON DELETE CASCADE
+);
+CREATE UNIQUE INDEX user_emails_email_folded ON latchkey.user_emails USING btree (email_folded) WHERE (NOT imported_duplicate);
+CREATE INDEX user_emails_user ON latchkey.user_emails USING btree (user_id);
+
+create table latchkey.user_leases (
+  user_id uuid not null,
+  generation bigint not null,
+  expires_at timestamp with time zone not null,
+  constraint user_leases_pkey PRIMARY KEY (user_id),
+  constraint user_leases_user_id_fkey FOREIGN KEY (user_id) REFERENCES latchkey.users(id) ON DELETE CASCADE
+);
+
+create table latchkey.user_passwords (
+  id uuid not null,
+  user_id uuid not null,
+  version integer not null,
+  hash text not null,
+  created_at timestamp with time zone not null,
+  constraint user_passwords_pkey PRIMARY KEY (id),
+  constraint user_passwords_user_id_fkey FOREIGN KEY (user_id) REFERENCES latchkey.users(id) ON DELETE CASCADE
+);
+CREATE INDEX user_passwords_user ON latchkey.user_passwords USING btree (user_id, created_at DESC);
+
+create table latchkey.user_terms (
+  user_id uuid not null,
+  terms_uri text not null,
+  accepted_at timestamp with time zone not null,
+  constraint user_terms_pkey PRIMARY KEY (user_id, terms_uri),
+  constraint user_terms_user_id_fkey FOREIGN KEY (user_id) REFERENCES latchkey.users(id) ON DELETE CASCADE
+);
+
+create table latchkey.users (
+  id uuid not null,
+  username text not null,
+  username_folded text not null,
+  imported_duplicate boolean not null default false,
+  display_name text,
+  is_admin boolean not null default false,
+  is_guest boolean not null default false,
+  created_at timestamp with time zone not null,
+  locked_at timestamp with time zone,
+  deactivated_at timestamp with time zone,
+  provisioned_at timestamp with time zone,
+  constraint users_pkey PRIMARY KEY (id)
+);
+CREATE UNIQUE INDEX users_username_folded ON latchkey.users USING btree (username_folded) WHERE (NOT imported_duplicate);
+CREATE INDEX users_username_folded_all ON latchkey.users USING btree (username_folded);

@@ -1,0 +1,152 @@
+import type { Db } from './connect.ts'
+
+/** What a token stands for, when it is good. */
+export interface ActiveTokenRow {
+  id: string
+  created_at: Date
+  expires_at: Date | null
+  unused: boolean
+  session_id: string
+  scope: string[]
+  client_id: string
+  user_id: string | null
+  username: string | null
+}
+
+/**
+ * The access token of a digest, only if it is good: not expired or revoked, its session not ended, its user neither
+ * locked nor deactivated. This is the hot path: one round trip, no write.
+ */
+export const findActiveAccessToken = (sql: Db, hash: Uint8Array, now: Date) => sql<ActiveTokenRow[]>`
+  select a.id, a.created_at, a.expires_at, a.first_used_at is null as unused, s.id as session_id, s.scope,
+    s.client_id, u.id as user_id, u.username
+  from latchkey.access_tokens a
+    join latchkey.oauth_sessions s on s.id = a.session_id
+    left join latchkey.users u on u.id = s.user_id
+  where a.token_hash = ${hash} and a.expires_at > ${now} and a.revoked_at is null and s.finished_at is null
+    and (s.user_id is null or (u.locked_at is null and u.deactivated_at is null))`
+
+/** The refresh token of a digest, only if it is good. */
+export const findActiveRefreshToken = (sql: Db, hash: Uint8Array) => sql<ActiveTokenRow[]>`
+  select r.id, r.created_at, null::timestamptz as expires_at, false as unused, s.id as session_id, s.scope,
+    s.client_id, u.id as user_id, u.username
+  from latchkey.refresh_tokens r
+    join latchkey.oauth_sessions s on s.id = r.session_id
+    left join latchkey.users u on u.id = s.user_id
+  where r.token_hash = ${hash} and r.consumed_at is null and s.finished_at is null
+    and (s.user_id is null or (u.locked_at is null and u.deactivated_at is null))`
+
+/** Records the first use of an access token: from then on its predecessor cannot be retried (decision 7). */
+export const markFirstUse = (sql: Db, id: string, now: Date) => sql`
+  update latchkey.access_tokens set first_used_at = ${now} where id = ${id} and first_used_at is null`
+
+/** Gives a session its first pair of tokens. */
+export const insertTokenPair = (
+  sql: Db,
+  pair: {
+    sessionId: string
+    accessId: string
+    accessHash: Uint8Array
+    expiresAt: Date
+    refreshId: string
+    refreshHash: Uint8Array
+    now: Date
+  },
+) => sql`
+  with access as (
+    insert into latchkey.access_tokens (id, session_id, token_hash, created_at, expires_at)
+    values (${pair.accessId}, ${pair.sessionId}, ${pair.accessHash}, ${pair.now}, ${pair.expiresAt})
+    returning id, session_id)
+  insert into latchkey.refresh_tokens (id, session_id, access_token_id, token_hash, created_at)
+  select ${pair.refreshId}::uuid, access.session_id, access.id, ${pair.refreshHash}::bytea, ${pair.now}::timestamptz
+  from access`
+
+/** A refresh token as presented, with its session, its user and the state of its successor. */
+export interface RefreshRow {
+  id: string
+  session_id: string
+  client_id: string
+  scope: string[]
+  finished_at: Date | null
+  user_id: string | null
+  locked_at: Date | null
+  deactivated_at: Date | null
+  consumed_at: Date | null
+  next_id: string | null
+  next_consumed_at: Date | null
+  next_first_used_at: Date | null
+}
+
+/** The refresh token of a digest in any state. */
+export const findRefreshToken = (sql: Db, hash: Uint8Array) => sql<RefreshRow[]>`
+  select r.id, r.session_id, s.client_id, s.scope, s.finished_at, s.user_id, u.locked_at, u.deactivated_at,
+    r.consumed_at, r.next_id, n.consumed_at as next_consumed_at, a.first_used_at as next_first_used_at
+  from latchkey.refresh_tokens r
+    join latchkey.oauth_sessions s on s.id = r.session_id
+    left join latchkey.users u on u.id = s.user_id
+    left join latchkey.refresh_tokens n on n.id = r.next_id
+    left join latchkey.access_tokens a on a.id = n.access_token_id
+  where r.token_hash = ${hash}`
+
+/**
+ * Replaces a refresh token by its successor and revokes the access token it came with, in one statement; no row when
+ * another request was first.
+ */
+export const rotateRefreshToken = (
+  sql: Db,
+  rotation: {
+    id: string
+    accessId: string
+    accessHash: Uint8Array
+    expiresAt: Date
+    refreshId: string
+    refreshHash: Uint8Array
+    now: Date
+  },
+) => sql<{ session_id: string }[]>`
+  with consumed as (
+    update latchkey.refresh_tokens set consumed_at = ${rotation.now}, next_id = ${rotation.refreshId}
+    where id = ${rotation.id} and consumed_at is null
+    returning session_id, access_token_id),
+  revoked as (
+    update latchkey.access_tokens a set revoked_at = ${rotation.now}
+    from consumed where a.id = consumed.access_token_id and a.revoked_at is null),
+  access as (
+    insert into latchkey.access_tokens (id, session_id, token_hash, created_at, expires_at)
+    select ${rotation.accessId}::uuid, session_id, ${rotation.accessHash}::bytea, ${rotation.now}::timestamptz,
+      ${rotation.expiresAt}::timestamptz
+    from consumed),
+  refresh as (
+    insert into latchkey.refresh_tokens (id, session_id, access_token_id, token_hash, created_at)
+    select ${rotation.refreshId}::uuid, session_id, ${rotation.accessId}::uuid, ${rotation.refreshHash}::bytea,
+      ${rotation.now}::timestamptz
+    from consumed)
+  select session_id from consumed`
+
+/**
+ * Gives the unused successor of a consumed token out again: its digests are written anew, so that it also works after
+ * the key that they derive from changed, and its access token lives from now. No row when it was used meanwhile.
+ */
+export const renewSuccessor = (
+  sql: Db,
+  renewal: { refreshId: string; accessHash: Uint8Array; refreshHash: Uint8Array; expiresAt: Date },
+) => sql<{ id: string }[]>`
+  with successor as (
+    update latchkey.refresh_tokens r set token_hash = ${renewal.refreshHash}
+    from latchkey.access_tokens a
+    where r.id = ${renewal.refreshId} and r.consumed_at is null
+      and a.id = r.access_token_id and a.first_used_at is null
+    returning r.access_token_id)
+  update latchkey.access_tokens a set token_hash = ${renewal.accessHash}, expires_at = ${renewal.expiresAt}
+  from successor where a.id = successor.access_token_id and a.first_used_at is null
+  returning a.id`
+
+/** The session of an access or refresh token in any state, for revocation. */
+export const findTokenSession = (sql: Db, hash: Uint8Array, kind: 'access' | 'refresh') => {
+  const table = kind === 'access' ? sql`latchkey.access_tokens` : sql`latchkey.refresh_tokens`
+  return sql<{ session_id: string; client_id: string; finished_at: Date | null; spent_at: Date | null }[]>`
+    select s.id as session_id, s.client_id, s.finished_at,
+      ${kind === 'access' ? sql`coalesce(t.revoked_at, t.expires_at)` : sql`t.consumed_at`} as spent_at
+    from ${table} t join latchkey.oauth_sessions s on s.id = t.session_id
+    where t.token_hash = ${hash}`
+}

@@ -1,0 +1,136 @@
+import type { Db } from './connect.ts'
+
+/** A person's account, as every use case sees it. */
+export interface UserRow {
+  id: string
+  username: string
+  display_name: string | null
+  is_admin: boolean
+  created_at: Date
+  locked_at: Date | null
+  deactivated_at: Date | null
+  provisioned_at: Date | null
+}
+
+const columns = (sql: Db) =>
+  sql`u.id, u.username, u.display_name, u.is_admin, u.created_at, u.locked_at, u.deactivated_at, u.provisioned_at`
+
+/** Inserts a user; no row when the folded name is taken. */
+export const insertUser = (
+  sql: Db,
+  user: {
+    id: string
+    username: string
+    folded: string
+    displayName: string | null
+    isAdmin: boolean
+    now: Date
+  },
+) => sql<{ id: string }[]>`
+  insert into latchkey.users (id, username, username_folded, display_name, is_admin, created_at)
+  values (${user.id}, ${user.username}, ${user.folded}, ${user.displayName}, ${user.isAdmin}, ${user.now})
+  on conflict (username_folded) where not imported_duplicate do nothing
+  returning id`
+
+/**
+ * The user of a name: the folded name decides, except where an import brought several that differ in case only; then
+ * only the exact spelling counts (reference edge 54).
+ */
+export const findUserByName = (sql: Db, username: string, folded: string) => sql<UserRow[]>`
+  select ${columns(sql)} from latchkey.users u
+  where u.username_folded = ${folded}
+    and (u.username = ${username} or not exists (
+      select from latchkey.users other where other.username_folded = ${folded} and other.id <> u.id))
+  limit 1`
+
+/** The user of an id. */
+export const findUser = (sql: Db, id: string) => sql<UserRow[]>`
+  select ${columns(sql)} from latchkey.users u where u.id = ${id}`
+
+/** The user of an email address, unless several accounts share it. */
+export const findUserByEmail = (sql: Db, folded: string) => sql<UserRow[]>`
+  select ${columns(sql)} from latchkey.user_emails e join latchkey.users u on u.id = e.user_id
+  where e.email_folded = ${folded}
+    and not exists (
+      select from latchkey.user_emails other where other.email_folded = ${folded} and other.id <> e.id)`
+
+/** Whether any account exists: the first one of a first start becomes an admin (decision 25). */
+export const anyUserExists = (sql: Db) => sql<{ exists: boolean }[]>`
+  select exists (select from latchkey.users) as exists`
+
+/** Marks that the homeserver knows the user; keeps the first time. */
+export const markProvisioned = (sql: Db, id: string, now: Date) => sql`
+  update latchkey.users set provisioned_at = coalesce(provisioned_at, ${now}) where id = ${id}`
+
+/** Locks a user; a locked one stays as it was. */
+export const lockUser = (sql: Db, id: string, now: Date) => sql`
+  update latchkey.users set locked_at = coalesce(locked_at, ${now}) where id = ${id}`
+
+/** Unlocks a user. */
+export const unlockUser = (sql: Db, id: string) => sql`
+  update latchkey.users set locked_at = null where id = ${id}`
+
+/** Marks a user as deactivated; keeps the first time. */
+export const deactivateUser = (sql: Db, id: string, now: Date) => sql`
+  update latchkey.users set deactivated_at = coalesce(deactivated_at, ${now}) where id = ${id}`
+
+/** The email addresses of a user, oldest first: the homeserver is always told the complete list. */
+export const listEmails = (sql: Db, userId: string) => sql<{ email: string }[]>`
+  select email from latchkey.user_emails where user_id = ${userId} order by id`
+
+/** Adds an address; no row when it is taken. */
+export const insertEmail = (
+  sql: Db,
+  email: { id: string; userId: string; email: string; folded: string; now: Date },
+) => sql<{ id: string }[]>`
+  insert into latchkey.user_emails (id, user_id, email, email_folded, created_at)
+  values (${email.id}, ${email.userId}, ${email.email}, ${email.folded}, ${email.now})
+  on conflict (email_folded) where not imported_duplicate do nothing
+  returning id`
+
+/** Removes every address of a user (deactivation). */
+export const deleteEmails = (sql: Db, userId: string) => sql`
+  delete from latchkey.user_emails where user_id = ${userId}`
+
+/** The newest password of a user, which is the active one. */
+export const findPassword = (sql: Db, userId: string) => sql<{ id: string; version: number; hash: string }[]>`
+  select id, version, hash from latchkey.user_passwords
+  where user_id = ${userId} order by created_at desc, id desc limit 1`
+
+/** Adds a password, which becomes the active one. */
+export const insertPassword = (
+  sql: Db,
+  password: { id: string; userId: string; version: number; hash: string; now: Date },
+) => sql`
+  insert into latchkey.user_passwords (id, user_id, version, hash, created_at)
+  values (${password.id}, ${password.userId}, ${password.version}, ${password.hash}, ${password.now})`
+
+/** Removes every password of a user, older ones included. */
+export const deletePasswords = (sql: Db, userId: string) => sql`
+  delete from latchkey.user_passwords where user_id = ${userId}`
+
+/** Records that a user accepted the terms at `uri`. */
+export const insertTerms = (sql: Db, userId: string, uri: string, now: Date) => sql`
+  insert into latchkey.user_terms (user_id, terms_uri, accepted_at) values (${userId}, ${uri}, ${now})
+  on conflict do nothing`
+
+/** Takes the lease of a user if it is free; the row carries the new generation (decision 9). */
+export const takeLease = (sql: Db, userId: string, now: Date, expiresAt: Date) => sql<
+  { generation: string }[]
+>`
+  insert into latchkey.user_leases as lease (user_id, generation, expires_at)
+  values (${userId}, 1, ${expiresAt})
+  on conflict (user_id) do update set generation = lease.generation + 1, expires_at = ${expiresAt}
+    where lease.expires_at <= ${now}
+  returning generation`
+
+/** Whether a lease is still held in this generation, and until at least `until`. */
+export const findLease = (sql: Db, userId: string, generation: string, until: Date) => sql<
+  { held: boolean }[]
+>`
+  select true as held from latchkey.user_leases
+  where user_id = ${userId} and generation = ${generation} and expires_at >= ${until}`
+
+/** Frees a lease, if this generation still holds it. */
+export const releaseLease = (sql: Db, userId: string, generation: string, now: Date) => sql`
+  update latchkey.user_leases set expires_at = ${now} where user_id = ${userId} and generation = ${generation}`

@@ -1,0 +1,144 @@
+import { type AnyElysia, Elysia } from 'elysia'
+import { accountRoutes } from './account/account.ts'
+import type { Config } from './config/load.ts'
+import type { Deps } from './deps.ts'
+import { assetRoutes } from './http/assets.ts'
+import { errorResponse, methodNotAllowed } from './http/boundary.ts'
+import { allowAnyOrigin, preflight } from './http/cors.ts'
+import { NotFound } from './http/errors.ts'
+import { healthRoutes } from './http/health.ts'
+import type { PathParams, Route } from './http/route.ts'
+import { wellKnownRoutes } from './matrix/well-known.ts'
+import { authorizeRoutes } from './oauth/authorize.ts'
+import { discoveryRoutes, keyRoutes } from './oauth/discovery.ts'
+import { introspectionRoutes } from './oauth/introspect.ts'
+import { registrationRoutes } from './oauth/registration.ts'
+import { revocationRoutes } from './oauth/revoke.ts'
+import { tokenRoutes } from './oauth/token.ts'
+import { userinfoRoutes } from './oauth/userinfo.ts'
+import { consentRoutes } from './sign-in/consent.ts'
+import { indexRoutes } from './sign-in/index-page.ts'
+import { loginRoutes } from './sign-in/login.ts'
+import { logoutRoutes } from './sign-in/logout.ts'
+import { displayNameRoutes } from './sign-in/register/display-name.ts'
+import { registerRoutes } from './sign-in/register/register.ts'
+
+/** What a listener serves: `http.listeners[].resources[]`. */
+export type Resource = Config['http']['listeners'][number]['resources'][number]
+
+/** The routes of each resource. Resources that are not built yet have none; the configuration warns about them. */
+export function routesOf(deps: Deps, resource: Resource): Route[] {
+  switch (resource.name) {
+    case 'discovery':
+      return discoveryRoutes(deps)
+    case 'oauth':
+      return [
+        ...keyRoutes(deps),
+        ...tokenRoutes(deps),
+        ...introspectionRoutes(deps),
+        ...revocationRoutes(deps),
+        ...userinfoRoutes(deps),
+        ...registrationRoutes(deps),
+      ]
+    case 'human':
+      return [
+        ...indexRoutes(deps),
+        ...authorizeRoutes(deps),
+        ...loginRoutes(deps),
+        ...logoutRoutes(deps),
+        ...registerRoutes(deps),
+        ...displayNameRoutes(deps),
+        ...consentRoutes(deps),
+        ...accountRoutes(deps),
+      ]
+    case 'assets':
+      return assetRoutes(deps)
+    case 'health':
+      return healthRoutes(deps)
+    case 'well-known':
+      return wellKnownRoutes(deps, resource)
+    default:
+      return []
+  }
+}
+
+/** Answers requests. `app` is the router, for tests that list what it has. */
+export interface App {
+  handle(request: Request): Promise<Response>
+  routes: Route[]
+}
+
+/**
+ * The application of one listener. Elysia routes; everything else is plain functions. Routes stand at the root and
+ * below every prefix, so that a proxy may strip the path of `public_base` or keep it (decision 4).
+ */
+export function createApp(
+  deps: Deps,
+  listener: { resources: readonly Resource[]; prefix?: string | undefined },
+): App {
+  const routes = listener.resources.flatMap((resource) => routesOf(deps, resource))
+  const prefixes = new Set(['', deps.urls.prefix, listener.prefix?.replace(/\/+$/, '') ?? ''])
+  let router: AnyElysia = new Elysia({ strictPath: true, name: 'latchkey' })
+    // The boundary comes first and is global, or it would not cover what is added after it.
+    .onError({ as: 'global' }, ({ error, request, code }) =>
+      errorResponse(deps, request, code === 'NOT_FOUND' ? new NotFound() : error),
+    )
+  const byPath = Map.groupBy(routes, (route) => route.path)
+  for (const prefix of prefixes)
+    for (const [path, endpoints] of byPath) router = addPath(deps, router, prefix + path, endpoints)
+  router.compile()
+  return {
+    routes,
+    async handle(request) {
+      const response = await router.fetch(request)
+      response.headers.set('x-content-type-options', 'nosniff')
+      return response
+    },
+  }
+}
+
+/** Bodies are read by our own readers (`http/params.ts`), which know the rules of each surface. */
+const UNPARSED = { parse: 'none' } as never
+
+/** Every method of one path, the preflight answer, and 405 for the rest. */
+function addPath(deps: Deps, router: AnyElysia, path: string, endpoints: Route[]): AnyElysia {
+  const pattern = path.replace(/\{(\w+)\}/g, ':$1')
+  const methods = endpoints.map((endpoint) => endpoint.method as string)
+  if (methods.includes('GET')) methods.push('HEAD')
+  let extended = router
+  for (const endpoint of endpoints) {
+    extended = extended.route(
+      endpoint.method,
+      pattern,
+      ({ request, params }) => {
+        const answer = async () => endpoint.handle(request, params as PathParams)
+        return endpoint.cors ? withCors(deps, request, answer) : answer()
+      },
+      UNPARSED,
+    )
+  }
+  const cors = endpoints.find((endpoint) => endpoint.cors)?.cors
+  const options = () =>
+    cors
+      ? preflight(cors, methods)
+      : new Response(null, { status: 204, headers: { allow: methods.join(', ') } })
+  extended = extended.route('OPTIONS', pattern, options, UNPARSED)
+  for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'])
+    if (!methods.includes(method))
+      extended = extended.route(
+        method,
+        pattern,
+        ({ request }) => methodNotAllowed(deps, request, methods),
+        UNPARSED,
+      )
+  return extended
+}
+
+/** Errors of an endpoint that other origins call must be readable there too, so they are answered here. */
+async function withCors(deps: Deps, request: Request, answer: () => Promise<Response>): Promise<Response> {
+  try {
+    return allowAnyOrigin(await answer())
+  } catch (error) {
+    return allowAnyOrigin(errorResponse(deps, request, error))
+  }
+}

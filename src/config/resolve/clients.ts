@@ -1,0 +1,158 @@
+import { present, type Reading, secretText } from '../reading.ts'
+import type { Path } from '../report.ts'
+import type { MutableConfig, RawConfig } from '../schema.ts'
+
+type RawClient = RawConfig['clients'][number]
+type RawProvider = RawConfig['upstream_oauth2']['providers'][number]
+type Provider = MutableConfig['upstream_oauth2']['providers'][number]
+
+const hasSecret = (one: { client_secret?: string; client_secret_file?: string }): boolean =>
+  one.client_secret !== undefined || one.client_secret_file !== undefined
+
+const SECRET_METHODS: readonly string[] = ['client_secret_basic', 'client_secret_post', 'client_secret_jwt']
+
+/** `clients`: each has what its method needs and nothing else; ids are unique and written in upper case. */
+export async function resolveClients(
+  raw: RawConfig['clients'],
+  reading: Reading,
+): Promise<MutableConfig['clients']> {
+  const seen = new Set<string>()
+  const clients: MutableConfig['clients'] = []
+  for (const [index, client] of raw.entries()) {
+    const path = ['clients', index]
+    const { client_secret_file: _, ...rest } = client
+    const id = uniqueId(client.client_id, seen, [...path, 'client_id'], reading)
+    checkClient(client, path, reading)
+    const secret = await secretText(reading, client, 'client_secret', path)
+    clients.push({ ...rest, client_id: id, ...present({ client_secret: secret }) })
+  }
+  return clients
+}
+
+function uniqueId(written: string, seen: Set<string>, path: Path, { report }: Reading): string {
+  const id = written.toUpperCase()
+  if (seen.has(id)) report.problem(path, 'is used twice')
+  seen.add(id)
+  return id
+}
+
+function checkClient(client: RawClient, path: Path, { report }: Reading): void {
+  const method = client.client_auth_method
+  const keySets = [client.jwks, client.jwks_uri].filter((set) => set !== undefined).length
+  if (method === 'private_key_jwt') {
+    if (keySets !== 1)
+      report.problem(path, 'needs exactly one of `jwks` and `jwks_uri` for `private_key_jwt`')
+  } else if (keySets > 0) {
+    report.problem(path, `must have neither \`jwks\` nor \`jwks_uri\`: \`${method}\` does not use them`)
+  }
+  if (client.jwks !== undefined && !Array.isArray(client.jwks.keys)) {
+    report.problem([...path, 'jwks'], 'must be a JWK Set: a mapping with a list `keys`')
+  }
+  checkSecret(hasSecret(client), SECRET_METHODS.includes(method), method, path, report)
+}
+
+function checkSecret(
+  given: boolean,
+  needed: boolean,
+  method: string,
+  path: Path,
+  report: Reading['report'],
+): void {
+  if (needed && !given) {
+    report.problem(path, `needs \`client_secret\` or \`client_secret_file\` for \`${method}\``)
+  }
+  if (!needed && given) report.problem(path, `must have no client secret: \`${method}\` does not use one`)
+}
+
+/** `upstream_oauth2`: the rules of each provider, and its secrets read. */
+export async function resolveUpstream(
+  raw: RawConfig['upstream_oauth2'],
+  reading: Reading,
+): Promise<MutableConfig['upstream_oauth2']> {
+  const seen = new Set<string>()
+  const providers: Provider[] = []
+  for (const [index, provider] of raw.providers.entries()) {
+    const path = ['upstream_oauth2', 'providers', index]
+    const { client_secret_file: _, sign_in_with_apple: apple, ...rest } = provider
+    const id = uniqueId(provider.id, seen, [...path, 'id'], reading)
+    checkProvider(provider, path, reading)
+    const secret = await secretText(reading, provider, 'client_secret', path)
+    providers.push({
+      ...rest,
+      id,
+      ...present({ client_secret: secret }),
+      ...(apple === undefined
+        ? {}
+        : { sign_in_with_apple: await resolveApple(apple, [...path, 'sign_in_with_apple'], reading) }),
+    })
+  }
+  return { providers }
+}
+
+async function resolveApple(
+  raw: NonNullable<RawProvider['sign_in_with_apple']>,
+  path: Path,
+  reading: Reading,
+): Promise<NonNullable<Provider['sign_in_with_apple']>> {
+  const { private_key_file: file, ...rest } = raw
+  if (raw.private_key === undefined && file === undefined) {
+    reading.report.problem(path, 'needs `private_key` or `private_key_file`')
+  }
+  if (raw.private_key !== undefined && file !== undefined) {
+    reading.report.warn(
+      [...path, 'private_key_file'],
+      'is not read, since `private_key` is given (as in MAS)',
+    )
+  }
+  const key = raw.private_key ?? (await secretText(reading, raw, 'private_key', path))
+  return { ...rest, private_key: key ?? '' }
+}
+
+function checkProvider(provider: RawProvider, path: Path, { report }: Reading): void {
+  const method = provider.token_endpoint_auth_method
+  checkSecret(hasSecret(provider), SECRET_METHODS.includes(method), method, path, report)
+
+  const signs = method === 'client_secret_jwt' || method === 'private_key_jwt'
+  if (signs !== (provider.token_endpoint_auth_signing_alg !== undefined)) {
+    report.problem(
+      [...path, 'token_endpoint_auth_signing_alg'],
+      signs ? `is missing: \`${method}\` needs it` : `must be left out: \`${method}\` does not use it`,
+    )
+  }
+  if ((method === 'sign_in_with_apple') !== (provider.sign_in_with_apple !== undefined)) {
+    report.problem(
+      [...path, 'sign_in_with_apple'],
+      'and the method `sign_in_with_apple` must be given together',
+    )
+  }
+  if (provider.issuer === undefined && provider.discovery_mode !== 'disabled') {
+    report.problem([...path, 'issuer'], 'is missing: only `discovery_mode: disabled` works without it')
+  }
+  if (provider.discovery_mode === 'disabled' && provider.enabled) {
+    for (const key of ['authorization_endpoint', 'token_endpoint'] as const) {
+      if (provider[key] === undefined) {
+        report.problem([...path, key], 'is missing: `discovery_mode: disabled` needs it')
+      }
+    }
+  }
+  checkClaims(provider.claims_imports, [...path, 'claims_imports'], report)
+}
+
+function checkClaims(claims: RawProvider['claims_imports'], path: Path, report: Reading['report']): void {
+  const { localpart } = claims
+  if (localpart.on_conflict !== 'fail' && localpart.action !== 'force' && localpart.action !== 'require') {
+    report.problem(
+      [...path, 'localpart', 'on_conflict'],
+      'other than `fail` needs the action `force` or `require`',
+    )
+  }
+  if (!claims.skip_confirmation) return
+  if (localpart.action !== 'require') {
+    report.problem([...path, 'localpart', 'action'], 'must be `require` with `skip_confirmation`')
+  }
+  for (const key of ['displayname', 'email'] as const) {
+    if (claims[key].action === 'suggest') {
+      report.problem([...path, key, 'action'], 'must not be `suggest` with `skip_confirmation`')
+    }
+  }
+}

@@ -1,0 +1,143 @@
+import { Type } from '@sinclair/typebox'
+import {
+  bool,
+  fields,
+  freeForm,
+  list,
+  maybeOneOf,
+  needOneOf,
+  needText,
+  oneOf,
+  section,
+  text,
+  textOr,
+  ulid,
+  url,
+} from './parts.ts'
+
+/** `clients`: OAuth clients that the operator knows. */
+export const clients = list(
+  fields({
+    client_id: ulid('Id of the client: a ULID.'),
+    client_auth_method: needOneOf(
+      ['none', 'client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt'],
+      'How the client proves who it is.',
+    ),
+    client_name: text('Name on the consent page.'),
+    client_uri: url('Its home page.'),
+    client_secret: text('Its secret. Required for the methods with a secret.'),
+    client_secret_file: text('The same, from a file.'),
+    jwks: Type.Optional(freeForm('`private_key_jwt` only: its public keys, a JWK Set.')),
+    jwks_uri: url('`private_key_jwt` only: where its public keys are.'),
+    redirect_uris: list(Type.String({ url: 'any' }), [], 'Where people may be sent back to.'),
+  }),
+  [],
+  'OAuth clients that you know.',
+)
+
+const action = oneOf(['ignore', 'suggest', 'force', 'require'], 'ignore', 'What is done with the value.')
+
+/** `upstream_oauth2`: sign-in through other providers. */
+export const upstream = section(
+  {
+    providers: list(
+      fields({
+        id: ulid('Id of the provider: a ULID. It is part of the redirect URI.'),
+        enabled: bool(true, '`false` takes the provider away.'),
+        synapse_idp_id: text('Its id in Synapse (`oidc-…`), for an import.'),
+        issuer: text('Its issuer, compared exactly. Required unless `discovery_mode` is `disabled`.'),
+        human_name: text('Name on the button.'),
+        brand_name: text('Brand of the button, for example `github`.'),
+        client_id: needText('Our id there.'),
+        client_secret: text('Our secret there.'),
+        client_secret_file: text('The same, from a file.'),
+        token_endpoint_auth_method: needOneOf(
+          [
+            'none',
+            'client_secret_basic',
+            'client_secret_post',
+            'client_secret_jwt',
+            'private_key_jwt',
+            'sign_in_with_apple',
+          ],
+          'How we prove who we are.',
+        ),
+        token_endpoint_auth_signing_alg: text(
+          'Signature algorithm for the two `…_jwt` methods, required there.',
+        ),
+        sign_in_with_apple: Type.Optional(
+          fields(
+            {
+              team_id: needText('Team id.'),
+              key_id: needText('Key id.'),
+              private_key: text('Private key (PEM).'),
+              private_key_file: text('The same, from a file.'),
+            },
+            'For the method of that name only.',
+          ),
+        ),
+        id_token_signed_response_alg: textOr('RS256', 'How its ID tokens are signed.'),
+        scope: textOr('openid', 'What we ask for.'),
+        discovery_mode: oneOf(
+          ['oidc', 'insecure', 'disabled'],
+          'oidc',
+          'Whether its metadata is read (`insecure`: without checking it).',
+        ),
+        pkce_method: oneOf(['auto', 'always', 'never'], 'auto', 'Whether PKCE is used.'),
+        fetch_userinfo: bool(false, 'Ask its userinfo endpoint too.'),
+        userinfo_signed_response_alg: text('How its userinfo is signed, if it is.'),
+        authorization_endpoint: url('Overrides its metadata.'),
+        token_endpoint: url('Overrides its metadata.'),
+        userinfo_endpoint: url('Overrides its metadata.'),
+        jwks_uri: url('Overrides its metadata.'),
+        response_mode: maybeOneOf(['query', 'form_post'], 'How it answers.'),
+        additional_authorization_parameters: Type.Optional(
+          Type.Record(Type.String(), Type.String(), {
+            description: 'More parameters (templates) of the authorization request.',
+          }),
+        ),
+        forward_login_hint: bool(false, 'Pass `login_hint` on. Deprecated in MAS 1.20.'),
+        claims_imports: section(
+          {
+            subject: section(
+              { template: textOr('{{ user.sub }}', 'Who it is.') },
+              'Id of the person at the provider.',
+            ),
+            skip_confirmation: bool(false, 'No page to confirm before the account is made.'),
+            localpart: section(
+              {
+                action,
+                template: textOr('{{ user.preferred_username }}', 'The value.'),
+                on_conflict: oneOf(
+                  ['fail', 'add', 'replace', 'set'],
+                  'fail',
+                  'What happens when the account exists already.',
+                ),
+              },
+              'User name.',
+            ),
+            displayname: section(
+              { action, template: textOr('{{ user.name }}', 'The value.') },
+              'Display name.',
+            ),
+            email: section({ action, template: textOr('{{ user.email }}', 'The value.') }, 'Email address.'),
+            account_name: section(
+              { template: text('How the account is called in our lists.') },
+              'Label of the linked account.',
+            ),
+          },
+          'What is taken over from the provider.',
+        ),
+        on_backchannel_logout: oneOf(
+          ['do_nothing', 'logout_browser_only', 'logout_all'],
+          'do_nothing',
+          'What a logout at the provider ends here.',
+        ),
+        registration_token_required: bool(false, 'New accounts need an invitation.'),
+      }),
+      [],
+      'Other providers that people may sign in with.',
+    ),
+  },
+  'Sign-in through other providers.',
+)

@@ -1,0 +1,184 @@
+import type { RESOURCE_NAMES } from './schema/http.ts'
+import type { ConfigInput } from './schema.ts'
+
+/** A key that is accepted and has no effect (yet): where it is, when to say so, and what to say. */
+export interface Notice {
+  path: string
+  applies: (input: ConfigInput) => boolean
+  sentence: string
+}
+
+type ResourceName = (typeof RESOURCE_NAMES)[number]
+
+const resources = (input: ConfigInput): (string | undefined)[] =>
+  (input.http?.listeners ?? []).flatMap((listener) => (listener.resources ?? []).map(({ name }) => name))
+
+const resource = (name: ResourceName, sentence: string): Notice & { resource: ResourceName } => ({
+  path: `http.listeners[].resources[] ${name}`,
+  applies: (input) => resources(input).includes(name),
+  sentence,
+  resource: name,
+})
+
+/** The features that are not built yet. Build one, delete its row. */
+export const UNBUILT: readonly (Notice & { resource?: ResourceName })[] = [
+  {
+    path: 'captcha.service',
+    applies: ({ captcha }) => captcha?.service !== undefined,
+    sentence: 'The check against robots is not built yet: registration stays closed while it is set.',
+  },
+  {
+    path: 'email.transport',
+    applies: ({ email }) => (email?.transport ?? 'blackhole') !== 'blackhole',
+    sentence: 'Sending mail is not built yet: no mail leaves this server.',
+  },
+  {
+    path: 'account.password_registration_email_required',
+    applies: ({ account, passwords }) =>
+      account?.password_registration_enabled === true &&
+      passwords?.enabled !== false &&
+      account.password_registration_email_required !== false,
+    sentence:
+      'Sending mail is not built yet, so nobody can confirm an address and registration stays closed. ' +
+      'Set it to false to let people register without an email address.',
+  },
+  {
+    path: 'account.password_recovery_enabled',
+    applies: ({ account }) => account?.password_recovery_enabled === true,
+    sentence: 'Resetting a password by email is not built yet: an administrator has to set a new one.',
+  },
+  {
+    path: 'account.password_registration_token_required',
+    applies: ({ account }) => account?.password_registration_token_required === true,
+    sentence: 'Invitations are not built yet: registration with a password is refused while this is on.',
+  },
+  {
+    path: 'account.registration_token_required',
+    applies: ({ account }) => account?.registration_token_required === true,
+    sentence: 'Invitations are not built yet: registration is refused while this is on.',
+  },
+  {
+    path: 'upstream_oauth2.providers',
+    applies: ({ upstream_oauth2 }) => (upstream_oauth2?.providers ?? []).some((one) => one.enabled !== false),
+    sentence: 'Signing in through other providers is not built yet: their buttons do not appear.',
+  },
+  {
+    path: 'telemetry.tracing.exporter',
+    applies: ({ telemetry }) => (telemetry?.tracing?.exporter ?? 'none') !== 'none',
+    sentence: 'Traces are not built yet: nothing is exported.',
+  },
+  {
+    path: 'telemetry.metrics.exporter',
+    applies: ({ telemetry }) => (telemetry?.metrics?.exporter ?? 'none') !== 'none',
+    sentence: 'Metrics are not built yet: nothing is exported.',
+  },
+  {
+    path: 'telemetry.sentry.dsn',
+    applies: ({ telemetry }) => telemetry?.sentry?.dsn !== undefined,
+    sentence: 'Error reports are not built yet: errors are in the log only.',
+  },
+  {
+    path: 'experimental.session_limit',
+    applies: ({ experimental }) => experimental?.session_limit !== undefined,
+    sentence: 'Session limits are not built yet: accounts may have any number of sessions.',
+  },
+  {
+    path: 'experimental.inactive_session_expiration',
+    applies: ({ experimental }) => experimental?.inactive_session_expiration !== undefined,
+    sentence: 'Ending unused sessions is not built yet: they stay until somebody ends them.',
+  },
+  {
+    path: 'experimental.plan_management_iframe_uri',
+    applies: ({ experimental }) => experimental?.plan_management_iframe_uri !== undefined,
+    sentence: 'The plan page of the account area is not built yet: it does not appear.',
+  },
+  {
+    path: 'policy.wasm_module',
+    applies: ({ policy }) => policy?.wasm_module !== undefined && !isShipped(policy.wasm_module),
+    sentence: 'Modules of Open Policy Agent are not built yet: the built-in rules apply, with policy.data.',
+  },
+  {
+    path: 'oauth.device_code_grant_enabled',
+    applies: ({ oauth }) => oauth?.device_code_grant_enabled === true,
+    sentence: 'Signing in with a device code is not built yet: the grant is refused.',
+  },
+  {
+    path: 'oauth.device_code_user_code_auto_fill_enabled',
+    applies: ({ oauth }) => oauth?.device_code_user_code_auto_fill_enabled === true,
+    sentence: 'Signing in with a device code is not built yet: there is no code to fill in.',
+  },
+  {
+    path: 'matrix.kind',
+    applies: ({ matrix }) => matrix?.kind === 'synapse_legacy',
+    sentence: 'The admin API of Synapse before 1.135 is not built yet: upgrade Synapse and use `synapse`.',
+  },
+  resource('graphql', 'MAS calls this API internal and Latchkey has none: its paths answer 404.'),
+  resource('adminapi', 'The admin API is not built yet: its paths answer 404.'),
+  resource('prometheus', 'Metrics are not built yet: /metrics answers 404.'),
+  resource('compat', 'Sign-in of older Matrix clients is not built yet: these paths answer 404.'),
+  resource('connection-info', 'The page for debugging connections is not built: its path answers 404.'),
+]
+
+/** The names of listener resources that nothing is served for yet. */
+export const unbuiltResources = (): ReadonlySet<string> =>
+  new Set(UNBUILT.flatMap((row) => (row.resource === undefined ? [] : [row.resource])))
+
+/** Whether a path is one of those that MAS ships its own files at: such a line says nothing about the operator. */
+function isShipped(path: string): boolean {
+  const plain = path.replace(/^\.\//, '').replace(/\/$/, '')
+  return SHIPPED.has(plain)
+}
+
+const SHIPPED: ReadonlySet<string> = new Set(
+  [
+    ['templates', 'frontend/dist', 'frontend/dist/manifest.json', 'translations', 'policies/policy.wasm'],
+    ['assets', 'manifest.json', 'policy.wasm', 'templates', 'translations'].flatMap((name) => [
+      `/usr/local/share/mas-cli/${name}`,
+      `share/${name}`,
+    ]),
+  ].flat(),
+)
+
+const ownFiles = (path: string, read: (input: ConfigInput) => (string | undefined)[], instead: string) => ({
+  path,
+  applies: (input: ConfigInput) => read(input).some((value) => value !== undefined),
+  sentence: `Latchkey brings its own files and does not read this path. ${instead}`,
+})
+
+/** Keys of MAS that have no meaning here, and will not get one. */
+export const DEAD: readonly Notice[] = [
+  ownFiles(
+    'templates.path',
+    ({ templates }) => [templates?.path],
+    'To change a page, put your version of it into the directory templates.overlay_path.',
+  ),
+  ownFiles('templates.assets_manifest', ({ templates }) => [templates?.assets_manifest], 'Remove it.'),
+  ownFiles(
+    'templates.translations_path',
+    ({ templates }) => [templates?.translations_path],
+    'To change a message, use templates.translations_overlay_path.',
+  ),
+  ownFiles(
+    'http.listeners[].resources[].path',
+    ({ http }) =>
+      (http?.listeners ?? []).flatMap((listener) => (listener.resources ?? []).map(({ path }) => path)),
+    'Remove it.',
+  ),
+  ownFiles(
+    'policy.wasm_module',
+    ({ policy }) => [policy?.wasm_module].filter((path) => path !== undefined && isShipped(path)),
+    'The built-in rules apply, with policy.data.',
+  ),
+  {
+    path: 'policy.password_entrypoint',
+    applies: ({ policy }) => (policy?.password_entrypoint ?? 'password/violation') !== 'password/violation',
+    sentence: 'This key never had an effect, in MAS either. Remove it.',
+  },
+  {
+    path: 'upstream_oauth2.providers[].forward_login_hint',
+    applies: ({ upstream_oauth2 }) =>
+      (upstream_oauth2?.providers ?? []).some((one) => one.forward_login_hint === true),
+    sentence:
+      'Deprecated since MAS 1.20: use additional_authorization_parameters with a login_hint template.',
+  },
+]

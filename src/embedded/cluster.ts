@@ -1,0 +1,153 @@
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createSql } from '../../sql/connect.ts'
+import { chooseAccount } from './account.ts'
+import { findBinaries, usableBinaries } from './binaries.ts'
+import { ClusterError } from './cluster-error.ts'
+import { checkVersion, initializeCluster, ROLE, readPassword } from './initialize.ts'
+import { type Lock, waitForLock } from './lock.ts'
+import { chooseBase, clusterOf, type Place, prepareDirectory, recordedBase, shelterOf } from './place.ts'
+import { type Postmaster, runningPostmaster } from './postmaster.ts'
+import { startServer, stopServer } from './server.ts'
+
+export { ClusterError } from './cluster-error.ts'
+
+/** A PostgreSQL that runs on this machine for us. */
+export interface Cluster {
+  host: string
+  port: number
+  user: string
+  password: string
+  /** A URI of one of its databases. */
+  uri(database: string): string
+  /** Stops the server, unless another living process owns it. */
+  stop(): Promise<void>
+  /** Whether the server was already running. */
+  adopted: boolean
+  /** The data directory. */
+  location: string
+  pid: number
+}
+
+export interface ClusterOptions {
+  /** Where password, locks and log go, and the cluster itself where PostgreSQL's account can enter it. */
+  directory: string
+  /** Takes progress lines for the person who waits. */
+  log: (line: string) => void
+  /** For tests: no durability, and the server ends with this process in whatever way it ends. */
+  ephemeral?: boolean
+  /** Fail with reason `in_use` when another process owns the cluster, rather than share it. */
+  exclusive?: boolean
+}
+
+/** Seconds to wait for another start or stop of the same cluster. */
+const PATIENCE = 60
+
+/**
+ * Starts the embedded PostgreSQL of `directory`, sets it up at the first start, or adopts the server that runs there:
+ * one that a dead process left behind becomes ours, one of a living process stays that one's to stop. Throws
+ * ClusterError.
+ */
+export async function startCluster(options: ClusterOptions): Promise<Cluster> {
+  if (process.platform !== 'linux' && process.platform !== 'darwin') {
+    throw new ClusterError(
+      `There is no embedded PostgreSQL for ${process.platform}; install PostgreSQL 14 or later and set database.uri in the configuration.`,
+    )
+  }
+  const directory = await prepareDirectory(options.directory)
+  const starting = await waitForLock(join(directory, 'starting.lock'), PATIENCE)
+  if (!starting)
+    throw new ClusterError(
+      `Another process has been starting the database in ${directory} for a minute; end it and try again.`,
+    )
+  try {
+    return await startLocked(directory, options)
+  } finally {
+    starting.release()
+  }
+}
+
+async function startLocked(directory: string, options: ClusterOptions): Promise<Cluster> {
+  const recorded = await recordedBase(directory)
+  const ownerPath = join(directory, 'owner.lock')
+  if (recorded !== undefined) {
+    const place: Place = { directory, base: recorded }
+    const running = await runningPostmaster(clusterOf(place))
+    if (running?.ready) {
+      const owner = await waitForLock(ownerPath, 0)
+      if (!owner && options.exclusive) throw inUse(directory)
+      // An owner that is about to stop it has the lock too; its server then goes away under us like any outage.
+      return describe(place, running, await readPassword(directory), true, owner)
+    }
+  }
+  const owner = await waitForLock(ownerPath, options.exclusive ? 0 : PATIENCE)
+  if (!owner) throw inUse(directory)
+  try {
+    const place: Place = { directory, base: recorded ?? directory }
+    const account = await chooseAccount(clusterOf(place))
+    if (recorded === undefined) place.base = await chooseBase(directory, account)
+    const cluster = clusterOf(place)
+    const found = await findBinaries()
+    if (recorded !== undefined) await checkVersion(cluster, found)
+    const binaries = await usableBinaries(found, shelterOf(place, account), account)
+    const ephemeral = options.ephemeral ?? false
+    if (!(await stat(cluster).catch(() => undefined))) {
+      options.log('Preparing the embedded PostgreSQL (first start, a few seconds)…')
+      await initializeCluster({ binaries, place, account, ephemeral })
+      if (place.base !== directory)
+        options.log(`The database is in ${place.base}, since PostgreSQL can't enter ${directory}.`)
+    }
+    const password = await readPassword(directory)
+    const logFile = join(directory, 'server.log')
+    const leftover = await runningPostmaster(cluster)
+    if (leftover) await stopServer(cluster, leftover.pid)
+    const server = await startServer({ binaries, cluster, logFile, account, ephemeral })
+    return describe(place, server, password, false, owner)
+  } catch (error) {
+    owner.release()
+    throw error
+  }
+}
+
+const inUse = (directory: string) =>
+  new ClusterError(`Another process uses the database in ${directory}; stop it first.`, { reason: 'in_use' })
+
+function describe(
+  place: Place,
+  server: Postmaster,
+  password: string,
+  adopted: boolean,
+  owner: Lock | undefined,
+): Cluster {
+  const location = clusterOf(place)
+  let stopping: Promise<void> | undefined
+  return {
+    host: '127.0.0.1',
+    port: server.port,
+    user: ROLE,
+    password,
+    uri: (database) =>
+      `postgresql://${ROLE}:${password}@127.0.0.1:${server.port}/${encodeURIComponent(database)}`,
+    stop: () => {
+      stopping ??= owner ? stopServer(location, server.pid).finally(() => owner.release()) : Promise.resolve()
+      return stopping
+    },
+    adopted,
+    location,
+    pid: server.pid,
+  }
+}
+
+/** Creates the database in the cluster unless it exists. */
+export async function ensureDatabase(cluster: Cluster, name: string): Promise<void> {
+  const sql = createSql({ uri: cluster.uri('postgres') }, { max: 1 })
+  try {
+    const [found] = await sql`select 1 from pg_database where datname = ${name}`
+    if (!found) await sql`create database ${sql(name)}`
+  } catch (error) {
+    // Two starts at once: the other one was faster.
+    if (!['42P04', '23505'].includes((error as { code?: string }).code ?? '')) throw error
+  } finally {
+    await sql.end()
+  }
+}

@@ -1,0 +1,44 @@
+import type { Deps } from '../deps.ts'
+import { languageOf, pageResponse } from '../render/respond.ts'
+import { readBrowser } from './browser.ts'
+import { csrfToken } from './csrf.ts'
+import type { RedirectTarget } from './errors.ts'
+import { redirect } from './reply.ts'
+
+/**
+ * Delivers an authorization response to the client (reference section 3.3, RFC 9207): `state`, the result, `iss`. In
+ * query mode the fragment is emptied, so that the browser does not carry over the one of the page before.
+ */
+export function authorizationResponse(
+  deps: Deps,
+  request: Request,
+  target: RedirectTarget,
+  result: { code: string } | { error: string; error_description: string },
+  cookies: string[] = [],
+): Response {
+  const pairs: [string, string][] = [
+    ...(target.state === undefined ? [] : [['state', target.state] as [string, string]]),
+    ...(Object.entries(result) as [string, string][]),
+    ['iss', deps.urls.issuer],
+  ]
+  if (target.responseMode === 'form_post') {
+    const browser = readBrowser(deps.urls, deps.random, request)
+    return pageResponse(
+      deps,
+      languageOf(deps, request),
+      csrfToken(deps.secrets.csrf, browser),
+      'form_post',
+      { redirect_uri: target.redirectUri, params: pairs },
+      { formAction: false, cookies },
+    )
+  }
+  const url = new URL(target.redirectUri)
+  if (target.responseMode === 'fragment') {
+    url.hash = new URLSearchParams(pairs).toString()
+    return redirect(url.href, cookies)
+  }
+  // Existing parameters keep their spelling: appending to searchParams would rewrite them.
+  const separator = url.search === '' ? '?' : '&'
+  url.search = `${url.search}${separator}${new URLSearchParams(pairs)}`
+  return redirect(`${url.href}#`, cookies)
+}

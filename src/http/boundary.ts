@@ -1,0 +1,203 @@
+import { isOutage } from '../../sql/connect.ts'
+import type { Deps } from '../deps.ts'
+import { randomString } from '../lib/random.ts'
+import { languageOf, pageResponse } from '../render/respond.ts'
+import { authorizationResponse } from './authorization-response.ts'
+import { readBrowser } from './browser.ts'
+import { csrfToken } from './csrf.ts'
+import {
+  AuthorizeError,
+  MatrixError,
+  NotFound,
+  OAuthError,
+  PageError,
+  type PageProblem,
+  RateLimited,
+  Unavailable,
+} from './errors.ts'
+import { json } from './reply.ts'
+
+/** Seconds after which an outage is worth another try. */
+const RETRY_AFTER = 5
+/** No 0/O, 1/I/L: people read these aloud. */
+const REFERENCE_ALPHABET = '23456789ABCDEFGHJKMNPQRSTUVWXYZ'
+
+/** Which form errors take: decided by the address, since an unknown one has no handler to say it. */
+type Surface = 'oauth' | 'matrix' | 'page'
+
+function surfaceOf(deps: Pick<Deps, 'urls'>, request: Request): Surface {
+  const { pathname } = new URL(request.url)
+  const path = pathname.startsWith(`${deps.urls.prefix}/`)
+    ? pathname.slice(deps.urls.prefix.length)
+    : pathname
+  if (path.startsWith('/_matrix/')) return 'matrix'
+  if (path.startsWith('/oauth2/') || path.startsWith('/api/')) return 'oauth'
+  if (path.startsWith('/.well-known/') && path !== '/.well-known/change-password') return 'oauth'
+  return 'page'
+}
+
+/**
+ * The one place where errors become responses. Classes of `errors.ts` say what the caller may know; everything else is
+ * logged under a reference id and answered as a 500 without its message. An outage is always a 503 with Retry-After.
+ */
+export function errorResponse(deps: Deps, request: Request, error: unknown): Response {
+  const surface = surfaceOf(deps, request)
+  if (error instanceof OAuthError) {
+    if (surface === 'page')
+      return problemPage(deps, request, 'bad_request', error.status, { code: error.code })
+    return oauthError(error.code, error.description, error.status, error.retryAfter)
+  }
+  if (error instanceof AuthorizeError)
+    return authorizationResponse(deps, request, error.target, {
+      error: error.code,
+      error_description: error.description,
+    })
+  if (error instanceof MatrixError)
+    return matrixError(error.errcode, error.description, error.status, error.retryAfter)
+  if (error instanceof PageError)
+    return problemPage(deps, request, error.problem, error.status, {
+      ...(error.code !== undefined && { code: error.code }),
+      ...(error.retryAfter !== undefined && { retryAfter: error.retryAfter }),
+    })
+  if (error instanceof RateLimited) return rateLimited(deps, request, surface, error.retryAfter)
+  if (error instanceof NotFound) return notFound(deps, request, surface)
+  if (error instanceof Unavailable || isOutage(error)) return outage(deps, request, surface, error)
+  return internal(deps, request, surface, error)
+}
+
+function outage(deps: Deps, request: Request, surface: Surface, error: unknown): Response {
+  const reference = randomString(deps.random, 8, REFERENCE_ALPHABET)
+  deps.log.error('outage', { reference, ...describe(request), error })
+  if (surface === 'oauth') return oauthError('temporarily_unavailable', undefined, 503, RETRY_AFTER)
+  if (surface === 'matrix')
+    return matrixError(
+      'M_UNKNOWN',
+      'The service is not available just now. Try again shortly.',
+      503,
+      RETRY_AFTER,
+    )
+  const homeserver = error instanceof Unavailable && error.part === 'homeserver'
+  return problemPage(deps, request, homeserver ? 'homeserver_unavailable' : 'unavailable', 503, {
+    retryAfter: RETRY_AFTER,
+    referenceId: reference,
+  })
+}
+
+function internal(deps: Deps, request: Request, surface: Surface, error: unknown): Response {
+  const reference = randomString(deps.random, 8, REFERENCE_ALPHABET)
+  deps.log.error('request.failed', { reference, ...describe(request), error })
+  if (surface === 'oauth')
+    return oauthError('server_error', `Something went wrong on this server. Reference: ${reference}`, 500)
+  if (surface === 'matrix')
+    return matrixError('M_UNKNOWN', `Internal server error. Reference: ${reference}`, 500)
+  return problemPage(deps, request, 'internal', 500, { referenceId: reference })
+}
+
+/** The path only: queries of these pages hold codes and tickets. */
+const describe = (request: Request) => ({ method: request.method, path: new URL(request.url).pathname })
+
+function rateLimited(deps: Deps, request: Request, surface: Surface, seconds: number): Response {
+  if (surface === 'oauth')
+    return oauthError(
+      'temporarily_unavailable',
+      `Too many requests. Try again in ${seconds} seconds.`,
+      429,
+      seconds,
+    )
+  if (surface === 'matrix')
+    return json(
+      { errcode: 'M_LIMIT_EXCEEDED', error: 'Too many requests', retry_after_ms: seconds * 1000 },
+      429,
+      {
+        'retry-after': String(seconds),
+      },
+    )
+  const browser = readBrowser(deps.urls, deps.random, request)
+  return pageResponse(
+    deps,
+    languageOf(deps, request),
+    csrfToken(deps.secrets.csrf, browser),
+    'rate_limited',
+    { retry_after_seconds: seconds },
+    { status: 429, retryAfter: seconds },
+  )
+}
+
+function notFound(deps: Deps, request: Request, surface: Surface): Response {
+  if (surface === 'matrix') return matrixError('M_UNRECOGNIZED', 'Unrecognized request', 404)
+  if (surface === 'oauth')
+    return json({ error: 'not_found', error_description: 'There is nothing here.' }, 404)
+  const browser = readBrowser(deps.urls, deps.random, request)
+  return pageResponse(
+    deps,
+    languageOf(deps, request),
+    csrfToken(deps.secrets.csrf, browser),
+    'not_found',
+    {},
+    {
+      status: 404,
+    },
+  )
+}
+
+/** Known path, another method: 405 with the methods that there are (RFC 9110 section 15.5.6). */
+export function methodNotAllowed(deps: Deps, request: Request, methods: string[]): Response {
+  const allow = { allow: methods.join(', ') }
+  const surface = surfaceOf(deps, request)
+  if (surface === 'matrix')
+    return json({ errcode: 'M_UNRECOGNIZED', error: 'Unrecognized request' }, 405, allow)
+  return json(
+    { error: 'invalid_request', error_description: 'This method is not supported here.' },
+    405,
+    allow,
+  )
+}
+
+/** The page of a problem. Needs no database, so that it can say that there is none. */
+export function problemPage(
+  deps: Deps,
+  request: Request,
+  problem: PageProblem,
+  status: number,
+  options: { code?: string; retryAfter?: number; referenceId?: string } = {},
+): Response {
+  const lang = languageOf(deps, request)
+  const browser = readBrowser(deps.urls, deps.random, request)
+  return pageResponse(
+    deps,
+    lang,
+    csrfToken(deps.secrets.csrf, browser),
+    'error',
+    {
+      title: deps.translate.text(lang, `problem.${problem}.title`),
+      description: deps.translate.text(lang, `problem.${problem}.lead`),
+      ...(options.code !== undefined && { code: options.code }),
+    },
+    {
+      status,
+      retryAfter: options.retryAfter,
+      ...(options.referenceId !== undefined && { referenceId: options.referenceId }),
+    },
+  )
+}
+
+function oauthError(
+  error: string,
+  description: string | undefined,
+  status: number,
+  retryAfter?: number,
+): Response {
+  const body = {
+    error,
+    error_description: description ?? 'The service is not available just now. Try again shortly.',
+  }
+  return json(body, status, retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) })
+}
+
+function matrixError(errcode: string, error: string, status: number, retryAfter?: number): Response {
+  return json(
+    { errcode, error },
+    status,
+    retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) },
+  )
+}

@@ -1,0 +1,47 @@
+import { base64url } from '../lib/base64url.ts'
+import { sha256 } from '../lib/digest.ts'
+import type { Random } from '../lib/random.ts'
+import { readCookie, writeCookie } from './cookies.ts'
+import type { Urls } from './urls.ts'
+
+/** Seconds that the browser's own cookie lives after the last page: longer than any sign-in or sign-up under way. */
+const BROWSER_LIFETIME = 24 * 3600
+/** Seconds that the session cookie lives: 400 days, the most that browsers keep. The database decides validity. */
+const SESSION_LIFETIME = 400 * 24 * 3600
+
+/**
+ * The browser that asks. Its random id ties forms, authorization requests and sign-ups to it, so that a link which
+ * somebody sends cannot continue theirs in another browser (reference edge 8).
+ */
+export interface Browser {
+  id: string
+  /** The value of the session cookie, if one was sent. */
+  sessionSecret: string | undefined
+  /** Set-Cookie values that the response must carry. */
+  cookies: string[]
+}
+
+/** Reads a browser's cookies; one without an id gets one. */
+export function readBrowser(urls: Urls, random: Random, request: Request): Browser {
+  const sent = readCookie(urls, request, 'browser')
+  const id = sent !== undefined && /^[\w-]{43}$/.test(sent) ? sent : base64url(random.bytes(32))
+  const secret = readCookie(urls, request, 'session')
+  return {
+    id,
+    sessionSecret: secret !== undefined && /^[\w-]{43}$/.test(secret) ? secret : undefined,
+    cookies: [writeCookie(urls, 'browser', id, BROWSER_LIFETIME)],
+  }
+}
+
+/** What a grant or sign-up keeps to recognise its browser. */
+export const browserHash = (browser: Browser): Uint8Array => sha256(`browser\n${browser.id}`)
+
+/** What the database keeps of a session cookie. */
+export const sessionHash = (secret: string): Uint8Array => sha256(secret)
+
+/** The Set-Cookie value of a new session. */
+export const sessionCookie = (urls: Urls, secret: string): string =>
+  writeCookie(urls, 'session', secret, SESSION_LIFETIME)
+
+/** The Set-Cookie value that ends a session in the browser. */
+export const noSessionCookie = (urls: Urls): string => writeCookie(urls, 'session', '', 0)

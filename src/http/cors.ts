@@ -1,0 +1,31 @@
+/** What a web client of another origin may send to an endpoint (reference section 1.0). Never with credentials. */
+export interface CorsRule {
+  headers: string
+  /** Seconds that a preflight answer may be kept; undefined sends none. */
+  maxAge?: number
+}
+
+const COMMON = 'authorization, accept, accept-language, content-language, content-type'
+
+/** Discovery documents. */
+export const discoveryCors: CorsRule = { headers: COMMON, maxAge: 3600 }
+/** OAuth endpoints and those of the Matrix API. */
+export const apiCors: CorsRule = { headers: `${COMMON}, x-requested-with`, maxAge: 3600 }
+
+/** The answer to a preflight request for an endpoint that has `methods`. */
+export function preflight(rule: CorsRule, methods: string[]): Response {
+  const headers = new Headers({
+    'access-control-allow-origin': '*',
+    'access-control-allow-methods': methods.join(', '),
+    'access-control-allow-headers': rule.headers,
+  })
+  if (rule.maxAge !== undefined) headers.set('access-control-max-age', String(rule.maxAge))
+  return new Response(null, { status: 204, headers })
+}
+
+/** Marks a response as readable from any origin, its WWW-Authenticate and Retry-After included. */
+export function allowAnyOrigin(response: Response): Response {
+  response.headers.set('access-control-allow-origin', '*')
+  response.headers.set('access-control-expose-headers', 'retry-after, www-authenticate')
+  return response
+}

@@ -1,0 +1,49 @@
+import type { Urls } from './urls.ts'
+
+/**
+ * The source that CSP `form-action` needs for a redirect URI (decision 1): browsers check the whole redirect chain
+ * after a form. CSP cannot name IPv6 literals or private-scheme hosts, so there the scheme stands alone.
+ */
+export function formActionSource(redirectUri: string): string {
+  const url = new URL(redirectUri)
+  const web = url.protocol === 'https:' || url.protocol === 'http:'
+  return web && !url.hostname.startsWith('[') ? url.origin : url.protocol
+}
+
+/** What a page needs beyond itself. */
+export interface PagePolicy {
+  /** Sources of `form-action` besides `'self'`; `false` leaves the directive out (the `form_post` page). */
+  formAction?: string[] | false
+  /** Pictures that the page shows from elsewhere: logos of the client and of the operator. */
+  images?: (string | undefined)[]
+}
+
+/** The headers of an HTML page. */
+export function pageHeaders(urls: Urls, { formAction = [], images = [] }: PagePolicy = {}): Headers {
+  const pictures = images
+    .filter((image) => image?.startsWith('https://'))
+    .map((image) => new URL(image ?? '').origin)
+  const policy = [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    `img-src ${["'self'", ...new Set(pictures)].join(' ')}`,
+    "font-src 'self'",
+    "connect-src 'self'",
+    "manifest-src 'self'",
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+  ]
+  if (formAction !== false) policy.push(`form-action ${["'self'", ...formAction].join(' ')}`)
+  const headers = new Headers({
+    'content-type': 'text/html; charset=utf-8',
+    'cache-control': 'no-store',
+    'content-security-policy': policy.join('; '),
+    'referrer-policy': 'same-origin',
+    'x-frame-options': 'DENY',
+    'cross-origin-opener-policy': 'same-origin-allow-popups',
+    'permissions-policy': 'camera=(), geolocation=(), microphone=()',
+  })
+  if (urls.secure) headers.set('strict-transport-security', 'max-age=31536000')
+  return headers
+}

@@ -1,0 +1,130 @@
+import type { Static, TObject } from '@sinclair/typebox'
+import { type TypeCheck, TypeCompiler } from '@sinclair/typebox/compiler'
+import { OAuthError, PageError } from './errors.ts'
+
+/** Bytes that a form or JSON body may have. */
+export const BODY_LIMIT = 256 * 1024
+
+/** Parameters by name; a null prototype, so that `__proto__` is a name like any other. */
+export type Params = Record<string, string>
+
+/** A compiled schema of parameters. Made once, at module level, from a TypeBox object of strings. */
+export interface ParamSchema<T extends TObject> {
+  schema: T
+  check: TypeCheck<T>
+}
+
+/** Compiles a schema of request parameters. */
+export const params = <T extends TObject>(schema: T): ParamSchema<T> => ({
+  schema,
+  check: TypeCompiler.Compile(schema),
+})
+
+/**
+ * The form of an OAuth request: `application/x-www-form-urlencoded` (any case, with or without parameters), each name
+ * once (RFC 6749 section 3.2), no NUL, empty values as if absent (section 3.1).
+ *
+ * @throws OAuthError invalid_request
+ */
+export async function readForm<T extends TObject>(
+  request: Request,
+  schema: ParamSchema<T>,
+): Promise<Static<T>> {
+  return check(schema, parsePairs(new URLSearchParams(await readFormText(request))))
+}
+
+/** The text of an OAuth form, for endpoints that authenticate the client before they look at the rest. */
+export async function readFormText(request: Request): Promise<string> {
+  const type = (request.headers.get('content-type') ?? '').split(';')[0]?.trim().toLowerCase()
+  if (type !== 'application/x-www-form-urlencoded')
+    throw new OAuthError('invalid_request', {
+      description: 'The body must be application/x-www-form-urlencoded.',
+    })
+  const text = await readText(request)
+  if (text === undefined)
+    throw new OAuthError('invalid_request', { description: 'The body is too large.', status: 413 })
+  return text
+}
+
+/** All parameters of an OAuth form, unchecked but for the rules of `readForm`. */
+export const parseForm = (text: string): Params => parsePairs(new URLSearchParams(text))
+
+/** Checks parameters against a schema. @throws OAuthError invalid_request, naming the parameter */
+export function check<T extends TObject>(schema: ParamSchema<T>, values: Params): Static<T> {
+  if (schema.check.Check(values)) return values
+  const first = schema.check.Errors(values).First()
+  const name = first?.path.slice(1) ?? ''
+  throw new OAuthError('invalid_request', {
+    description:
+      values[name] === undefined
+        ? `The parameter ${name} is missing.`
+        : `The parameter ${name} is not valid.`,
+  })
+}
+
+/** The query of an OAuth request, under the rules of `readForm`. @throws OAuthError invalid_request */
+export const readQuery = (request: Request): Params => parsePairs(new URL(request.url).searchParams)
+
+function parsePairs(pairs: URLSearchParams): Params {
+  const values: Params = Object.create(null)
+  const seen = new Set<string>()
+  for (const [name, value] of pairs) {
+    if (seen.has(name))
+      throw new OAuthError('invalid_request', {
+        description: `The parameter ${printable(name)} is repeated.`,
+      })
+    seen.add(name)
+    if (name.includes('\0') || value.includes('\0'))
+      throw new OAuthError('invalid_request', { description: 'A parameter has a NUL character.' })
+    if (value !== '') values[name] = value
+  }
+  return values
+}
+
+const printable = (name: string): string => name.replace(/[^\x20-\x7e]/g, '?').slice(0, 60)
+
+/**
+ * The form of a page. People do not build these by hand, so this is lenient: the first of repeated fields counts, a
+ * NUL becomes U+FFFD (nothing matches it, and the database cannot store a NUL), empty values stay.
+ *
+ * @throws PageError when the body is no form, or too large
+ */
+export async function readPageForm(request: Request): Promise<Params> {
+  const type = (request.headers.get('content-type') ?? '').split(';')[0]?.trim().toLowerCase()
+  if (type !== 'application/x-www-form-urlencoded') throw new PageError('bad_request', 400)
+  const text = await readText(request)
+  if (text === undefined) throw new PageError('bad_request', 413)
+  return lenient(new URLSearchParams(text))
+}
+
+/** The query of a page, as lenient as `readPageForm`. */
+export const readPageQuery = (request: Request): Params => lenient(new URL(request.url).searchParams)
+
+function lenient(pairs: URLSearchParams): Params {
+  const values: Params = Object.create(null)
+  for (const [name, value] of pairs) values[name] ??= value.replaceAll('\0', '\ufffd')
+  return values
+}
+
+/**
+ * A JSON body of at most BODY_LIMIT bytes; undefined when it is not JSON.
+ *
+ * @throws OAuthError when the body is too large
+ */
+export async function readJson(request: Request): Promise<unknown> {
+  const text = await readText(request)
+  if (text === undefined)
+    throw new OAuthError('invalid_request', { description: 'The body is too large.', status: 413 })
+  try {
+    return JSON.parse(text) as unknown
+  } catch {
+    return undefined
+  }
+}
+
+/** The body as text; undefined when it is larger than BODY_LIMIT. */
+async function readText(request: Request): Promise<string | undefined> {
+  if (Number(request.headers.get('content-length') ?? 0) > BODY_LIMIT) return undefined
+  const text = await request.text()
+  return text.length > BODY_LIMIT ? undefined : text
+}

@@ -1,0 +1,17 @@
+import type { Deps } from '../deps.ts'
+import { clientIp } from './client-ip.ts'
+
+/** Who asks, as far as the network tells: what sessions, limits and policy are given. */
+export interface Requester {
+  ip: string | undefined
+  userAgent: string | undefined
+}
+
+/** Bytes of a User-Agent that are kept. */
+const USER_AGENT_LIMIT = 400
+
+/** The requester of a request. */
+export const requesterOf = (deps: Pick<Deps, 'peers' | 'trustedProxies'>, request: Request): Requester => ({
+  ip: clientIp(deps.peers.get(request), request.headers.get('x-forwarded-for'), deps.trustedProxies),
+  userAgent: request.headers.get('user-agent')?.slice(0, USER_AGENT_LIMIT),
+})

@@ -1,0 +1,59 @@
+import type { Sql } from '../../sql/connect.ts'
+import { recordActivity } from '../../sql/oauth-sessions.ts'
+import type { Log } from '../telemetry/log.ts'
+
+type Kind = 'browser' | 'oauth'
+
+/** Remembers when and from where sessions were last seen, and writes it once a minute in one statement a kind. */
+export interface Activity {
+  /** Notes that a session was seen; `ip` only where the request came from the session's own device. */
+  record(kind: Kind, sessionId: string, at: Date, ip?: string): void
+  /** Writes what was noted. What cannot be written (an outage) is kept for the next time. */
+  flush(): Promise<void>
+}
+
+/** Sessions that are remembered between two flushes; beyond it the oldest notes are lost, never a request. */
+const CAPACITY = 50_000
+/** Sessions in one statement. */
+const BATCH = 1000
+
+/** An activity record for one process. Call `flush` once a minute and at the stop. */
+export function createActivity(sql: Sql, log: Log): Activity {
+  const seen: Record<Kind, Map<string, { at: Date; ip: string | null }>> = {
+    browser: new Map(),
+    oauth: new Map(),
+  }
+  const note = (kind: Kind, id: string, at: Date, ip: string | null) => {
+    const before = seen[kind].get(id)
+    if (before && before.at > at) return
+    seen[kind].set(id, { at, ip: ip ?? before?.ip ?? null })
+    if (seen[kind].size > CAPACITY) {
+      const [oldest] = seen[kind].keys()
+      if (oldest !== undefined) seen[kind].delete(oldest)
+    }
+  }
+  return {
+    record: (kind, id, at, ip) => note(kind, id, at, ip ?? null),
+    async flush() {
+      for (const kind of ['browser', 'oauth'] as const) {
+        const entries = [...seen[kind]]
+        seen[kind].clear()
+        for (let from = 0; from < entries.length; from += BATCH) {
+          const batch = entries.slice(from, from + BATCH)
+          const rows = {
+            ids: batch.map(([id]) => id),
+            times: batch.map(([, { at }]) => at),
+            ips: batch.map(([, { ip }]) => ip),
+          }
+          try {
+            await recordActivity(sql, kind, rows)
+          } catch (error) {
+            log.warn('activity.flush_failed', { kind, sessions: batch.length, error })
+            for (const [id, { at, ip }] of entries.slice(from)) note(kind, id, at, ip)
+            break
+          }
+        }
+      }
+    },
+  }
+}

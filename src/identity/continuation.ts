@@ -1,0 +1,45 @@
+import type { Params } from '../http/params.ts'
+import { uuidFromUlid } from '../lib/ulid.ts'
+
+/**
+ * Where a person goes after signing in: a typed action in the query, never a URL, so it cannot lead elsewhere
+ * (reference section 1.4). `text` is the query that pages carry on, '' for none.
+ */
+export interface Continuation {
+  text: string
+  /** The authorization request to go on with, as a uuid. */
+  grantId: string | undefined
+  /** The path (without prefix) to go to. */
+  path: string
+}
+
+/** Actions of the account page; anything else is dropped. */
+const ACCOUNT_ACTION = /^[a-z_.]{1,60}$/
+const DEVICE_ID = /^[\x21-\x7e]{1,255}$/
+
+/** Reads a continuation from a query or form. What cannot be understood is dropped: the person lands on `/`. */
+export function readContinuation(params: Params): Continuation {
+  const { kind, id = '' } = params
+  const uuid = uuidFromUlid(id)
+  if (kind === 'continue_authorization_grant' && uuid !== undefined) {
+    const ulid = id.toUpperCase()
+    return { text: `kind=${kind}&id=${ulid}`, grantId: uuid, path: `/consent/${ulid}` }
+  }
+  if (kind === 'manage_account') {
+    const query = new URLSearchParams()
+    if (params.action !== undefined && ACCOUNT_ACTION.test(params.action)) query.set('action', params.action)
+    if (params.device_id !== undefined && DEVICE_ID.test(params.device_id))
+      query.set('device_id', params.device_id)
+    const rest = query.size > 0 ? `?${query}` : ''
+    return {
+      text: `kind=${kind}${query.size > 0 ? `&${query}` : ''}`,
+      grantId: undefined,
+      path: `/account/${rest}`,
+    }
+  }
+  return { text: '', grantId: undefined, path: '/' }
+}
+
+/** A path of ours with the continuation as its query. */
+export const withContinuation = (path: string, continuation: Continuation): string =>
+  continuation.text === '' ? path : `${path}?${continuation.text}`

@@ -1,0 +1,118 @@
+import { listDevices } from '../../sql/oauth-sessions.ts'
+import { findLease, findUser, listEmails, markProvisioned, releaseLease, takeLease } from '../../sql/users.ts'
+import type { Deps } from '../deps.ts'
+import { Unavailable } from '../http/errors.ts'
+import { addSeconds } from '../lib/clock.ts'
+import { ulidFromUuid } from '../lib/ulid.ts'
+
+type Needs = Pick<Deps, 'sql' | 'clock' | 'homeserver' | 'log'>
+
+/** Seconds that a lease lasts: longer than any call made under it, so that only a dead holder runs out. */
+const LEASE = 30
+/** Milliseconds that one call under a lease may take. */
+const CALL_TIMEOUT = 10_000
+/** Milliseconds that a request waits for somebody else's lease. */
+const PATIENCE = 12_000
+
+/** Proof of holding a user's lease; `assertHeld` before each call that a stale holder must not make. */
+interface Lease {
+  /** @throws Unavailable when the lease is lost, or too short for another call */
+  assertHeld(): Promise<void>
+}
+
+/**
+ * Runs `fn` while nobody else talks to the homeserver about this person's devices (decision 9). No transaction is
+ * open meanwhile.
+ *
+ * @throws Unavailable when another holder does not finish in time
+ */
+export async function withUserLease<T>(
+  deps: Needs,
+  userId: string,
+  fn: (lease: Lease) => Promise<T>,
+): Promise<T> {
+  const generation = await waitForLease(deps, userId)
+  const lease: Lease = {
+    async assertHeld() {
+      const until = addSeconds(deps.clock.now(), CALL_TIMEOUT / 1000)
+      const [held] = await findLease(deps.sql, userId, generation, until)
+      if (!held) throw new Unavailable('homeserver', { cause: new Error('the lease of the user was lost') })
+    },
+  }
+  try {
+    return await fn(lease)
+  } finally {
+    // A lease that cannot be released runs out by itself; the error of `fn` matters more.
+    await releaseLease(deps.sql, userId, generation, deps.clock.now()).catch((error: unknown) =>
+      deps.log.warn('lease.release_failed', { user_id: userId, error }),
+    )
+  }
+}
+
+async function waitForLease(deps: Needs, userId: string): Promise<string> {
+  for (let waited = 0, pause = 20; ; waited += pause, pause = Math.min(pause * 2, 500)) {
+    const now = deps.clock.now()
+    const [lease] = await takeLease(deps.sql, userId, now, addSeconds(now, LEASE))
+    if (lease) return lease.generation
+    if (waited >= PATIENCE)
+      throw new Unavailable('homeserver', { cause: new Error('the lease of the user is taken') })
+    await new Promise((resolve) => setTimeout(resolve, pause))
+  }
+}
+
+/**
+ * Tells the homeserver the complete set of a person's devices. Reads the set under the lease, so that a session which
+ * was committed before is never left out (reference edge 38).
+ *
+ * @throws HomeserverError, Unavailable: the job tries again
+ */
+export async function syncDevices(deps: Needs, userId: string): Promise<void> {
+  const [user] = await findUser(deps.sql, userId)
+  if (!user || user.deactivated_at) return
+  await withUserLease(deps, userId, async (lease) => {
+    const devices = await listDevices(deps.sql, userId)
+    await lease.assertHeld()
+    const ids = devices.map((device) => device.device_id)
+    await deps.homeserver.syncDevices(user.username, ids, { timeoutMs: CALL_TIMEOUT })
+    deps.log.info('devices.synced', { user_id: userId, devices: ids.length })
+  })
+}
+
+/**
+ * Makes a device exist at the homeserver before its token is given out (reference edge 36).
+ *
+ * @throws HomeserverError, Unavailable
+ */
+export async function addDevice(
+  deps: Needs,
+  user: { id: string; username: string },
+  device: { id: string; name: string },
+): Promise<void> {
+  await withUserLease(deps, user.id, async (lease) => {
+    await lease.assertHeld()
+    await deps.homeserver.upsertDevice(user.username, device.id, device.name, { timeoutMs: CALL_TIMEOUT })
+  })
+}
+
+/**
+ * Makes the homeserver know a person as we do: name, lock, the complete list of addresses.
+ *
+ * @throws HomeserverError
+ */
+export async function provisionUser(deps: Needs, userId: string): Promise<void> {
+  const [user] = await findUser(deps.sql, userId)
+  if (!user || user.deactivated_at) return
+  const emails = await listEmails(deps.sql, userId)
+  await deps.homeserver.provisionUser(
+    {
+      localpart: user.username,
+      sub: ulidFromUuid(userId),
+      emails: emails.map((row) => row.email),
+      locked: user.locked_at !== null,
+      // Only the first time: later the person may have changed it from a Matrix client.
+      ...(user.provisioned_at === null && user.display_name !== null && { displayName: user.display_name }),
+    },
+    { timeoutMs: CALL_TIMEOUT },
+  )
+  await markProvisioned(deps.sql, userId, deps.clock.now())
+}

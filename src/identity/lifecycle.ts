@@ -1,0 +1,115 @@
+import { finishBrowserSessions } from '../../sql/browser-sessions.ts'
+import type { Db } from '../../sql/connect.ts'
+import { finishOAuthSessions } from '../../sql/oauth-sessions.ts'
+import {
+  anyUserExists,
+  deactivateUser,
+  deleteEmails,
+  deletePasswords,
+  insertPassword,
+  insertUser,
+  lockUser,
+  unlockUser,
+} from '../../sql/users.ts'
+import type { Deps } from '../deps.ts'
+import { fold } from '../lib/fold.ts'
+import { transact } from '../lib/transact.ts'
+import { newId } from '../lib/ulid.ts'
+
+/**
+ * Creates an account in a transaction: the row, its password, the job that tells the homeserver. Undefined when the
+ * name was taken in any case of its letters. The first account of a standalone deployment is an admin (decision 25).
+ */
+export async function createUser(
+  deps: Pick<Deps, 'config' | 'clock' | 'random' | 'jobs' | 'log'>,
+  tx: Db,
+  account: {
+    username: string
+    displayName: string | null
+    password: { version: number; hash: string } | undefined
+    isAdmin: boolean
+  },
+): Promise<{ id: string; isAdmin: boolean } | undefined> {
+  const now = deps.clock.now()
+  const [first] = deps.config.matrix.kind === 'standalone' ? await anyUserExists(tx) : []
+  const isAdmin = account.isAdmin || first?.exists === false
+  const [user] = await insertUser(tx, {
+    id: newId(now, deps.random),
+    username: account.username,
+    folded: fold(account.username),
+    displayName: account.displayName,
+    isAdmin,
+    now,
+  })
+  if (!user) return undefined
+  if (account.password)
+    await insertPassword(tx, { id: newId(now, deps.random), userId: user.id, ...account.password, now })
+  await deps.jobs.enqueue(tx, 'provision-user', { user_id: user.id })
+  deps.log.info('user.created', { user_id: user.id, username: account.username, is_admin: isAdmin })
+  return { id: user.id, isAdmin }
+}
+
+type Needs = Pick<Deps, 'sql' | 'clock' | 'random' | 'jobs' | 'log'>
+
+/** Locks an account: it cannot sign in and its sessions rest until it is unlocked. The homeserver is told by a job. */
+export const lock = (deps: Needs, userId: string): Promise<void> =>
+  transact(deps.sql, async (tx) => {
+    await lockUser(tx, userId, deps.clock.now())
+    await deps.jobs.enqueue(tx, 'provision-user', { user_id: userId })
+    deps.log.info('user.locked', { user_id: userId })
+  })
+
+/** Unlocks an account: its sessions go on. */
+export const unlock = (deps: Needs, userId: string): Promise<void> =>
+  transact(deps.sql, async (tx) => {
+    await unlockUser(tx, userId)
+    await deps.jobs.enqueue(tx, 'provision-user', { user_id: userId })
+    deps.log.info('user.unlocked', { user_id: userId })
+  })
+
+/** Ends every session of an account, browsers and apps; gives how many. */
+export const killSessions = (deps: Needs, userId: string): Promise<{ browsers: number; apps: number }> =>
+  transact(deps.sql, async (tx) => {
+    const ended = await endAllSessions(deps, tx, userId)
+    await deps.jobs.enqueue(tx, 'sync-devices', { user_id: userId })
+    deps.log.info('user.sessions_ended', { user_id: userId, ...ended })
+    return ended
+  })
+
+/**
+ * Deactivates an account for good: sessions end, passwords and addresses go, the homeserver deactivates the user by a
+ * job and, with `erase`, hides what they wrote. The name stays taken.
+ */
+export const deactivate = (deps: Needs, userId: string, erase: boolean): Promise<void> =>
+  transact(deps.sql, async (tx) => {
+    await deactivateUser(tx, userId, deps.clock.now())
+    await endAllSessions(deps, tx, userId)
+    await deletePasswords(tx, userId)
+    await deleteEmails(tx, userId)
+    await deps.jobs.enqueue(tx, 'deactivate-user', { user_id: userId, erase })
+    deps.log.info('user.deactivated', { user_id: userId, erase })
+  })
+
+/** Gives an account another password. Its sessions stay; `killSessions` ends them. */
+export const setPassword = (
+  deps: Needs & Pick<Deps, 'passwords'>,
+  userId: string,
+  password: { version: number; hash: string },
+): Promise<void> =>
+  transact(deps.sql, async (tx) => {
+    const now = deps.clock.now()
+    await deletePasswords(tx, userId)
+    await insertPassword(tx, { id: newId(now, deps.random), userId, ...password, now })
+    deps.log.info('user.password_set', { user_id: userId })
+  })
+
+async function endAllSessions(
+  deps: Needs,
+  tx: Db,
+  userId: string,
+): Promise<{ browsers: number; apps: number }> {
+  const now = deps.clock.now()
+  const browsers = await finishBrowserSessions(tx, userId, now, null)
+  const apps = await finishOAuthSessions(tx, userId, now)
+  return { browsers: browsers.length, apps: apps.length }
+}

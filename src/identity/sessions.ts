@@ -1,0 +1,75 @@
+import {
+  type BrowserSessionRow,
+  findBrowserSession,
+  finishBrowserSession,
+  insertBrowserSession,
+} from '../../sql/browser-sessions.ts'
+import type { Db } from '../../sql/connect.ts'
+import { finishOAuthSessionOf } from '../../sql/oauth-sessions.ts'
+import type { Deps } from '../deps.ts'
+import { type Browser, sessionHash } from '../http/browser.ts'
+import type { Requester } from '../http/requester.ts'
+import { base64url } from '../lib/base64url.ts'
+import { transact } from '../lib/transact.ts'
+import { newId } from '../lib/ulid.ts'
+
+/** The session that a browser's cookie stands for, and whether it may act. */
+export type SessionState =
+  | { state: 'none' }
+  | { state: 'active'; session: BrowserSessionRow }
+  | { state: 'ended' | 'locked' | 'deactivated'; session: BrowserSessionRow }
+
+/** Looks up the browser's session. An active one counts as seen now. */
+export async function loadSession(
+  deps: Pick<Deps, 'sql' | 'clock' | 'activity'>,
+  browser: Browser,
+  requester: Requester,
+): Promise<SessionState> {
+  if (browser.sessionSecret === undefined) return { state: 'none' }
+  const [session] = await findBrowserSession(deps.sql, sessionHash(browser.sessionSecret))
+  if (!session) return { state: 'none' }
+  if (session.deactivated_at) return { state: 'deactivated', session }
+  if (session.locked_at) return { state: 'locked', session }
+  if (session.finished_at) return { state: 'ended', session }
+  deps.activity.record('browser', session.id, deps.clock.now(), requester.ip)
+  return { state: 'active', session }
+}
+
+/** Begins a browser session for a user and gives the secret for its cookie. */
+export async function startSession(
+  deps: Pick<Deps, 'clock' | 'random'>,
+  tx: Db,
+  userId: string,
+  requester: Requester,
+): Promise<{ id: string; secret: string }> {
+  const now = deps.clock.now()
+  const id = newId(now, deps.random)
+  const secret = base64url(deps.random.bytes(32))
+  await insertBrowserSession(tx, {
+    id,
+    userId,
+    secretHash: sessionHash(secret),
+    userAgent: requester.userAgent ?? null,
+    ip: requester.ip ?? null,
+    now,
+  })
+  return { id, secret }
+}
+
+/**
+ * Ends one session of a person, of whichever kind; false when it was not theirs or had ended. The homeserver learns of
+ * a vanished device through a job.
+ */
+export const endSession = (
+  deps: Pick<Deps, 'sql' | 'clock' | 'jobs' | 'log'>,
+  userId: string,
+  sessionId: string,
+): Promise<boolean> =>
+  transact(deps.sql, async (tx) => {
+    const now = deps.clock.now()
+    const [browser] = await finishBrowserSession(tx, sessionId, userId, now)
+    const [app] = browser ? [] : await finishOAuthSessionOf(tx, sessionId, userId, now)
+    if (app?.device_id) await deps.jobs.enqueue(tx, 'sync-devices', { user_id: userId })
+    if (browser || app) deps.log.info('session.ended', { user_id: userId, session_id: sessionId })
+    return browser !== undefined || app !== undefined
+  })

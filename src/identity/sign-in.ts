@@ -1,0 +1,72 @@
+import {
+  findPassword,
+  findUserByEmail,
+  findUserByName,
+  insertPassword,
+  type UserRow,
+} from '../../sql/users.ts'
+import type { Deps } from '../deps.ts'
+import type { Requester } from '../http/requester.ts'
+import { fold } from '../lib/fold.ts'
+import { newId } from '../lib/ulid.ts'
+import { limitSubject, take } from './limits.ts'
+import { localpartOf } from './usernames.ts'
+
+/** Characters of a password that are looked at; a longer one is wrong, and is not worth a hash. */
+export const PASSWORD_LIMIT = 1024
+
+export type SignInResult =
+  | { result: 'ok'; user: UserRow }
+  | { result: 'wrong' }
+  | { result: 'locked' | 'deactivated'; user: UserRow }
+
+/**
+ * Checks a name (or address, where the configuration allows it) and a password. The limit of the address is taken
+ * before anything is looked up and a dummy hash is verified for unknown names, so that neither count nor time tells
+ * which names exist; lock and deactivation are told only to who knows the password (reference edge 45).
+ *
+ * @throws RateLimited
+ */
+export async function checkPassword(
+  deps: Pick<Deps, 'config' | 'sql' | 'clock' | 'random' | 'passwords' | 'secrets' | 'log'>,
+  input: { username: string; password: string },
+  requester: Requester,
+): Promise<SignInResult> {
+  const limits = deps.config.rate_limiting.login
+  await take(deps, 'login.ip', limitSubject(requester.ip), limits.per_ip)
+  const user = await findByLogin(deps, input.username)
+  // Unknown names have a limit of their own each: guessing at one looks the same whether it exists or not.
+  await take(deps, 'login.account', user?.id ?? `name:${fold(input.username)}`, limits.per_account)
+  const [stored] = user ? await findPassword(deps.sql, user.id) : []
+  const tooLong = input.password.length > PASSWORD_LIMIT
+  const verdict = await deps.passwords.verify(tooLong ? '' : input.password, stored)
+  if (!user || !stored || tooLong || !verdict.ok) {
+    deps.log.warn('login.failed', { username: input.username.slice(0, 255), ip: requester.ip })
+    return { result: 'wrong' }
+  }
+  if (verdict.upgrade) await upgrade(deps, user.id, input.password)
+  if (user.deactivated_at) return { result: 'deactivated', user }
+  if (user.locked_at) return { result: 'locked', user }
+  return { result: 'ok', user }
+}
+
+async function findByLogin(deps: Pick<Deps, 'config' | 'sql'>, input: string): Promise<UserRow | undefined> {
+  const name = localpartOf(input, deps.config.matrix.homeserver)
+  if (name.includes('@') && deps.config.account.login_with_email_allowed) {
+    const [byEmail] = await findUserByEmail(deps.sql, fold(name))
+    if (byEmail) return byEmail
+  }
+  const [user] = await findUserByName(deps.sql, name, fold(name))
+  return user
+}
+
+/** An older scheme verified: the password is hashed with the current one (reference section 1.9). */
+async function upgrade(
+  deps: Pick<Deps, 'sql' | 'clock' | 'random' | 'passwords'>,
+  userId: string,
+  password: string,
+): Promise<void> {
+  const { version, hash } = await deps.passwords.hash(password)
+  const now = deps.clock.now()
+  await insertPassword(deps.sql, { id: newId(now, deps.random), userId, version, hash, now })
+}

@@ -1,0 +1,67 @@
+import type { BrowserSessionRow } from '../../sql/browser-sessions.ts'
+import type { Deps } from '../deps.ts'
+import { type Browser, readBrowser } from '../http/browser.ts'
+import { csrfToken, isOwnForm } from '../http/csrf.ts'
+import { type Params, readPageForm } from '../http/params.ts'
+import { type Requester, requesterOf } from '../http/requester.ts'
+import type { Contexts, PageName, SessionSummary } from '../render/contexts.ts'
+import { languageOf, type PageOptions, pageResponse } from '../render/respond.ts'
+import { loadSession, type SessionState } from './sessions.ts'
+
+/** One visit of a person to a page: the browser, where it is, its language, its session. */
+export interface Visit {
+  request: Request
+  browser: Browser
+  requester: Requester
+  lang: string
+  session: SessionState
+}
+
+/** Begins a visit: reads the cookies and looks up the session. */
+export async function openVisit(deps: Deps, request: Request): Promise<Visit> {
+  const browser = readBrowser(deps.urls, deps.random, request)
+  const requester = requesterOf(deps, request)
+  return {
+    request,
+    browser,
+    requester,
+    lang: languageOf(deps, request),
+    session: await loadSession(deps, browser, requester),
+  }
+}
+
+/** The session of a visit if it may act, else undefined. */
+export const activeSession = (visit: Visit): BrowserSessionRow | undefined =>
+  visit.session.state === 'active' ? visit.session.session : undefined
+
+/** Renders a page for a visit, with its cookies, its CSRF token and who is signed in. */
+export function page<P extends PageName>(
+  deps: Deps,
+  visit: Visit,
+  name: P,
+  context: Contexts[P],
+  options: PageOptions = {},
+): Response {
+  const session = activeSession(visit)
+  return pageResponse(deps, visit.lang, csrfToken(deps.secrets.csrf, visit.browser), name, context, {
+    ...options,
+    cookies: [...visit.browser.cookies, ...(options.cookies ?? [])],
+    session: session && summary(deps, session),
+  })
+}
+
+/** What pages say about who is signed in. */
+export const summary = (
+  deps: Pick<Deps, 'homeserver'>,
+  session: { username: string; display_name: string | null },
+): SessionSummary => ({
+  username: session.username,
+  mxid: deps.homeserver.mxid(session.username),
+  ...(session.display_name !== null && { display_name: session.display_name }),
+})
+
+/** A form of a page, and whether it is one of ours: a stale one is shown again with what was typed, never acted on. */
+export async function readOwnForm(deps: Deps, visit: Visit): Promise<{ form: Params; own: boolean }> {
+  const form = await readPageForm(visit.request)
+  return { form, own: isOwnForm(deps.secrets.csrf, visit.browser, visit.request, form.csrf) }
+}

@@ -1,0 +1,132 @@
+import type { PgBoss } from 'pg-boss'
+import { createSql, type DatabaseConfig, type Db, type Sql } from '../../sql/connect.ts'
+import type { Log } from '../telemetry/log.ts'
+
+/** Every job and what it is given. Jobs are repeatable: running one twice does no harm. */
+export interface JobData {
+  'sync-devices': { user_id: string }
+  'provision-user': { user_id: string }
+  'deactivate-user': { user_id: string; erase: boolean }
+}
+
+export type JobName = keyof JobData
+
+/** What runs a job; throwing makes it run again later. */
+export type JobHandlers = { [Name in JobName]: (data: JobData[Name]) => Promise<void> }
+
+export interface Jobs {
+  /** Adds a job in the caller's transaction: it exists exactly if that commits. */
+  enqueue<Name extends JobName>(tx: Db, name: Name, data: JobData[Name]): Promise<void>
+  /** Begins to run jobs in this process. */
+  work(handlers: JobHandlers): Promise<void>
+  /** Runs what is due now and returns; for commands and tests. Failed jobs stay for later. */
+  runDue(handlers: JobHandlers): Promise<void>
+  /** Waits for running jobs (at most 10 seconds) and hands back the rest. */
+  stop(): Promise<void>
+}
+
+const NAMES = ['sync-devices', 'provision-user', 'deactivate-user'] as const
+
+/** The queue's own tables live in a schema of their own, kept by pg-boss. */
+const SCHEMA = 'latchkey_jobs'
+
+/**
+ * The job queue: pg-boss over the pool that everything else uses. It is loaded and started at the first use, since
+ * it costs a tenth of a second and 23 MB.
+ */
+export function createJobs(sql: Sql, database: DatabaseConfig, log: Log): Jobs {
+  let starting: Promise<PgBoss> | undefined
+  let transactions: Sql | undefined
+  const boss = (): Promise<PgBoss> => {
+    starting ??= start().catch((error: unknown) => {
+      starting = undefined
+      throw error
+    })
+    return starting
+  }
+  const start = async (): Promise<PgBoss> => {
+    const { PgBoss } = await import('pg-boss')
+    // Texts that open a transaction need a connection to themselves: one taken from the pool could wait for
+    // transactions that wait for it.
+    transactions ??= createSql(database, { max: 1, applicationName: 'latchkey jobs' })
+    const own = transactions
+    const started = new PgBoss({
+      schema: SCHEMA,
+      db: {
+        executeSql: async (text, values) => {
+          const client = /^\s*begin/i.test(text) ? own : sql
+          return { rows: rowsOf(await client.unsafe(text, values as never[])) }
+        },
+      },
+    })
+    started.on('error', (error) => log.warn('jobs.error', { error }))
+    await started.start()
+    for (const name of NAMES)
+      await started.createQueue(name, {
+        // One waiting and one running for each person: a burst of ended sessions is one call.
+        policy: 'stately',
+        retryLimit: 10,
+        retryDelay: 5,
+        retryBackoff: true,
+        retryDelayMax: 2560,
+        expireInSeconds: 120,
+      })
+    return started
+  }
+  return {
+    async enqueue(tx, name, data) {
+      const db = {
+        executeSql: async (text: string, values?: unknown[]) => ({
+          rows: rowsOf(await tx.unsafe(text, values as never[])),
+        }),
+      }
+      await (await boss()).send(name, data, { db, singletonKey: data.user_id })
+    },
+    async work(handlers) {
+      const started = await boss()
+      for (const name of NAMES)
+        await started.work<JobData[typeof name]>(
+          name,
+          { pollingIntervalSeconds: 1, batchSize: 1 },
+          async ([job]) => {
+            if (job) await run(log, handlers, name, job.data)
+          },
+        )
+    },
+    async runDue(handlers) {
+      const started = await boss()
+      for (const name of NAMES) {
+        for (;;) {
+          const [job] = await started.fetch<JobData[typeof name]>(name)
+          if (!job) break
+          try {
+            await run(log, handlers, name, job.data)
+            await started.complete(name, job.id)
+          } catch (error) {
+            await started.fail(name, job.id, { message: String(error) })
+          }
+        }
+      }
+    },
+    async stop() {
+      const started = await starting?.catch(() => undefined)
+      await started?.stop({ graceful: true, timeout: 10_000, close: false })
+      await transactions?.end({ timeout: 5 })
+    },
+  }
+}
+
+async function run(log: Log, handlers: JobHandlers, name: JobName, data: JobData[JobName]): Promise<void> {
+  try {
+    await handlers[name](data as JobData['deactivate-user'])
+  } catch (error) {
+    log.warn('job.failed', { job: name, user_id: data.user_id, error })
+    throw error
+  }
+}
+
+/** A text with several statements answers a list of results: pg-boss reads the rows of the last. */
+const rowsOf = (result: unknown): unknown[] => {
+  const rows = result as unknown[]
+  return rows.length > 0 && Array.isArray(rows.at(-1)) ? (rows.at(-1) as unknown[]) : [...rows]
+}

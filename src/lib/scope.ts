@@ -1,0 +1,62 @@
+/** Scopes: their syntax (RFC 6749 section 3.3), and the Matrix ones in both spellings (reference section 6). */
+
+const API = { stable: 'urn:matrix:client:api:*', unstable: 'urn:matrix:org.matrix.msc2967.client:api:*' }
+const DEVICE = {
+  stable: 'urn:matrix:client:device:',
+  unstable: 'urn:matrix:org.matrix.msc2967.client:device:',
+}
+
+export const SYNAPSE_ADMIN = 'urn:synapse:admin:*'
+export const MAS_ADMIN = 'urn:mas:admin'
+
+/** The scopes of a request, each once and sorted; undefined when the text is not a scope. */
+export function parseScope(text: string): string[] | undefined {
+  const scopes = text.split(' ')
+  if (!scopes.every((scope) => /^[\x21\x23-\x5b\x5d-\x7e]+$/.test(scope))) return undefined
+  return [...new Set(scopes)].sort()
+}
+
+export const isApiScope = (scope: string): boolean => scope === API.stable || scope === API.unstable
+
+/** The device id in a device scope of either spelling; undefined for other scopes. */
+export function deviceOfScope(scope: string): string | undefined {
+  for (const prefix of [DEVICE.stable, DEVICE.unstable])
+    if (scope.startsWith(prefix)) return scope.slice(prefix.length)
+  return undefined
+}
+
+/** The Matrix device that a set of scopes names, if any. */
+export function deviceOf(scopes: readonly string[]): string | undefined {
+  for (const scope of scopes) {
+    const device = deviceOfScope(scope)
+    if (device !== undefined) return device
+  }
+  return undefined
+}
+
+/** Whether a scope is a Matrix one: such requests are refused on a page, not by a redirect (decision 11). */
+export const isMatrixScope = (scope: string): boolean =>
+  isApiScope(scope) || deviceOfScope(scope) !== undefined
+
+/** Which spelling a Matrix scope has; undefined for other scopes. */
+export function spellingOf(scope: string): 'stable' | 'unstable' | undefined {
+  if (scope === API.stable || scope.startsWith(DEVICE.stable)) return 'stable'
+  if (scope === API.unstable || scope.startsWith(DEVICE.unstable)) return 'unstable'
+  return undefined
+}
+
+/** The scopes as introspection tells them: every Matrix scope in both spellings, sorted by byte (section 5.3). */
+export function normaliseScope(scopes: readonly string[]): string {
+  const all = new Set<string>()
+  for (const scope of scopes) {
+    const device = deviceOfScope(scope)
+    if (isApiScope(scope)) all.add(API.stable).add(API.unstable)
+    else if (device !== undefined) all.add(DEVICE.stable + device).add(DEVICE.unstable + device)
+    else all.add(scope)
+  }
+  return [...all].sort().join(' ')
+}
+
+/** What a consent is remembered for: the scopes without the device, which differs at every sign-in (decision 10). */
+export const consentScope = (scopes: readonly string[]): string =>
+  scopes.filter((scope) => deviceOfScope(scope) === undefined).join(' ')

@@ -1,0 +1,26 @@
+import type { Homeserver } from './homeserver.ts'
+
+/** No homeserver: every name is free as far as it is concerned, and every call succeeds without doing anything. */
+export function standaloneHomeserver(serverName: string): Homeserver {
+  const nothing = async () => {}
+  return {
+    kind: 'standalone',
+    serverName,
+    mxid: (localpart) => `@${localpart}:${serverName}`,
+    queryUser: async () => ({ suspended: false, deactivated: false }),
+    isLocalpartAvailable: async (localpart) => isAscii(localpart),
+    provisionUser: async () => ({ created: false }),
+    upsertDevice: nothing,
+    updateDeviceDisplayName: nothing,
+    deleteDevice: nothing,
+    syncDevices: nothing,
+    deleteUser: nothing,
+    reactivateUser: nothing,
+    setDisplayName: nothing,
+    unsetDisplayName: nothing,
+    allowCrossSigningReset: nothing,
+  }
+}
+
+/** Whether a localpart is ASCII: Matrix has no others for new users, so no homeserver is asked (reference 10.1). */
+export const isAscii = (text: string): boolean => !/[^\p{ASCII}]/u.test(text)

@@ -1,0 +1,106 @@
+import { type ClientRow, findClient } from '../../sql/clients.ts'
+import type { Deps } from '../deps.ts'
+import { OAuthError } from '../http/errors.ts'
+import type { Params } from '../http/params.ts'
+import { equalSecrets } from '../lib/digest.ts'
+import { uuidFromUlid } from '../lib/ulid.ts'
+
+/** How a client presented itself (RFC 6749 section 2.3). */
+interface Credentials {
+  clientId: string
+  method: 'none' | 'client_secret_basic' | 'client_secret_post'
+  secret: string | undefined
+}
+
+/**
+ * Authenticates the client of a form-encoded request with exactly the method that it registered (reference section
+ * 4.1).
+ *
+ * @throws OAuthError invalid_request (no or several credentials), invalid_grant (two client ids), invalid_client
+ */
+export async function authenticateClient(
+  deps: Pick<Deps, 'sql' | 'secrets' | 'log'>,
+  authorization: string | null,
+  form: Params,
+): Promise<ClientRow> {
+  const credentials = readCredentials(authorization, form)
+  const id = uuidFromUlid(credentials.clientId)
+  const [client] = id === undefined ? [] : await findClient(deps.sql, id)
+  if (!client) throw invalidClient(deps, credentials, 'unknown client')
+  if (client.auth_method !== credentials.method)
+    throw invalidClient(deps, credentials, `the client registered ${client.auth_method}`)
+  if (credentials.method === 'none') return client
+  const secret =
+    client.sealed_secret === null
+      ? undefined
+      : await deps.secrets.open(client.sealed_secret, `client:${client.id}`)
+  if (secret === undefined)
+    throw new OAuthError('server_error', { cause: 'the client secret cannot be unsealed' })
+  if (!equalSecrets(secret, credentials.secret ?? '')) throw invalidClient(deps, credentials, 'wrong secret')
+  return client
+}
+
+function invalidClient(deps: Pick<Deps, 'log'>, credentials: Credentials, reason: string): OAuthError {
+  deps.log.warn('client.rejected', {
+    client_id: credentials.clientId.slice(0, 64),
+    method: credentials.method,
+    reason,
+  })
+  return new OAuthError('invalid_client', { cause: reason })
+}
+
+function readCredentials(authorization: string | null, form: Params): Credentials {
+  const body = form.client_id
+  if (form.client_assertion !== undefined || form.client_assertion_type !== undefined)
+    throw new OAuthError('invalid_client', { description: 'Client assertions are not supported yet.' })
+  if (authorization !== null) {
+    const basic = readBasic(authorization)
+    if (form.client_secret !== undefined)
+      throw new OAuthError('invalid_request', {
+        description: 'The client authenticates in two ways at once.',
+      })
+    if (body !== undefined && body !== basic.clientId)
+      throw new OAuthError('invalid_grant', {
+        description: 'The client_id of the body is not that of the header.',
+      })
+    return basic
+  }
+  if (body === undefined)
+    throw new OAuthError('invalid_request', { description: 'The request has no client credentials.' })
+  return form.client_secret === undefined
+    ? { clientId: body, method: 'none', secret: undefined }
+    : { clientId: body, method: 'client_secret_post', secret: form.client_secret }
+}
+
+/** RFC 6749 section 2.3.1: both parts are form-url-encoded before they are joined and encoded. */
+function readBasic(authorization: string): Credentials {
+  const match = /^basic +([A-Za-z0-9+/=_-]+)$/i.exec(authorization.trim())
+  const decoded = match?.[1] === undefined ? undefined : decodeBase64(match[1])
+  const at = decoded?.indexOf(':') ?? -1
+  if (/^bearer /i.test(authorization))
+    throw new OAuthError('invalid_client', { description: 'A bearer token is no client credential here.' })
+  if (decoded === undefined || at < 0)
+    throw new OAuthError('invalid_request', { description: 'The Authorization header is malformed.' })
+  return {
+    clientId: decodeForm(decoded.slice(0, at)),
+    method: 'client_secret_basic',
+    secret: decodeForm(decoded.slice(at + 1)),
+  }
+}
+
+function decodeBase64(text: string): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Uint8Array.fromBase64(text))
+  } catch {
+    return undefined
+  }
+}
+
+/** Text that was not encoded stays as it is: generated secrets have nothing to encode, and many clients do not. */
+function decodeForm(text: string): string {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '))
+  } catch {
+    return text
+  }
+}

@@ -1,0 +1,142 @@
+import { type Static, Type } from '@sinclair/typebox'
+import { TypeCompiler } from '@sinclair/typebox/compiler'
+import type { ClientMetadata } from '../../sql/clients.ts'
+import { OAuthError } from '../http/errors.ts'
+import { sha256 } from '../lib/digest.ts'
+
+/** Client metadata as registered (RFC 7591 section 2, OpenID Connect Registration section 2, reference section 7.1). */
+const text = Type.Optional(Type.String())
+const texts = Type.Optional(Type.Array(Type.String()))
+const uri = Type.Optional(Type.String({ pattern: '^[a-zA-Z][a-zA-Z0-9+.-]*:' }))
+
+const ClientMetadataSchema = Type.Object({
+  redirect_uris: texts,
+  response_types: texts,
+  grant_types: texts,
+  application_type: Type.Optional(Type.Union([Type.Literal('web'), Type.Literal('native')])),
+  contacts: texts,
+  jwks_uri: uri,
+  jwks: Type.Optional(Type.Object({ keys: Type.Array(Type.Object({}, { additionalProperties: true })) })),
+  software_id: text,
+  software_version: text,
+  sector_identifier_uri: uri,
+  subject_type: text,
+  token_endpoint_auth_method: text,
+  token_endpoint_auth_signing_alg: text,
+  id_token_signed_response_alg: text,
+  userinfo_signed_response_alg: text,
+  request_object_signing_alg: text,
+  default_max_age: Type.Optional(Type.Integer({ minimum: 0 })),
+  require_auth_time: Type.Optional(Type.Boolean()),
+  default_acr_values: texts,
+  initiate_login_uri: uri,
+  request_uris: texts,
+  post_logout_redirect_uris: texts,
+  client_name: text,
+  logo_uri: uri,
+  client_uri: uri,
+  policy_uri: uri,
+  tos_uri: uri,
+})
+const checker = TypeCompiler.Compile(ClientMetadataSchema)
+
+/** Parsed, normalised metadata. */
+export type Registration = Static<typeof ClientMetadataSchema> & ClientMetadata
+
+/** Members that may carry a language tag (RFC 7591 section 2.2). */
+const LOCALISED = ['client_name', 'logo_uri', 'client_uri', 'policy_uri', 'tos_uri']
+const URI_MEMBERS = [
+  'jwks_uri',
+  'sector_identifier_uri',
+  'initiate_login_uri',
+  'logo_uri',
+  'client_uri',
+  'policy_uri',
+  'tos_uri',
+]
+const GRANT_ORDER = [
+  'authorization_code',
+  'refresh_token',
+  'implicit',
+  'client_credentials',
+  'password',
+  'urn:ietf:params:oauth:grant-type:device_code',
+]
+
+const invalid = (description: string) => new OAuthError('invalid_client_metadata', { description })
+
+/**
+ * Parses a registration: known members by their types, localised members by their base member, unknown ones left out;
+ * URIs in WHATWG-normal form, lists that are sets in a fixed order.
+ *
+ * @throws OAuthError invalid_request (no JSON object), invalid_client_metadata, invalid_redirect_uri
+ */
+export function parseRegistration(body: unknown): Registration {
+  if (typeof body !== 'object' || body === null || Array.isArray(body))
+    throw new OAuthError('invalid_request', { description: 'The body must be a JSON object.' })
+  const known: Record<string, unknown> = Object.create(null)
+  for (const [name, value] of Object.entries(body)) {
+    const [base = '', tag] = name.split('#')
+    if (tag === undefined && base in ClientMetadataSchema.properties) known[base] = value
+    if (tag !== undefined) known[name] = checkLocalised(body, base, tag, value)
+  }
+  if (JSON.stringify(known).includes('\\u0000')) throw invalid('A member has a NUL character.')
+  if (!checker.Check(known)) {
+    const first = checker.Errors(known).First()
+    throw invalid(`${first?.path.slice(1) || 'The body'} is not valid.`)
+  }
+  return normalise(known as Registration)
+}
+
+function checkLocalised(body: object, base: string, tag: string, value: unknown): unknown {
+  if (!isLanguageTag(tag)) throw invalid(`${base}#${tag.slice(0, 40)} has no valid language tag.`)
+  if (!LOCALISED.includes(base)) return undefined
+  if (typeof value !== 'string') throw invalid(`${base}#${tag} must be a string.`)
+  if (!(base in body)) throw invalid(`${base} is required beside ${base}#${tag}.`)
+  return base === 'client_name' ? value : normalUri(`${base}#${tag}`, value)
+}
+
+function isLanguageTag(tag: string): boolean {
+  try {
+    return Intl.getCanonicalLocales(tag).length === 1
+  } catch {
+    return false
+  }
+}
+
+function normalise(metadata: Registration): Registration {
+  for (const name of URI_MEMBERS) {
+    const value = metadata[name]
+    if (typeof value === 'string') metadata[name] = normalUri(name, value)
+  }
+  for (const name of Object.keys(metadata)) if (metadata[name] === undefined) delete metadata[name]
+  if (metadata.redirect_uris) metadata.redirect_uris = metadata.redirect_uris.map(normalRedirect).sort()
+  metadata.contacts?.sort()
+  metadata.post_logout_redirect_uris?.sort()
+  metadata.grant_types?.sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
+  metadata.response_types?.sort()
+  return metadata
+}
+
+const rank = (grant: string): number =>
+  (GRANT_ORDER.indexOf(grant) + GRANT_ORDER.length + 1) % (GRANT_ORDER.length + 1)
+
+function normalUri(name: string, value: string): string {
+  if (!URL.canParse(value)) throw invalid(`${name} is not a URI.`)
+  return new URL(value).href
+}
+
+function normalRedirect(value: string): string {
+  if (!URL.canParse(value))
+    throw new OAuthError('invalid_redirect_uri', { description: 'A redirect URI is not a URI.' })
+  const url = new URL(value)
+  if (value.includes('#'))
+    throw new OAuthError('invalid_redirect_uri', { description: 'A redirect URI must not have a fragment.' })
+  return url.href
+}
+
+/** The digest by which identical registrations share one client (reference section 7.2, step 8). */
+export const metadataDigest = (metadata: Registration): string =>
+  sha256(
+    JSON.stringify(Object.fromEntries(Object.entries(metadata).sort(([a], [b]) => (a < b ? -1 : 1)))),
+  ).toHex()

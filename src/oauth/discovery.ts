@@ -1,0 +1,103 @@
+import type { Deps } from '../deps.ts'
+import { discoveryCors } from '../http/cors.ts'
+import { PageError } from '../http/errors.ts'
+import { readPageQuery } from '../http/params.ts'
+import { publicJson } from '../http/reply.ts'
+import type { Route } from '../http/route.ts'
+
+/** Seconds that discovery and keys may be kept: long enough to spare us, short enough for a key rotation. */
+const MAX_AGE = 600
+
+/** Actions of the account page that clients may link to (MSC4191, with the older names that clients still send). */
+const ACCOUNT_ACTIONS = [
+  'org.matrix.profile',
+  'org.matrix.devices_list',
+  'org.matrix.device_view',
+  'org.matrix.device_delete',
+  'org.matrix.sessions_list',
+  'org.matrix.session_view',
+  'org.matrix.session_end',
+]
+
+/**
+ * The discovery document (OpenID Connect Discovery section 3, RFC 8414, reference section 2.1). It names only what
+ * works here. `issuer` may live elsewhere than the endpoints; Synapse insists on `issuer` and `account_management_uri`.
+ */
+export function discoveryDocument({ config, urls, keys }: Pick<Deps, 'config' | 'urls' | 'keys'>): object {
+  const methods = ['client_secret_basic', 'client_secret_post', 'none']
+  const registers = config.account.password_registration_enabled && config.passwords.enabled
+  return {
+    issuer: urls.issuer,
+    authorization_endpoint: urls.absolute('/authorize'),
+    token_endpoint: urls.absolute('/oauth2/token'),
+    jwks_uri: urls.absolute('/oauth2/keys.json'),
+    registration_endpoint: urls.absolute('/oauth2/registration'),
+    revocation_endpoint: urls.absolute('/oauth2/revoke'),
+    introspection_endpoint: urls.absolute('/oauth2/introspect'),
+    userinfo_endpoint: urls.absolute('/oauth2/userinfo'),
+    scopes_supported: ['openid', 'email'],
+    response_types_supported: ['code'],
+    response_modes_supported: ['form_post', 'query', 'fragment'],
+    grant_types_supported: ['authorization_code', 'refresh_token'],
+    token_endpoint_auth_methods_supported: methods,
+    revocation_endpoint_auth_methods_supported: methods,
+    introspection_endpoint_auth_methods_supported: methods.slice(0, 2),
+    code_challenge_methods_supported: ['S256'],
+    subject_types_supported: ['public'],
+    id_token_signing_alg_values_supported: keys.algorithms,
+    userinfo_signing_alg_values_supported: keys.algorithms,
+    display_values_supported: ['page'],
+    claim_types_supported: ['normal'],
+    claims_supported: ['iss', 'sub', 'aud', 'iat', 'exp', 'nonce', 'auth_time', 'at_hash', 'c_hash'],
+    claims_parameter_supported: false,
+    request_parameter_supported: false,
+    request_uri_parameter_supported: false,
+    authorization_response_iss_parameter_supported: true,
+    prompt_values_supported: ['none', 'login', ...(registers ? ['create'] : [])],
+    ...(config.branding.policy_uri !== undefined && { op_policy_uri: config.branding.policy_uri }),
+    ...(config.branding.tos_uri !== undefined && { op_tos_uri: config.branding.tos_uri }),
+    account_management_uri: urls.absolute('/account/'),
+    account_management_actions_supported: ACCOUNT_ACTIONS,
+  }
+}
+
+/** WebFinger (RFC 7033) for the issuer relation, which is all that it is used for here (reference section 2.2). */
+function webfinger(deps: Pick<Deps, 'urls'>, request: Request): Response {
+  const { resource } = readPageQuery(request)
+  if (resource === undefined) throw new PageError('bad_request', 400, { code: 'resource' })
+  const rel = 'http://openid.net/specs/connect/1.0/issuer'
+  const wanted = new URL(request.url).searchParams.getAll('rel')
+  const response = publicJson(
+    { subject: resource, links: wanted.includes(rel) ? [{ rel, href: deps.urls.issuer }] : [] },
+    MAX_AGE,
+  )
+  response.headers.set('content-type', 'application/jrd+json')
+  return response
+}
+
+export function discoveryRoutes(deps: Deps): Route[] {
+  const document = discoveryDocument(deps)
+  const answer = () => publicJson(document, MAX_AGE)
+  const paths = ['/.well-known/openid-configuration', '/.well-known/oauth-authorization-server']
+  // RFC 8414 section 3: for an issuer with a path the well-known segment stands before the path (decision 4).
+  const issuerPath = new URL(deps.urls.issuer).pathname.replace(/\/+$/, '')
+  if (issuerPath !== '') paths.push(`/.well-known/oauth-authorization-server${issuerPath}`)
+  return [
+    ...paths.map((path): Route => ({ method: 'GET', path, cors: discoveryCors, handle: answer })),
+    {
+      method: 'GET',
+      path: '/.well-known/webfinger',
+      cors: discoveryCors,
+      handle: (request) => webfinger(deps, request),
+    },
+  ]
+}
+
+export const keyRoutes = (deps: Deps): Route[] => [
+  {
+    method: 'GET',
+    path: '/oauth2/keys.json',
+    cors: discoveryCors,
+    handle: () => publicJson(deps.keys.jwks, MAX_AGE),
+  },
+]

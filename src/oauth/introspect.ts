@@ -1,0 +1,113 @@
+import { Type } from '@sinclair/typebox'
+import { findActiveAccessToken, findActiveRefreshToken, markFirstUse } from '../../sql/tokens.ts'
+import { parseToken, tokenDigest } from '../crypto/tokens.ts'
+import type { Deps } from '../deps.ts'
+import { apiCors } from '../http/cors.ts'
+import { OAuthError } from '../http/errors.ts'
+import { check, type Params, params, parseForm, readFormText } from '../http/params.ts'
+import { json } from '../http/reply.ts'
+import type { Route } from '../http/route.ts'
+import { equalSecrets } from '../lib/digest.ts'
+import { normaliseScope } from '../lib/scope.ts'
+import { ulidFromUuid } from '../lib/ulid.ts'
+import { authenticateClient } from './client-auth.ts'
+
+const IntrospectionRequest = params(
+  Type.Object({ token: Type.String(), token_type_hint: Type.Optional(Type.String()) }),
+)
+
+/** An active answer (RFC 7662 section 2.2, reference section 5.3); whole numbers where Synapse insists on them. */
+interface ActiveToken {
+  active: true
+  scope: string
+  client_id: string
+  username?: string
+  sub?: string
+  token_type: 'access_token' | 'refresh_token'
+  exp?: number
+  expires_in?: number
+  iat: number
+  nbf: number
+  jti: string
+}
+
+const INACTIVE = { active: false } as const
+
+type Needs = Pick<Deps, 'config' | 'sql' | 'clock' | 'secrets' | 'activity' | 'log'>
+
+/**
+ * POST /oauth2/introspect: the hot path. For the homeserver it is one statement and no write, but for the first use of
+ * a token.
+ */
+export async function introspect(deps: Needs, request: Request): Promise<Response> {
+  const form = parseForm(await readFormText(request))
+  await authenticateCaller(deps, request.headers.get('authorization'), form)
+  const { token, token_type_hint } = check(IntrospectionRequest, form)
+  return json(await describeToken(deps, token, token_type_hint))
+}
+
+/**
+ * The homeserver by its shared secret, or a client of the configuration by its own: a self-registered client learns
+ * nothing about tokens that it comes by (reference edge 30).
+ */
+async function authenticateCaller(deps: Needs, authorization: string | null, form: Params): Promise<void> {
+  const bearer = /^bearer +(.+)$/i.exec(authorization ?? '')?.[1]
+  if (bearer !== undefined) {
+    if (equalSecrets(bearer, deps.config.matrix.secret)) return
+    deps.log.warn('introspection.rejected', { reason: 'wrong homeserver secret' })
+    throw new OAuthError('access_denied', { status: 401 })
+  }
+  const client = await authenticateClient(deps, authorization, form)
+  if (client.is_static && client.auth_method !== 'none') return
+  throw new OAuthError('access_denied', {
+    status: 401,
+    cause: 'only clients of the configuration may introspect',
+  })
+}
+
+/** What a token stands for; `{active: false}` for every token that is not good, whatever the reason. */
+export async function describeToken(
+  deps: Pick<Needs, 'sql' | 'clock' | 'activity' | 'log'>,
+  token: string,
+  hint: string | undefined,
+): Promise<ActiveToken | typeof INACTIVE> {
+  const kind = parseToken(token)
+  if (kind !== 'mat' && kind !== 'mar') return INACTIVE
+  const type = kind === 'mat' ? 'access_token' : 'refresh_token'
+  if (hint !== undefined && hint !== type) return INACTIVE
+  const now = deps.clock.now()
+  const hash = tokenDigest(token)
+  const [row] =
+    kind === 'mat'
+      ? await findActiveAccessToken(deps.sql, hash, now)
+      : await findActiveRefreshToken(deps.sql, hash)
+  if (!row) return INACTIVE
+  if (row.unused) await markFirstUse(deps.sql, row.id, now)
+  // No address: it would be the homeserver's.
+  deps.activity.record('oauth', row.session_id, now)
+  const issued = Math.round(row.created_at.getTime() / 1000)
+  return {
+    active: true,
+    scope: normaliseScope(row.scope),
+    client_id: ulidFromUuid(row.client_id),
+    ...(row.username !== null && { username: row.username }),
+    ...(row.user_id !== null && { sub: ulidFromUuid(row.user_id) }),
+    token_type: type,
+    ...(row.expires_at !== null && {
+      exp: Math.round(row.expires_at.getTime() / 1000),
+      expires_in: Math.round((row.expires_at.getTime() - now.getTime()) / 1000),
+    }),
+    iat: issued,
+    nbf: issued,
+    jti: ulidFromUuid(row.id),
+  }
+}
+
+export const introspectionRoutes = (deps: Deps): Route[] => [
+  {
+    method: 'POST',
+    path: '/oauth2/introspect',
+    cors: apiCors,
+    handle: (request) => introspect(deps, request),
+  },
+]

@@ -1,0 +1,102 @@
+import { isBannedRequester, policyData } from './constraints.ts'
+
+/** What the policy looks at (reference section 7.2, step 6). */
+export interface RegistrationInput {
+  client_uri?: string
+  logo_uri?: string
+  policy_uri?: string
+  tos_uri?: string
+  application_type?: string
+  redirect_uris: readonly string[]
+  grant_types: readonly string[]
+  token_endpoint_auth_method: string
+}
+
+/** Why a registration is refused; the code is the one of RFC 7591 section 3.2.2. */
+export interface RegistrationViolation {
+  code: 'invalid_redirect_uri' | 'invalid_client_metadata'
+  message: string
+}
+
+const LOCAL_HOSTS = new Set(['localhost', '127.0.0.1', '0.0.0.0', '[::1]'])
+const LOOPBACK_HOSTS = new Set(['localhost', '127.0.0.1', '[::1]'])
+/** Grants whose answer goes to a redirect URI. */
+const REDIRECTING = ['authorization_code', 'implicit']
+
+/** The client registration policy; empty means: allowed. */
+export function checkRegistrationPolicy(
+  config: { policy: { data?: unknown } },
+  client: RegistrationInput,
+  requester: { ip: string | undefined; userAgent: string | undefined },
+): RegistrationViolation[] {
+  const data = policyData(config)
+  const relax = data.client_registration ?? {}
+  const violations: RegistrationViolation[] = []
+  const metadata = (message: string) => violations.push({ code: 'invalid_client_metadata', message })
+
+  if (client.client_uri === undefined && !relax.allow_missing_client_uri) metadata('client_uri is required')
+  for (const field of ['client_uri', 'tos_uri', 'policy_uri', 'logo_uri'] as const) {
+    const uri = client[field]
+    if (uri === undefined) continue
+    if (!relax.allow_insecure_uris && !isSecure(uri)) metadata(`${field} must be https and not local`)
+    // Compared whenever there is something to compare with, whatever else is relaxed (reference edge 26).
+    if (field !== 'client_uri' && !relax.allow_host_mismatch && client.client_uri !== undefined)
+      if (!isHostOf(client.client_uri, uri))
+        metadata(`${field} must be on the host of client_uri, or below it`)
+  }
+  if (client.grant_types.includes('client_credentials') && client.token_endpoint_auth_method === 'none')
+    metadata('client_credentials needs a client that authenticates')
+  if (client.grant_types.some((grant) => REDIRECTING.includes(grant)) && client.redirect_uris.length === 0)
+    violations.push({ code: 'invalid_redirect_uri', message: 'redirect_uris must not be empty' })
+  for (const uri of client.redirect_uris)
+    if (!isAllowedRedirect(uri, client, relax))
+      violations.push({
+        code: 'invalid_redirect_uri',
+        message: `the redirect_uri ${uri.slice(0, 200)} is not allowed`,
+      })
+  if (isBannedRequester(data, requester)) metadata('registrations from here are not accepted')
+  return violations
+}
+
+function isAllowedRedirect(
+  uri: string,
+  client: RegistrationInput,
+  relax: { allow_insecure_uris?: boolean; allow_host_mismatch?: boolean },
+): boolean {
+  const url = URL.canParse(uri) ? new URL(uri) : undefined
+  // What a page could run, and what the browser opens itself.
+  if (
+    !url ||
+    url.username !== '' ||
+    url.password !== '' ||
+    /^(javascript|data|file|blob|about):$/.test(url.protocol)
+  )
+    return false
+  const native = client.application_type === 'native'
+  if (url.protocol === 'https:' || url.protocol === 'http:') {
+    if (native && url.protocol === 'http:' && LOOPBACK_HOSTS.has(url.hostname)) return true
+    if (!relax.allow_insecure_uris && !isSecure(uri)) return false
+    return relax.allow_host_mismatch || client.client_uri === undefined || isHostOf(client.client_uri, uri)
+  }
+  return native && isPrivateScheme(url, uri, client.client_uri, relax.allow_host_mismatch ?? false)
+}
+
+/** RFC 8252 section 7.1: a scheme that is the reversed name of the client's host, and no authority. */
+function isPrivateScheme(url: URL, uri: string, clientUri: string | undefined, anyHost: boolean): boolean {
+  const scheme = url.protocol.slice(0, -1)
+  if (/^[^:]*:\/\//.test(uri) || !scheme.includes('.')) return false
+  if (anyHost || clientUri === undefined) return true
+  const reversed = new URL(clientUri).hostname.split('.').reverse().join('.')
+  return scheme === reversed || scheme.startsWith(`${reversed}.`)
+}
+
+function isSecure(uri: string): boolean {
+  const url = new URL(uri)
+  return url.protocol === 'https:' && !LOCAL_HOSTS.has(url.hostname)
+}
+
+function isHostOf(clientUri: string, uri: string): boolean {
+  const home = new URL(clientUri).hostname
+  const host = new URL(uri).hostname
+  return host === home || host.endsWith(`.${home}`)
+}

@@ -1,0 +1,48 @@
+import { deviceOfScope, isApiScope, MAS_ADMIN, SYNAPSE_ADMIN, spellingOf } from '../lib/scope.ts'
+import { isBannedRequester, policyData } from './constraints.ts'
+
+/** Why a grant is refused: a code for pages and clients, a sentence for the log and for `error_description`. */
+export interface GrantViolation {
+  code: 'scope-not-allowed' | 'scope-combination' | 'requester-banned'
+  message: string
+}
+
+/** Characters of a device id in a scope (reference section 6). */
+const DEVICE_ID = /^[A-Za-z0-9._~!$&'()*+,;=:@/-]{10,}$/
+
+/** The policy for a grant that a person makes (reference section 6); empty means: allowed. */
+export function checkGrantPolicy(
+  config: { policy: { data?: unknown } },
+  grant: { scope: readonly string[]; user: { username: string; is_admin: boolean } },
+  requester: { ip: string | undefined; userAgent: string | undefined },
+): GrantViolation[] {
+  const data = policyData(config)
+  const isAdmin = grant.user.is_admin || (data.admin_users ?? []).includes(grant.user.username)
+  const violations: GrantViolation[] = []
+  for (const scope of grant.scope)
+    if (!isAllowed(scope, isAdmin))
+      violations.push({ code: 'scope-not-allowed', message: `The scope ${scope} may not be granted.` })
+  violations.push(...combinations(grant.scope))
+  if (isBannedRequester(data, requester))
+    violations.push({ code: 'requester-banned', message: 'Requests from here are not accepted.' })
+  return violations
+}
+
+function isAllowed(scope: string, isAdmin: boolean): boolean {
+  const device = deviceOfScope(scope)
+  if (device !== undefined) return DEVICE_ID.test(device)
+  if (isApiScope(scope)) return true
+  if (scope === 'openid' || scope === 'email' || scope === 'urn:mas:graphql:*') return true
+  return (scope === SYNAPSE_ADMIN || scope === MAS_ADMIN) && isAdmin
+}
+
+function combinations(scopes: readonly string[]): GrantViolation[] {
+  const violations: GrantViolation[] = []
+  const devices = scopes.filter((scope) => deviceOfScope(scope) !== undefined)
+  const spellings = new Set(scopes.map(spellingOf).filter((spelling) => spelling !== undefined))
+  const combine = (message: string) => violations.push({ code: 'scope-combination', message })
+  if (devices.length > 1 && spellings.size === 1) combine('Only one device may be asked for.')
+  if (devices.length > 0 && !scopes.some(isApiScope)) combine('A device needs the Matrix API scope.')
+  if (spellings.size > 1) combine('Stable and unstable Matrix scopes cannot be mixed.')
+  return violations
+}

@@ -1,0 +1,33 @@
+import { isBannedRequester, matches, policyData } from './constraints.ts'
+
+/** Codes of reference section 6.1, without their `username-` prefix where the page's field says it. */
+export type UsernameViolation =
+  | 'too_short'
+  | 'too_long'
+  | 'invalid'
+  | 'all_numeric'
+  | 'banned'
+  | 'not_allowed'
+  | 'requester_banned'
+
+/** Characters of a full Matrix id (Matrix specification, user identifiers). */
+const MXID_LIMIT = 255
+
+/** The registration policy for a name (reference section 6.3); the first violation is the one to show. */
+export function checkUsernamePolicy(
+  config: { policy: { data?: unknown }; matrix: { homeserver: string } },
+  username: string,
+  requester: { ip: string | undefined; userAgent: string | undefined },
+): UsernameViolation[] {
+  const data = policyData(config)
+  const violations: UsernameViolation[] = []
+  if (username === '') violations.push('too_short')
+  else if (!/^[a-z0-9.=_/+-]+$/.test(username)) violations.push('invalid')
+  if (`@${username}:${config.matrix.homeserver}`.length > MXID_LIMIT) violations.push('too_long')
+  if (/^[0-9]+$/.test(username)) violations.push('all_numeric')
+  if (matches(data.registration?.banned_usernames, username)) violations.push('banned')
+  if (data.registration?.allowed_usernames && !matches(data.registration.allowed_usernames, username))
+    violations.push('not_allowed')
+  if (isBannedRequester(data, requester)) violations.push('requester_banned')
+  return violations
+}

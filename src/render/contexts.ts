@@ -1,0 +1,300 @@
+/**
+ * What each page is given. One typed view model a page; the name is the template's, `views/pages/<name>.html`.
+ *
+ * Conventions: instants are ISO 8601 text (UTC); an optional key that is absent is "not there" and never `undefined`
+ * or null; every text is plain text and escaped by the engine; no context holds HTML, a password or a token.
+ */
+
+/** An instant as ISO 8601 text, for example `clock.now().toISOString()`. */
+export type Instant = string
+
+/** Why a field was refused. Each has a text in the catalogues: `field_error.<code>`. */
+export type FieldErrorCode =
+  | 'required'
+  | 'taken'
+  | 'invalid'
+  | 'mismatch'
+  | 'too_weak'
+  | 'too_short'
+  | 'too_long'
+  | 'all_numeric'
+  | 'banned'
+  | 'reserved'
+  | 'not_allowed'
+  | 'terms_required'
+  | 'unavailable'
+  | 'unspecified'
+
+/**
+ * One reason. `args` are the message's arguments: `too_short` takes `min`, `too_long` takes `max`, the others none.
+ * `message` is a text of the operator's own (a policy's), shown in place of ours.
+ */
+export interface FieldError {
+  code: FieldErrorCode
+  args?: Record<string, string | number>
+  message?: string
+}
+
+/** Errors by field name. Only the first of each field is shown. An empty record: nothing is wrong. */
+export type FieldErrors = Record<string, FieldError[]>
+
+/** Why the form as a whole was refused. Texts: `form_error.<code>`. */
+export type FormErrorCode =
+  | 'invalid_credentials'
+  | 'rate_limited'
+  | 'expired_form'
+  | 'unavailable'
+  | 'not_allowed'
+  | 'internal'
+
+/** `retry_after_seconds` goes with `rate_limited`. `message` is a text of the operator's own. */
+export interface FormError {
+  code: FormErrorCode
+  retry_after_seconds?: number
+  message?: string
+}
+
+/** The application that a person is on the way to. `host` is the one that its `client_uri` names. */
+export interface ClientSummary {
+  name: string
+  host?: string
+  logo_uri?: string
+}
+
+/** What the operator set. `accent` is one of the built-in colours; anything else is ignored. */
+export interface Branding {
+  service_name: string
+  logo_uri?: string
+  policy_uri?: string
+  tos_uri?: string
+  imprint?: string
+  accent?: 'ink' | 'teal' | 'violet' | 'rose' | 'amber'
+}
+
+/** Who is signed in in this browser. */
+export interface SessionSummary {
+  username: string
+  mxid: string
+  display_name?: string
+}
+
+/** What every page is given besides its own context. */
+export interface BaseContext {
+  /** BCP 47 tag out of the catalogues, from `chooseLanguage`. */
+  lang: string
+  /** Writing direction, from `directionOf(lang)`. */
+  dir: 'ltr' | 'rtl'
+  /** The CSRF token for the hidden field `csrf`. */
+  csrf: string
+  branding: Branding
+  /** The homeserver's server name (the part of a Matrix id after the colon). */
+  server_name: string
+  /** No homeserver is connected: the pages say so. */
+  standalone: boolean
+  /** Path prefix of all links and form actions; begins and ends with `/`. */
+  base: string
+  /** The URL of a static file, with its content hash (`createAssets().url`). */
+  assets: (name: string) => string
+  /** The current instant, for texts like "2 hours ago". */
+  now: Instant
+  session?: SessionSummary
+  /** What the log knows this request as; shown on error pages. */
+  reference_id?: string
+}
+
+/**
+ * Query string (without `?`) that says where to go after signing in: `kind=…&id=…`, or '' for none. Links and form
+ * actions get it appended; sign-out forms carry it as hidden fields.
+ */
+export type Continuation = string
+
+export interface IndexPage {
+  registration_enabled: boolean
+}
+
+export interface LoginPage {
+  form: { username: string; errors: FieldErrors; form_error?: FormError }
+  continuation: Continuation
+  registration_enabled: boolean
+  client?: ClientSummary
+  /** A line above the form, for example after a sign-out. */
+  notice?: 'signed_out' | 'reauthenticate'
+}
+
+export type UsernameStatus =
+  | 'available'
+  | 'taken'
+  | 'invalid'
+  | 'too_short'
+  | 'too_long'
+  | 'reserved'
+  | 'unavailable'
+
+/** Warnings and suggestions of zxcvbn by their own keys (`topTen`, `anotherWord`, …); unknown keys are skipped. */
+export interface PasswordFeedback {
+  warning?: string
+  suggestions: string[]
+}
+
+export interface RegisterPage {
+  form: { username: string; accept_terms: boolean; errors: FieldErrors; form_error?: FormError }
+  /** What a check of the username found, when one was made. */
+  username_check?: UsernameStatus
+  /** The least zxcvbn score that is accepted, 0 to 4. */
+  minimum_complexity: number
+  /** Why the password that was sent is weak. */
+  password_feedback?: PasswordFeedback
+  /** When set, `accept_terms` is asked for. */
+  terms_uri?: string
+  continuation: Continuation
+  client?: ClientSummary
+}
+
+export interface RegisterDisabledPage {
+  continuation: Continuation
+}
+
+export interface RegisterDisplayNamePage {
+  form: { display_name: string; errors: FieldErrors; form_error?: FormError }
+  username: string
+  registration_id: string
+}
+
+export type ScopeCode =
+  | 'openid'
+  | 'email'
+  | 'profile'
+  | 'matrix_api'
+  | 'device'
+  | 'synapse_admin'
+  | 'mas_admin'
+  | 'other'
+
+/** One thing that the application asks for. `text` is the raw scope, shown for `other`. */
+export interface ScopeLine {
+  code: ScopeCode
+  text?: string
+  dangerous: boolean
+}
+
+export interface ConsentPage {
+  client: {
+    name: string
+    host?: string
+    logo_uri?: string
+    client_uri?: string
+    policy_uri?: string
+    tos_uri?: string
+    /** Host of the redirect URI, or its scheme for an app on this device: where the answer goes. */
+    redirect_host: string
+    /** `app`: a private scheme or loopback, so an app on this device; `web`: a site. */
+    redirect_kind: 'web' | 'app'
+  }
+  user: { mxid: string; display_name?: string }
+  scopes: ScopeLine[]
+  /** ULID of the grant: the form posts to `consent/<grant_id>` with `action` = `consent` or `cancel`. */
+  grant_id: string
+  /** The answer is kept, so that this application is not asked about again. */
+  remembered: boolean
+}
+
+export interface PolicyViolationPage {
+  /** `message` is the operator's text; codes without a text of ours fall back to a general sentence. */
+  violations: { code: string; message?: string }[]
+  client?: ClientSummary
+  /** With a grant there are "try again" and "cancel" (both go through `consent/<grant_id>`). */
+  grant_id?: string
+}
+
+export interface AccountLockedPage {
+  mxid: string
+  continuation: Continuation
+}
+
+export interface AccountDeactivatedPage {
+  mxid: string
+  continuation: Continuation
+}
+
+export interface SessionEndedPage {
+  continuation: Continuation
+}
+
+/** `title` and `description` are sentences for people, already in the page's language; without them, ours. */
+export interface ErrorPage {
+  title?: string
+  description?: string
+  /** The protocol's code (`invalid_request`, …), in small print. */
+  code?: string
+  /** In place of the base context's. */
+  reference_id?: string
+  back?: { url: string; label: string }
+}
+
+export type NotFoundPage = Record<never, never>
+
+export interface RateLimitedPage {
+  retry_after_seconds: number
+  back?: { url: string; label: string }
+}
+
+export interface AccountSession {
+  id: string
+  /** `compat`: a legacy Matrix login. */
+  kind: 'browser' | 'oauth' | 'compat'
+  /** What a person calls it; for a browser session the short user agent does. */
+  name?: string
+  client_name?: string
+  device_id?: string
+  /** The browser session that this page is seen with. */
+  current: boolean
+  created_at: Instant
+  last_active_at?: Instant
+  last_active_ip?: string
+  /** For example "Firefox on Linux". */
+  user_agent?: string
+}
+
+export interface AccountPage {
+  sessions: AccountSession[]
+  flash?: 'session_ended' | 'session_gone'
+}
+
+/** `target` and not `session`, which is who is signed in (BaseContext). */
+export interface AccountEndSessionPage {
+  target: AccountSession
+}
+
+export interface FormPostPage {
+  redirect_uri: string
+  /** Name and value, in order. */
+  params: [name: string, value: string][]
+  client?: ClientSummary
+}
+
+export interface LoggedOutPage {
+  continuation: Continuation
+}
+
+/** Page name (a file `views/pages/<name>.html`) to its view model. */
+export interface Contexts {
+  index: IndexPage
+  login: LoginPage
+  register: RegisterPage
+  register_disabled: RegisterDisabledPage
+  register_display_name: RegisterDisplayNamePage
+  consent: ConsentPage
+  policy_violation: PolicyViolationPage
+  account_locked: AccountLockedPage
+  account_deactivated: AccountDeactivatedPage
+  session_ended: SessionEndedPage
+  error: ErrorPage
+  not_found: NotFoundPage
+  rate_limited: RateLimitedPage
+  account: AccountPage
+  account_end_session: AccountEndSessionPage
+  form_post: FormPostPage
+  logged_out: LoggedOutPage
+}
+
+export type PageName = keyof Contexts

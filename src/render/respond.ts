@@ -1,0 +1,66 @@
+import type { Deps } from '../deps.ts'
+import { type PagePolicy, pageHeaders } from '../http/headers.ts'
+import type { BaseContext, Contexts, PageName, SessionSummary } from './contexts.ts'
+import { chooseLanguage, directionOf } from './translate.ts'
+
+/** How a page goes out, besides its content. */
+export interface PageOptions extends PagePolicy {
+  status?: number
+  /** Set-Cookie values. */
+  cookies?: readonly string[]
+  /** Seconds, becomes `Retry-After`. */
+  retryAfter?: number | undefined
+  referenceId?: string
+  session?: SessionSummary | undefined
+}
+
+type Needs = Pick<Deps, 'config' | 'urls' | 'clock' | 'views' | 'translate' | 'assets' | 'homeserver'>
+
+/** Renders a page in a language, with the headers that every page has. */
+export function pageResponse<P extends PageName>(
+  deps: Needs,
+  lang: string,
+  csrf: string,
+  name: P,
+  context: Contexts[P],
+  options: PageOptions = {},
+): Response {
+  const html = deps.views.page(name, context, baseContext(deps, lang, csrf, options))
+  const headers = pageHeaders(deps.urls, {
+    ...(options.formAction !== undefined && { formAction: options.formAction }),
+    images: [...(options.images ?? []), deps.config.branding.logo_uri],
+  })
+  headers.set('content-language', lang)
+  for (const cookie of options.cookies ?? []) headers.append('set-cookie', cookie)
+  if (options.retryAfter !== undefined) headers.set('retry-after', String(options.retryAfter))
+  return new Response(html, { status: options.status ?? 200, headers })
+}
+
+function baseContext(deps: Needs, lang: string, csrf: string, options: PageOptions): BaseContext {
+  const { branding } = deps.config
+  const accent = branding.colours?.accent as NonNullable<BaseContext['branding']['accent']> | undefined
+  return {
+    lang,
+    dir: directionOf(lang),
+    csrf,
+    branding: {
+      service_name: branding.service_name ?? deps.homeserver.serverName,
+      ...(branding.logo_uri !== undefined && { logo_uri: branding.logo_uri }),
+      ...(branding.policy_uri !== undefined && { policy_uri: branding.policy_uri }),
+      ...(branding.tos_uri !== undefined && { tos_uri: branding.tos_uri }),
+      ...(branding.imprint !== undefined && { imprint: branding.imprint }),
+      ...(accent !== undefined && { accent }),
+    },
+    server_name: deps.homeserver.serverName,
+    standalone: deps.homeserver.kind === 'standalone',
+    base: `${deps.urls.prefix}/`,
+    assets: (asset) => deps.assets.url(asset),
+    now: deps.clock.now().toISOString(),
+    ...(options.session && { session: options.session }),
+    ...(options.referenceId !== undefined && { reference_id: options.referenceId }),
+  }
+}
+
+/** The language of a request: `ui_locales` of the authorization request first, then the browser's. */
+export const languageOf = (deps: Pick<Deps, 'translate'>, request: Request, uiLocales?: string): string =>
+  chooseLanguage(request.headers.get('accept-language'), deps.translate.languages, uiLocales)

@@ -1,0 +1,210 @@
+import type { BrowserSessionRow } from '../../sql/browser-sessions.ts'
+import { findConsent, insertConsent } from '../../sql/clients.ts'
+import { cancelGrant, fulfilGrant } from '../../sql/grants.ts'
+import { findUser } from '../../sql/users.ts'
+import type { Deps } from '../deps.ts'
+import { authorizationResponse } from '../http/authorization-response.ts'
+import { PageError, type RedirectTarget, Unavailable } from '../http/errors.ts'
+import { formActionSource } from '../http/headers.ts'
+import { redirect } from '../http/reply.ts'
+import type { PathParams, Route } from '../http/route.ts'
+import { readContinuation, withContinuation } from '../identity/continuation.ts'
+import { provisionUser } from '../identity/devices.ts'
+import { activeSession, openVisit, page, readOwnForm, summary, type Visit } from '../identity/visit.ts'
+import { sha256 } from '../lib/digest.ts'
+import { randomString } from '../lib/random.ts'
+import { consentScope, deviceOf, deviceOfScope, isApiScope, MAS_ADMIN, SYNAPSE_ADMIN } from '../lib/scope.ts'
+import { transact } from '../lib/transact.ts'
+import { ulidFromUuid, uuidFromUlid } from '../lib/ulid.ts'
+import { clientSummary, findPendingGrant, type GrantWithClient, hostOf } from '../oauth/grant-context.ts'
+import { isProvenRedirect } from '../oauth/redirect-uri.ts'
+import { checkGrantPolicy, type GrantViolation } from '../policy/grant.ts'
+import type { ScopeLine } from '../render/contexts.ts'
+import { interstitial } from './interstitial.ts'
+
+/** Milliseconds that the page waits for the name that the person has at the homeserver. */
+const NAME_TIMEOUT = 1000
+
+/** What both methods find before anything else: the request, the person, whether the policy allows it. */
+async function open(
+  deps: Deps,
+  request: Request,
+  ulid: string,
+): Promise<
+  | Response
+  | { visit: Visit; grant: GrantWithClient; session: BrowserSessionRow; violations: GrantViolation[] }
+> {
+  const visit = await openVisit(deps, request)
+  const continuation = readContinuation({ kind: 'continue_authorization_grant', id: ulid })
+  const instead = interstitial(deps, visit, continuation)
+  if (instead) return instead
+  const id = uuidFromUlid(ulid)
+  if (id === undefined) throw new PageError('grant_not_found', 404)
+  const grant = await findPendingGrant(deps, visit, id)
+  const session = activeSession(visit)
+  if (!session)
+    return redirect(deps.urls.path(withContinuation('/login', continuation)), visit.browser.cookies)
+  const violations = checkGrantPolicy(deps.config, { scope: grant.scope, user: session }, visit.requester)
+  return { visit, grant, session, violations }
+}
+
+/** GET /consent/{id} (reference section 3.6, decision 10). */
+async function showConsent(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
+  const opened = await open(deps, request, id)
+  if (opened instanceof Response) return opened
+  const { visit, grant, session, violations } = opened
+  if (violations.length > 0) return violationPage(deps, visit, grant, violations)
+  if (maySkip(grant)) {
+    const [consent] = await findConsent(deps.sql, session.user_id, grant.client_id, consentScope(grant.scope))
+    if (consent) return fulfil(deps, visit, grant, session)
+  }
+  return consentPage(deps, visit, grant, session)
+}
+
+/** POST /consent/{id}: `action=consent` (or none, as automation sends) or `cancel`. */
+async function answerConsent(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
+  const opened = await open(deps, request, id)
+  if (opened instanceof Response) return opened
+  const { visit, grant, session, violations } = opened
+  const { form, own } = await readOwnForm(deps, visit)
+  if (!own) return consentPage(deps, visit, grant, session, 422)
+  if (form.action === 'cancel') {
+    const [cancelled] = await cancelGrant(deps.sql, grant.id, deps.clock.now())
+    if (!cancelled) throw new PageError('grant_not_pending', 409)
+    const refusal = { error: 'access_denied', error_description: 'The person declined.' }
+    return authorizationResponse(deps, request, targetOf(grant), refusal, visit.browser.cookies)
+  }
+  if (violations.length > 0) return violationPage(deps, visit, grant, violations)
+  return fulfil(deps, visit, grant, session)
+}
+
+/** Gives out the code. The homeserver must know the person first (reference edge 37). */
+async function fulfil(
+  deps: Deps,
+  visit: Visit,
+  grant: GrantWithClient,
+  session: BrowserSessionRow,
+): Promise<Response> {
+  await awaitProvisioning(deps, session.user_id)
+  const code = randomString(deps.random, 32)
+  const now = deps.clock.now()
+  await transact(deps.sql, async (tx) => {
+    const [fulfilled] = await fulfilGrant(tx, grant.id, session.id, sha256(code), now)
+    if (!fulfilled) throw new PageError('grant_not_pending', 409)
+    await insertConsent(tx, session.user_id, grant.client_id, consentScope(grant.scope), now)
+  })
+  deps.log.info('consent.given', { user_id: session.user_id, client_id: ulidFromUuid(grant.client_id) })
+  return authorizationResponse(deps, visit.request, targetOf(grant), { code }, visit.browser.cookies)
+}
+
+async function awaitProvisioning(deps: Deps, userId: string): Promise<void> {
+  const [user] = await findUser(deps.sql, userId)
+  if (user?.provisioned_at) return
+  try {
+    await provisionUser(deps, userId)
+  } catch (cause) {
+    throw new Unavailable('homeserver', { cause })
+  }
+}
+
+const targetOf = (grant: GrantWithClient): RedirectTarget => ({
+  redirectUri: grant.redirect_uri,
+  responseMode: grant.response_mode as RedirectTarget['responseMode'],
+  state: grant.state ?? undefined,
+})
+
+/** Whether a remembered consent may answer without a page (decision 10). */
+function maySkip(grant: GrantWithClient): boolean {
+  const proven = grant.client_is_static
+    ? /^https:/.test(grant.redirect_uri)
+    : isProvenRedirect(grant.redirect_uri, grant.client_metadata.client_uri)
+  return proven && deviceOf(grant.scope) === undefined && !grant.scope.some(isAdminScope)
+}
+
+const isAdminScope = (scope: string): boolean => scope === SYNAPSE_ADMIN || scope === MAS_ADMIN
+
+async function consentPage(
+  deps: Deps,
+  visit: Visit,
+  grant: GrantWithClient,
+  session: BrowserSessionRow,
+  status = 200,
+): Promise<Response> {
+  const { client_uri, policy_uri, tos_uri, logo_uri } = grant.client_metadata
+  const url = new URL(grant.redirect_uri)
+  const isWeb = url.protocol === 'https:'
+  const displayName = await displayNameOf(deps, session)
+  return page(
+    deps,
+    visit,
+    'consent',
+    {
+      client: {
+        ...clientSummary(grant),
+        ...(client_uri !== undefined && { client_uri }),
+        ...(policy_uri !== undefined && { policy_uri }),
+        ...(tos_uri !== undefined && { tos_uri }),
+        redirect_host: hostOf(grant.redirect_uri) ?? url.protocol.slice(0, -1),
+        redirect_kind: isWeb ? 'web' : 'app',
+      },
+      user: {
+        mxid: summary(deps, session).mxid,
+        ...(displayName !== undefined && { display_name: displayName }),
+      },
+      scopes: grant.scope.map(scopeLine),
+      grant_id: ulidFromUuid(grant.id),
+      remembered: maySkip(grant),
+    },
+    { status, formAction: [formActionSource(grant.redirect_uri)], images: [logo_uri] },
+  )
+}
+
+/** The name at the homeserver, where the person may have changed it; ours when it does not answer at once. */
+async function displayNameOf(deps: Deps, session: BrowserSessionRow): Promise<string | undefined> {
+  const known = session.display_name ?? undefined
+  try {
+    const user = await deps.homeserver.queryUser(session.username, { timeoutMs: NAME_TIMEOUT })
+    return user ? (user.displayName ?? undefined) : known
+  } catch {
+    return known
+  }
+}
+
+function scopeLine(scope: string): ScopeLine {
+  if (isApiScope(scope)) return { code: 'matrix_api', dangerous: false }
+  if (deviceOfScope(scope) !== undefined) return { code: 'device', dangerous: false }
+  if (scope === SYNAPSE_ADMIN) return { code: 'synapse_admin', dangerous: true }
+  if (scope === MAS_ADMIN) return { code: 'mas_admin', dangerous: true }
+  if (scope === 'openid' || scope === 'email' || scope === 'profile') return { code: scope, dangerous: false }
+  return { code: 'other', text: scope, dangerous: false }
+}
+
+/** A page and not a redirect, with status 200: Matrix clients rely on it (decision 11, reference edge 1). */
+function violationPage(
+  deps: Deps,
+  visit: Visit,
+  grant: GrantWithClient,
+  violations: GrantViolation[],
+): Response {
+  deps.log.warn('policy.denied', { client_id: ulidFromUuid(grant.client_id), violations })
+  return page(
+    deps,
+    visit,
+    'policy_violation',
+    {
+      violations: violations.map(({ code, message }) => ({ code, message })),
+      client: clientSummary(grant),
+      grant_id: ulidFromUuid(grant.id),
+    },
+    { formAction: [formActionSource(grant.redirect_uri)], images: [grant.client_metadata.logo_uri] },
+  )
+}
+
+export const consentRoutes = (deps: Deps): Route[] => [
+  { method: 'GET', path: '/consent/{id}', handle: (request, params) => showConsent(deps, request, params) },
+  {
+    method: 'POST',
+    path: '/consent/{id}',
+    handle: (request, params) => answerConsent(deps, request, params),
+  },
+]

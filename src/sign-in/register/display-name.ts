@@ -1,0 +1,220 @@
+import {
+  completeRegistration,
+  findRegistration,
+  type RegistrationRow,
+  renameRegistration,
+} from '../../../sql/registrations.ts'
+import { insertTerms } from '../../../sql/users.ts'
+import type { Deps } from '../../deps.ts'
+import { browserHash, sessionCookie } from '../../http/browser.ts'
+import { PageError, Unavailable } from '../../http/errors.ts'
+import type { Params } from '../../http/params.ts'
+import { redirect } from '../../http/reply.ts'
+import type { PathParams, Route } from '../../http/route.ts'
+import { type Continuation, readContinuation } from '../../identity/continuation.ts'
+import { provisionUser } from '../../identity/devices.ts'
+import { createUser } from '../../identity/lifecycle.ts'
+import { startSession } from '../../identity/sessions.ts'
+import { checkUsername } from '../../identity/usernames.ts'
+import { openVisit, page, readOwnForm, type Visit } from '../../identity/visit.ts'
+import { addSeconds } from '../../lib/clock.ts'
+import { equalBytes } from '../../lib/digest.ts'
+import { transact } from '../../lib/transact.ts'
+import { ulidFromUuid, uuidFromUlid } from '../../lib/ulid.ts'
+import { describeGrant } from '../../oauth/grant-context.ts'
+import type { FieldErrors, FormError } from '../../render/contexts.ts'
+import { usernameError } from './username-errors.ts'
+
+/** Seconds that a sign-up may take. */
+const LIFETIME = 3600
+/** Bytes of a display name (reference section 1.4). */
+const NAME_LIMIT = 255
+
+/** A sign-up of this browser that is still under way, with where it leads. */
+interface Step {
+  registration: RegistrationRow
+  continuation: Continuation
+}
+
+/** @throws PageError when it is unknown, over, or another browser's */
+async function findStep(deps: Deps, visit: Visit, ulid: string): Promise<Step> {
+  const id = uuidFromUlid(ulid)
+  const [registration] = id === undefined ? [] : await findRegistration(deps.sql, id)
+  if (!registration || !equalBytes(registration.browser_hash, browserHash(visit.browser)))
+    throw new PageError('registration_not_found', 404)
+  if (!registration.completed_at && addSeconds(registration.created_at, LIFETIME) <= deps.clock.now())
+    throw new PageError('registration_expired', 410)
+  return {
+    registration,
+    continuation: readContinuation(Object.fromEntries(new URLSearchParams(registration.continuation))),
+  }
+}
+
+/** GET …/display-name and …/finish: the last step, or on to where the finished sign-up leads. */
+async function show(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
+  const visit = await openVisit(deps, request)
+  const step = await findStep(deps, visit, id)
+  if (step.registration.completed_at)
+    return redirect(deps.urls.path(step.continuation.path), visit.browser.cookies)
+  return stepPage(deps, visit, step, '', {})
+}
+
+/** POST …/display-name: takes the name and creates the account. */
+async function finish(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
+  const visit = await openVisit(deps, request)
+  const step = await findStep(deps, visit, id)
+  if (step.registration.completed_at)
+    return redirect(deps.urls.path(step.continuation.path), visit.browser.cookies)
+  const { form, own } = await readOwnForm(deps, visit)
+  const typed = form.display_name?.trim() ?? ''
+  if (!own) return stepPage(deps, visit, step, typed, { formError: { code: 'expired_form' }, status: 422 })
+  const skip = form.action === 'skip'
+  const error = skip ? undefined : nameError(typed)
+  if (error) return stepPage(deps, visit, step, typed, { errors: { display_name: [error] }, status: 422 })
+  const username = usernameOf(step, form)
+  const refused = await usernameRefusal(deps, visit, step, username, typed)
+  if (refused) return refused
+  return create(
+    deps,
+    visit,
+    { ...step, registration: { ...step.registration, username } },
+    skip ? username : typed,
+  )
+}
+
+/** Somebody was faster with the name: the page then asks for another one beside the display name. */
+const usernameOf = ({ registration }: Step, form: Params): string =>
+  form.username?.trim() || registration.username
+
+function nameError(
+  name: string,
+): { code: 'required' } | { code: 'too_long'; args: { max: number } } | undefined {
+  if (name === '') return { code: 'required' }
+  if (new TextEncoder().encode(name).length > NAME_LIMIT)
+    return { code: 'too_long', args: { max: NAME_LIMIT } }
+  return undefined
+}
+
+/** The name is checked once more: an hour may have passed. The answer is the page again, with all that was typed. */
+async function usernameRefusal(
+  deps: Deps,
+  visit: Visit,
+  step: Step,
+  username: string,
+  typed: string,
+): Promise<Response | undefined> {
+  try {
+    const answer = await checkUsername(deps, username, visit.requester)
+    if (answer.available) {
+      if (username !== step.registration.username)
+        await renameRegistration(deps.sql, step.registration.id, username)
+      return undefined
+    }
+    return stepPage(deps, visit, step, typed, {
+      username,
+      errors: { username: [usernameError(answer.reason, deps.config.matrix.homeserver)] },
+      status: 422,
+    })
+  } catch (error) {
+    if (!(error instanceof Unavailable)) throw error
+    return stepPage(deps, visit, step, typed, {
+      formError: { code: 'unavailable' },
+      status: 503,
+      retryAfter: 5,
+    })
+  }
+}
+
+/** Creates the account and its session in one transaction, then lets the homeserver know before anybody goes on. */
+async function create(deps: Deps, visit: Visit, step: Step, displayName: string): Promise<Response> {
+  const { registration, continuation } = step
+  const now = deps.clock.now()
+  const { password_version: version, password_hash: hash } = registration
+  const created = await transact(deps.sql, async (tx) => {
+    const [claimed] = await completeRegistration(tx, registration.id, displayName, now)
+    if (!claimed) return { result: 'done' as const }
+    const user = await createUser(deps, tx, {
+      username: registration.username,
+      displayName,
+      password: version === null || hash === null ? undefined : { version, hash },
+      isAdmin: false,
+    })
+    // Two sign-ups raced for one name: rolling back leaves this one open, to choose another.
+    if (!user) throw new NameTaken()
+    if (registration.terms_uri !== null) await insertTerms(tx, user.id, registration.terms_uri, now)
+    return {
+      result: 'created' as const,
+      user,
+      session: await startSession(deps, tx, user.id, visit.requester),
+    }
+  }).catch((error: unknown) => {
+    if (error instanceof NameTaken) return { result: 'taken' as const }
+    throw error
+  })
+  if (created.result === 'done') return redirect(deps.urls.path(continuation.path), visit.browser.cookies)
+  if (created.result === 'taken')
+    return stepPage(deps, visit, step, displayName, {
+      username: registration.username,
+      errors: { username: [{ code: 'taken' }] },
+      status: 422,
+    })
+  // The job does it again if this fails; no code is given out before it worked.
+  await provisionUser(deps, created.user.id).catch((error: unknown) =>
+    deps.log.warn('provision.failed', { user_id: created.user.id, error }),
+  )
+  return redirect(deps.urls.path(continuation.path), [
+    ...visit.browser.cookies,
+    sessionCookie(deps.urls, created.session.secret),
+  ])
+}
+
+class NameTaken extends Error {}
+
+async function stepPage(
+  deps: Deps,
+  visit: Visit,
+  { registration, continuation }: Step,
+  displayName: string,
+  state: {
+    username?: string
+    errors?: FieldErrors
+    formError?: FormError
+    status?: number
+    retryAfter?: number
+  },
+): Promise<Response> {
+  const { formAction } = await describeGrant(deps, visit, continuation.grantId)
+  return page(
+    deps,
+    visit,
+    'register_display_name',
+    {
+      form: {
+        display_name: displayName,
+        errors: state.errors ?? {},
+        ...(state.formError && { form_error: state.formError }),
+      },
+      username: state.username ?? registration.username,
+      registration_id: ulidFromUuid(registration.id),
+    },
+    { formAction, status: state.status ?? 200, retryAfter: state.retryAfter },
+  )
+}
+
+export const displayNameRoutes = (deps: Deps): Route[] => [
+  {
+    method: 'GET',
+    path: '/register/steps/{id}/display-name',
+    handle: (request, params) => show(deps, request, params),
+  },
+  {
+    method: 'POST',
+    path: '/register/steps/{id}/display-name',
+    handle: (request, params) => finish(deps, request, params),
+  },
+  {
+    method: 'GET',
+    path: '/register/steps/{id}/finish',
+    handle: (request, params) => show(deps, request, params),
+  },
+]

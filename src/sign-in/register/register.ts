@@ -1,0 +1,214 @@
+import { insertRegistration } from '../../../sql/registrations.ts'
+import { PASSWORD_LIMIT } from '../../crypto/passwords.ts'
+import { passwordStrength } from '../../crypto/strength.ts'
+import type { Deps } from '../../deps.ts'
+import { browserHash } from '../../http/browser.ts'
+import { RateLimited, Unavailable } from '../../http/errors.ts'
+import { type Params, readPageQuery } from '../../http/params.ts'
+import { json, redirect } from '../../http/reply.ts'
+import type { Route } from '../../http/route.ts'
+import { type Continuation, readContinuation, withContinuation } from '../../identity/continuation.ts'
+import { limitSubject, take } from '../../identity/limits.ts'
+import { checkUsername, localpartOf } from '../../identity/usernames.ts'
+import { activeSession, openVisit, page, readOwnForm, type Visit } from '../../identity/visit.ts'
+import { newId, ulidFromUuid } from '../../lib/ulid.ts'
+import { describeGrant } from '../../oauth/grant-context.ts'
+import type { FieldErrors, FormError, PasswordFeedback, UsernameStatus } from '../../render/contexts.ts'
+import { registrationEnabled } from './enabled.ts'
+import { usernameError, usernameStatus } from './username-errors.ts'
+
+/** Live checks of one address: a person types a few names, a script tries thousands. */
+const CHECK_LIMIT = { burst: 60, per_second: 1 }
+
+/** What was found out about a sign-up form. */
+interface FormState {
+  errors: FieldErrors
+  formError?: FormError
+  feedback?: PasswordFeedback
+  /** The homeserver could not be asked: the form is kept, and sent again later. */
+  outage?: boolean
+}
+
+/** GET /register and /register/password (reference flows 3.1): one page, since passwords are the only way in yet. */
+async function showRegister(deps: Deps, request: Request): Promise<Response> {
+  const visit = await openVisit(deps, request)
+  const query = readPageQuery(request)
+  const continuation = readContinuation(query)
+  if (activeSession(visit)) return redirect(deps.urls.path(continuation.path), visit.browser.cookies)
+  if (!registrationEnabled(deps.config))
+    return page(deps, visit, 'register_disabled', { continuation: continuation.text })
+  return registerPage(deps, visit, continuation, { username: query.username ?? '' }, { errors: {} }, 200)
+}
+
+/** POST /register/password (reference flows 3.2). The limit is taken only for a form that is otherwise in order. */
+async function register(deps: Deps, request: Request): Promise<Response> {
+  const visit = await openVisit(deps, request)
+  const continuation = readContinuation(readPageQuery(request))
+  if (!registrationEnabled(deps.config))
+    return page(deps, visit, 'register_disabled', { continuation: continuation.text }, { status: 403 })
+  const { form, own } = await readOwnForm(deps, visit)
+  if (!own) {
+    const state: FormState = { errors: {}, formError: { code: 'expired_form' } }
+    return registerPage(deps, visit, continuation, form, state, 422)
+  }
+  const username = localpartOf(form.username ?? '', deps.config.matrix.homeserver)
+  const state = await checkForm(deps, visit, username, form)
+  if (state.outage) return registerPage(deps, visit, continuation, form, state, 503, 5)
+  if (Object.keys(state.errors).length > 0) return registerPage(deps, visit, continuation, form, state, 422)
+  try {
+    await take(
+      deps,
+      'registration.ip',
+      limitSubject(visit.requester.ip),
+      deps.config.rate_limiting.registration,
+    )
+  } catch (error) {
+    if (!(error instanceof RateLimited)) throw error
+    const formError: FormError = { code: 'rate_limited', retry_after_seconds: error.retryAfter }
+    return registerPage(deps, visit, continuation, form, { errors: {}, formError }, 429, error.retryAfter)
+  }
+  const id = await begin(deps, visit, continuation, username, form.password ?? '')
+  return redirect(deps.urls.path(`/register/steps/${ulidFromUuid(id)}/display-name`), visit.browser.cookies)
+}
+
+/** Everything that can be wrong with the form, each field on its own. */
+async function checkForm(deps: Deps, visit: Visit, username: string, form: Params): Promise<FormState> {
+  const { password = '', password_confirm: confirm = '' } = form
+  const errors: FieldErrors = {}
+  let formError: FormError | undefined
+  let outage = false
+  if (username === '') errors.username = [{ code: 'required' }]
+  else
+    try {
+      const answer = await checkUsername(deps, username, visit.requester)
+      if (!answer.available) {
+        if (answer.reason === 'requester_banned') formError = { code: 'not_allowed' }
+        else errors.username = [usernameError(answer.reason, deps.config.matrix.homeserver)]
+        if (formError) errors.username = [{ code: 'not_allowed' }]
+      }
+    } catch (error) {
+      if (!(error instanceof Unavailable)) throw error
+      deps.log.warn('registration.homeserver_unavailable', { error })
+      formError = { code: 'unavailable' }
+      outage = true
+    }
+  const feedback = await checkNewPassword(deps, username, password, confirm, errors)
+  if (deps.config.branding.tos_uri !== undefined && form.accept_terms === undefined)
+    errors.accept_terms = [{ code: 'terms_required' }]
+  return { errors, outage, ...(formError && { formError }), ...(feedback && { feedback }) }
+}
+
+async function checkNewPassword(
+  deps: Deps,
+  username: string,
+  password: string,
+  confirm: string,
+  errors: FieldErrors,
+): Promise<PasswordFeedback | undefined> {
+  if (password === '') {
+    errors.password = [{ code: 'required' }]
+    return undefined
+  }
+  if (password.length > PASSWORD_LIMIT) {
+    errors.password = [{ code: 'too_long', args: { max: PASSWORD_LIMIT } }]
+    return undefined
+  }
+  if (password !== confirm) {
+    errors.password_confirm = [{ code: confirm === '' ? 'required' : 'mismatch' }]
+    return undefined
+  }
+  const penalised = [username, deps.homeserver.serverName, deps.config.branding.service_name ?? '']
+  const strength = await passwordStrength(
+    password,
+    penalised.filter((word) => word !== ''),
+  )
+  if (strength.score >= deps.passwords.minimumComplexity) return undefined
+  errors.password = [{ code: 'too_weak' }]
+  return { ...(strength.warning && { warning: strength.warning }), suggestions: strength.suggestions }
+}
+
+/** Hashes the password and stores the sign-up, bound to this browser. */
+async function begin(
+  deps: Deps,
+  visit: Visit,
+  continuation: Continuation,
+  username: string,
+  password: string,
+): Promise<string> {
+  const { version, hash } = await deps.passwords.hash(password)
+  const now = deps.clock.now()
+  const id = newId(now, deps.random)
+  await insertRegistration(deps.sql, {
+    id,
+    browserHash: browserHash(visit.browser),
+    username,
+    passwordVersion: version,
+    passwordHash: hash,
+    termsUri: deps.config.branding.tos_uri ?? null,
+    continuation: continuation.text,
+    ip: visit.requester.ip ?? null,
+    userAgent: visit.requester.userAgent ?? null,
+    now,
+  })
+  return id
+}
+
+async function registerPage(
+  deps: Deps,
+  visit: Visit,
+  continuation: Continuation,
+  form: Params,
+  state: FormState,
+  status: number,
+  retryAfter?: number,
+): Promise<Response> {
+  const { client, formAction, images } = await describeGrant(deps, visit, continuation.grantId)
+  const { tos_uri } = deps.config.branding
+  return page(
+    deps,
+    visit,
+    'register',
+    {
+      form: {
+        username: form.username ?? '',
+        accept_terms: form.accept_terms !== undefined,
+        errors: state.errors,
+        ...(state.formError && { form_error: state.formError }),
+      },
+      minimum_complexity: deps.passwords.minimumComplexity,
+      ...(state.feedback && { password_feedback: state.feedback }),
+      ...(tos_uri !== undefined && { terms_uri: tos_uri }),
+      continuation: continuation.text,
+      ...(client && { client }),
+    },
+    { formAction, images, status, retryAfter },
+  )
+}
+
+/** GET /register/check?username=: the live check of the sign-up page. */
+async function check(deps: Deps, request: Request): Promise<Response> {
+  const visit = await openVisit(deps, request)
+  if (!registrationEnabled(deps.config)) return json({ status: 'unavailable', message: '' }, 403)
+  const username = localpartOf(readPageQuery(request).username ?? '', deps.config.matrix.homeserver)
+  let status: UsernameStatus
+  try {
+    await take(deps, 'username-check.ip', limitSubject(visit.requester.ip), CHECK_LIMIT)
+    const answer = await checkUsername(deps, username, visit.requester)
+    status = answer.available ? 'available' : usernameStatus(answer.reason)
+  } catch (error) {
+    if (!(error instanceof RateLimited) && !(error instanceof Unavailable)) throw error
+    status = 'unavailable'
+  }
+  return json({ status, message: deps.translate.text(visit.lang, `username_status.${status}`) })
+}
+
+/** The page with its continuation, for links that go to `/register` alone. */
+export const registerPath = (continuation: Continuation): string =>
+  withContinuation('/register', continuation)
+
+export const registerRoutes = (deps: Deps): Route[] => [
+  { method: 'GET', path: '/register', handle: (request) => showRegister(deps, request) },
+  { method: 'GET', path: '/register/check', handle: (request) => check(deps, request) },
+  { method: 'GET', path: '/register/password', handle: (request) => showRegister(deps, request) },
+  { method: 'POST', path: '/register/password', handle: (request) => register(deps, request) },
+]

@@ -1,0 +1,89 @@
+import {
+  ansiColorFormatter,
+  configureSync,
+  getLogger,
+  jsonLinesFormatter,
+  type LogRecord,
+} from '@logtape/logtape'
+import { redactByField } from '@logtape/redaction'
+
+/** Fields of an event: names in snake_case, values that print; never a secret. */
+export type LogFields = Record<string, unknown>
+
+/** The log: an event name (`token.issued`) and fields. */
+export interface Log {
+  debug(event: string, fields?: LogFields): void
+  info(event: string, fields?: LogFields): void
+  warn(event: string, fields?: LogFields): void
+  error(event: string, fields?: LogFields): void
+}
+
+/** Field names whose values are never printed, should one slip in. */
+const SECRET_FIELDS = [
+  /token/i,
+  /secret/i,
+  /password/i,
+  /cookie/i,
+  /authorization/i,
+  /^code$/i,
+  /assertion/i,
+  /hash/i,
+]
+
+/**
+ * Sends the log to stderr: text for a terminal, JSON lines otherwise. `level` is the least that is printed.
+ */
+export function createLog(options: { json: boolean; level: 'debug' | 'info' | 'warning' | 'error' }): Log {
+  const format = options.json ? jsonLinesFormatter : ansiColorFormatter
+  const sink = redactByField(
+    (record: LogRecord) => process.stderr.write(format(withFields(record, options.json))),
+    {
+      fieldPatterns: SECRET_FIELDS,
+      action: () => '[redacted]',
+    },
+  )
+  configureSync({
+    reset: true,
+    sinks: { stderr: sink },
+    loggers: [
+      { category: ['logtape', 'meta'], lowestLevel: 'error', sinks: ['stderr'] },
+      { category: 'latchkey', lowestLevel: options.level, sinks: ['stderr'] },
+    ],
+  })
+  const logger = getLogger('latchkey')
+  return {
+    debug: (event, fields = {}) => logger.debug(event, describe(fields)),
+    info: (event, fields = {}) => logger.info(event, describe(fields)),
+    warn: (event, fields = {}) => logger.warn(event, describe(fields)),
+    error: (event, fields = {}) => logger.error(event, describe(fields)),
+  }
+}
+
+/** Errors print as nothing in JSON: their message, code and causes are what the log needs. */
+function describe(fields: LogFields): LogFields {
+  const described: LogFields = {}
+  for (const [name, value] of Object.entries(fields))
+    described[name] = value instanceof Error ? describeError(value) : value
+  return described
+}
+
+function describeError(error: Error): string {
+  const causes: string[] = []
+  for (let at: unknown = error; at instanceof Error && causes.length < 5; at = at.cause) {
+    const code = (at as { code?: unknown }).code
+    causes.push(`${at.name}: ${at.message}${typeof code === 'string' ? ` (${code})` : ''}`)
+  }
+  return (
+    causes.join('; caused by ') + (error.stack ? `\n${error.stack.split('\n').slice(1, 6).join('\n')}` : '')
+  )
+}
+
+/** In a terminal the fields stand behind the event; JSON lines have them as properties already. */
+function withFields(record: LogRecord, json: boolean): LogRecord {
+  if (json) return record
+  const fields = Object.entries(record.properties).map(([name, value]) => ` ${name}=${String(value)}`)
+  return {
+    ...record,
+    message: [...record.message.slice(0, -1), `${record.message.at(-1) ?? ''}${fields.join('')}`],
+  }
+}

@@ -1,0 +1,164 @@
+import { describe, expect, test } from 'bun:test'
+import type { Homeserver } from '../../../src/matrix/homeserver/homeserver.ts'
+
+/** What a contract run needs: the client under test, and a look at the devices that the homeserver has. */
+export interface ContractSubject {
+  homeserver: Homeserver
+  devicesOf(localpart: string): string[] | Promise<string[]>
+}
+
+/**
+ * The requirements on a homeserver with the `/_synapse/mas` API. They run against the fake and against a real
+ * Synapse, so that the fake can't drift.
+ */
+export function describeHomeserver(title: string, subject: () => ContractSubject): void {
+  let count = 0
+  const newName = () => `contract-${++count}`
+  const provisioned = async () => {
+    const localpart = newName()
+    await subject().homeserver.provisionUser({ localpart, sub: localpart, emails: [], locked: false })
+    return localpart
+  }
+
+  describe(title, () => {
+    test('query_user: a user that is not there is undefined', async () => {
+      expect(await subject().homeserver.queryUser(newName())).toBeUndefined()
+    })
+
+    test('provision_user: a new user is created, a second time updated (reference 10.1)', async () => {
+      const { homeserver } = subject()
+      const localpart = newName()
+      const user = { localpart, sub: '01J00000000000000000000000', locked: false }
+      const names = { displayName: 'Ada', avatarUrl: 'mxc://example.test/ada', emails: ['ada@example.test'] }
+
+      expect(await homeserver.provisionUser({ ...user, ...names })).toEqual({ created: true })
+      expect(await homeserver.queryUser(localpart)).toEqual({
+        displayName: 'Ada',
+        avatarUrl: 'mxc://example.test/ada',
+        suspended: false,
+        deactivated: false,
+      })
+      expect(await homeserver.provisionUser(user)).toEqual({ created: false })
+      expect(await homeserver.queryUser(localpart)).toMatchObject({ displayName: 'Ada' })
+    })
+
+    test('provision_user: a new user without a name is called by the localpart', async () => {
+      expect(await subject().homeserver.queryUser(await provisioned())).toMatchObject({
+        displayName: expect.stringMatching(/^contract-\d+$/),
+      })
+    })
+
+    test('provision_user: null unsets the names, undefined leaves them', async () => {
+      const { homeserver } = subject()
+      const localpart = newName()
+      const user = { localpart, sub: localpart, locked: false }
+      await homeserver.provisionUser({ ...user, displayName: 'Ada', avatarUrl: 'mxc://example.test/ada' })
+      await homeserver.provisionUser({ ...user, displayName: null, avatarUrl: null, emails: [] })
+      const found = await homeserver.queryUser(localpart)
+      expect(found?.avatarUrl).toBeUndefined()
+      expect(found?.displayName).toBeUndefined()
+    })
+
+    test('is_localpart_available: free names yes; taken, invalid and non-ASCII ones no', async () => {
+      const { homeserver } = subject()
+      expect(await homeserver.isLocalpartAvailable(newName())).toBe(true)
+      expect(await homeserver.isLocalpartAvailable(await provisioned())).toBe(false)
+      for (const name of ['', 'UPPER', 'with space', '_underscore', 'a&localpart=b', 'a#b', 'zoë', '12345']) {
+        expect(await homeserver.isLocalpartAvailable(name)).toBe(false)
+      }
+    })
+
+    test('upsert_device: makes a device, and accepts one that exists', async () => {
+      const { homeserver, devicesOf } = subject()
+      const localpart = await provisioned()
+      await homeserver.upsertDevice(localpart, 'DEVICE1', 'Phone')
+      await homeserver.upsertDevice(localpart, 'DEVICE1')
+      await homeserver.upsertDevice(localpart, 'a "b"\\/&é')
+      expect(await devicesOf(localpart)).toEqual(['DEVICE1', 'a "b"\\/&é'])
+    })
+
+    test('delete_device: removes the device; one that is gone is no error', async () => {
+      const { homeserver, devicesOf } = subject()
+      const localpart = await provisioned()
+      await homeserver.upsertDevice(localpart, 'DEVICE1')
+      await homeserver.updateDeviceDisplayName(localpart, 'DEVICE1', 'Tablet')
+      await homeserver.deleteDevice(localpart, 'DEVICE1')
+      await homeserver.deleteDevice(localpart, 'DEVICE1')
+      expect(await devicesOf(localpart)).toEqual([])
+    })
+
+    test('sync_devices: the list replaces the devices (reference 14.38)', async () => {
+      const { homeserver, devicesOf } = subject()
+      const localpart = await provisioned()
+      await homeserver.upsertDevice(localpart, 'OLD')
+      await homeserver.upsertDevice(localpart, 'KEPT')
+      await homeserver.syncDevices(localpart, ['KEPT', 'NEW'])
+      expect(await devicesOf(localpart)).toEqual(['KEPT', 'NEW'])
+      await homeserver.syncDevices(localpart, [])
+      expect(await devicesOf(localpart)).toEqual([])
+    })
+
+    test('set_displayname and unset_displayname change the name', async () => {
+      const { homeserver } = subject()
+      const localpart = await provisioned()
+      await homeserver.setDisplayName(localpart, 'Ada <b>& co</b>')
+      expect(await homeserver.queryUser(localpart)).toMatchObject({ displayName: 'Ada <b>& co</b>' })
+      await homeserver.unsetDisplayName(localpart)
+      expect((await homeserver.queryUser(localpart))?.displayName).toBeUndefined()
+    })
+
+    test('delete_user: deactivates and removes the devices; reactivate_user makes the user active again', async () => {
+      const { homeserver, devicesOf } = subject()
+      const localpart = await provisioned()
+      await homeserver.upsertDevice(localpart, 'DEVICE1')
+      await homeserver.deleteUser(localpart, true)
+      expect(await homeserver.queryUser(localpart)).toMatchObject({ deactivated: true })
+      expect(await devicesOf(localpart)).toEqual([])
+      expect(await homeserver.isLocalpartAvailable(localpart)).toBe(false)
+      await homeserver.reactivateUser(localpart)
+      expect(await homeserver.queryUser(localpart)).toMatchObject({ deactivated: false })
+    })
+
+    test('delete_user: the name goes only with `erase`', async () => {
+      const { homeserver } = subject()
+      const [kept, erased] = [await provisioned(), await provisioned()]
+      await homeserver.deleteUser(kept, false)
+      await homeserver.deleteUser(erased, true)
+      expect((await homeserver.queryUser(kept))?.displayName).toBe(kept)
+      expect((await homeserver.queryUser(erased))?.displayName).toBeUndefined()
+    })
+
+    test('allow_cross_signing_reset: succeeds for a user without keys too', async () => {
+      const { homeserver } = subject()
+      expect(await homeserver.allowCrossSigningReset(await provisioned())).toBeUndefined()
+    })
+
+    test('every change of a user that is not there is rejected with 404 (reference 10.1)', async () => {
+      const { homeserver } = subject()
+      const changes: Array<() => Promise<void>> = [
+        () => homeserver.upsertDevice('nobody', 'D'),
+        () => homeserver.updateDeviceDisplayName('nobody', 'D', 'name'),
+        () => homeserver.deleteDevice('nobody', 'D'),
+        () => homeserver.syncDevices('nobody', []),
+        () => homeserver.deleteUser('nobody', false),
+        () => homeserver.reactivateUser('nobody'),
+        () => homeserver.setDisplayName('nobody', 'name'),
+        () => homeserver.unsetDisplayName('nobody'),
+        () => homeserver.allowCrossSigningReset('nobody'),
+      ]
+      for (const change of changes) {
+        await expect(change()).rejects.toMatchObject({
+          kind: 'rejected',
+          status: 404,
+          errcode: 'M_NOT_FOUND',
+        })
+      }
+    })
+
+    test('update_device_display_name: a device that is not there is rejected with 404', async () => {
+      const { homeserver } = subject()
+      const change = homeserver.updateDeviceDisplayName(await provisioned(), 'NONE', 'name')
+      await expect(change).rejects.toMatchObject({ kind: 'rejected', status: 404, errcode: 'M_NOT_FOUND' })
+    })
+  })
+}

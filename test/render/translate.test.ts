@@ -1,0 +1,139 @@
+import { describe, expect, test } from 'bun:test'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { IntlMessageFormat } from 'intl-messageformat'
+import { chooseLanguage, createTranslate, directionOf } from '../../src/render/translate.ts'
+
+const LOCALES = new URL('../../views/locales', import.meta.url).pathname
+
+/** Names of the arguments of a message, also inside plural and select branches. */
+function argumentsOf(nodes: unknown, found = new Set<string>()): Set<string> {
+  for (const node of nodes as {
+    type: number
+    value?: unknown
+    options?: Record<string, { value: unknown }>
+  }[]) {
+    // 0 is literal text and 7 the `#` of a plural; all others name an argument.
+    if (node.type !== 0 && node.type !== 7) found.add(String(node.value))
+    for (const option of Object.values(node.options ?? {})) argumentsOf(option.value, found)
+  }
+  return found
+}
+
+const catalogues = await Promise.all(
+  readdirSync(LOCALES).map(async (file) => ({
+    lang: file.replace('.json', ''),
+    messages: (await Bun.file(join(LOCALES, file)).json()) as Record<string, string>,
+  })),
+)
+const english = catalogues.find(({ lang }) => lang === 'en')?.messages ?? {}
+
+describe('catalogues', () => {
+  test('have the same keys in the same order as the English one', () => {
+    expect(catalogues.length).toBeGreaterThan(1)
+    for (const { lang, messages } of catalogues)
+      expect(Object.keys(messages), lang).toEqual(Object.keys(english))
+  })
+
+  test('parse as ICU MessageFormat and take the same arguments in every language', () => {
+    const shape = (message: string, lang: string): string[] =>
+      [...argumentsOf(new IntlMessageFormat(message, lang, undefined, { ignoreTag: true }).getAst())].sort()
+    for (const { lang, messages } of catalogues) {
+      for (const [key, message] of Object.entries(messages)) {
+        expect(shape(message, lang), `${lang} ${key}`).toEqual(shape(english[key] ?? '', 'en'))
+      }
+    }
+  })
+
+  test('hold no HTML and no empty text', () => {
+    for (const { lang, messages } of catalogues) {
+      for (const [key, message] of Object.entries(messages)) {
+        expect(message.trim(), `${lang} ${key}`).not.toBe('')
+        expect(message, `${lang} ${key}`).not.toMatch(/[<>]|&[a-z]+;/)
+      }
+    }
+  })
+})
+
+describe('createTranslate', () => {
+  const translate = createTranslate({ directory: LOCALES })
+
+  test('lists English first', () => expect(translate.languages).toEqual(['en', 'de']))
+
+  test('fills in arguments and plural forms of the language', () => {
+    expect(translate.text('de', 'wait.minutes', { count: 1 })).toBe('1 Minute')
+    expect(translate.text('de', 'wait.minutes', { count: 2 })).toBe('2 Minuten')
+    expect(translate.text('en', 'consent.title', { client: '<b>Tern</b>' })).toBe('Continue to <b>Tern</b>?')
+  })
+
+  test('isolates right-to-left arguments, so that they do not reorder the sentence', () => {
+    expect(translate.text('en', 'consent.title', { client: 'نورا' })).toBe('Continue to \u2068نورا\u2069?')
+  })
+
+  test('throws for an unknown key and for a missing argument', () => {
+    expect(() => translate.text('en', 'no.such.key')).toThrow('no.such.key')
+    expect(() => translate.text('en', 'consent.title')).toThrow()
+  })
+
+  test('an overlay replaces single messages and adds languages; what it lacks is English', () => {
+    const overlay = mkdtempSync(join(tmpdir(), 'locales-'))
+    try {
+      writeFileSync(join(overlay, 'de.json'), JSON.stringify({ 'login.title': 'Servus' }))
+      writeFileSync(join(overlay, 'ar.json'), JSON.stringify({ 'login.title': 'تسجيل الدخول' }))
+      const merged = createTranslate({ directory: LOCALES, overlay })
+      expect(merged.languages).toEqual(['en', 'ar', 'de'])
+      expect(merged.text('de', 'login.title')).toBe('Servus')
+      expect(merged.text('de', 'action.cancel')).toBe('Abbrechen')
+      expect(merged.text('ar', 'login.title')).toBe('تسجيل الدخول')
+      expect(merged.text('ar', 'action.cancel')).toBe('Cancel')
+    } finally {
+      rmSync(overlay, { recursive: true })
+    }
+  })
+})
+
+describe('chooseLanguage', () => {
+  const table: [header: string | null, available: string[], chosen: string][] = [
+    [null, ['en', 'de'], 'en'],
+    ['', ['en', 'de'], 'en'],
+    ['de', ['en', 'de'], 'de'],
+    ['de-AT,en;q=0.5', ['en', 'de'], 'de'],
+    ['en;q=0.5, de;q=0.8', ['en', 'de'], 'de'],
+    ['fr, de;q=0.9, en;q=0.8', ['en', 'de'], 'de'],
+    ['de;q=0, en', ['en', 'de'], 'en'],
+    ['de;q=nonsense', ['en', 'de'], 'en'],
+    ['*, de', ['en', 'de'], 'en'],
+    ['DE-de', ['en', 'de'], 'de'],
+    ['zh-CN', ['en', 'zh-Hans', 'zh-Hant'], 'zh-Hans'],
+    ['zh-TW', ['en', 'zh-Hans', 'zh-Hant'], 'zh-Hant'],
+    ['zh-TW', ['en', 'zh-Hans'], 'en'],
+    ['pt', ['en', 'pt-BR'], 'pt-BR'],
+    ['pt-PT', ['en', 'pt', 'pt-BR'], 'pt'],
+    ['not a tag,,;;q=1, de', ['en', 'de'], 'de'],
+    ['x'.repeat(5000), ['en', 'de'], 'en'],
+  ]
+  for (const [header, available, chosen] of table) {
+    test(`${header?.slice(0, 30)} of ${available.join(', ')}: ${chosen} (RFC 4647 section 3.4)`, () => {
+      expect(chooseLanguage(header, available)).toBe(chosen)
+    })
+  }
+
+  test('ui_locales goes before Accept-Language (OpenID Connect Core section 3.1.2.1)', () => {
+    expect(chooseLanguage('en', ['en', 'de'], 'fr de')).toBe('de')
+  })
+})
+
+test('directionOf: by script', () => {
+  expect(['ar', 'he', 'fa', 'ur', 'az-Arab', 'en', 'de', 'zh-Hans', '!!'].map(directionOf)).toEqual([
+    'rtl',
+    'rtl',
+    'rtl',
+    'rtl',
+    'rtl',
+    'ltr',
+    'ltr',
+    'ltr',
+    'ltr',
+  ])
+})

@@ -1,0 +1,130 @@
+import { type App, createApp } from '../../src/app.ts'
+import type { Config, ConfigInput } from '../../src/config/load.ts'
+import { generateSigningKeys } from '../../src/crypto/keystore.ts'
+import { createDeps, type Deps } from '../../src/deps.ts'
+import { jobHandlers } from '../../src/jobs/handlers.ts'
+import type { Log, LogFields } from '../../src/telemetry/log.ts'
+import { type Browser, createBrowser } from './browser.ts'
+import { type TestClock, testClock } from './clock.ts'
+import { testConfig } from './config.ts'
+import { createTestDatabase, type TestDatabase } from './database.ts'
+import { createFakeHomeserver, type FakeHomeserver } from './fake-homeserver.ts'
+
+/** One event that was logged. */
+export interface LogEntry {
+  level: 'debug' | 'info' | 'warn' | 'error'
+  event: string
+  fields: LogFields
+}
+
+/** A whole Latchkey in this process: real PostgreSQL, a fake homeserver, a clock that the test moves. */
+export interface Harness {
+  app: App
+  deps: Deps
+  clock: TestClock
+  homeserver: FakeHomeserver
+  database: TestDatabase
+  logged: LogEntry[]
+  /** Sends a request; a path is taken below `http://auth.test`. */
+  request(path: string, init?: RequestInit): Promise<Response>
+  /** Posts a form. */
+  form(path: string, fields: Record<string, string>, headers?: Record<string, string>): Promise<Response>
+  browser(): Browser
+  /** Runs the jobs that are due. */
+  runJobs(): Promise<void>
+  close(): Promise<void>
+}
+
+/** argon2id is what production runs; tests hash with the cheapest bcrypt, or a suite would be mostly hashing. */
+const FAST_PASSWORDS = { schemes: [{ version: 1, algorithm: 'bcrypt' as const, cost: 4 }] }
+/** Limits that no test meets by accident; those that test limits set their own. */
+const NO_LIMITS = {
+  login: { per_ip: { burst: 10_000, per_second: 1000 }, per_account: { burst: 10_000, per_second: 1000 } },
+  registration: { burst: 10_000, per_second: 1000 },
+}
+
+export interface HarnessOptions {
+  config?: ConfigInput
+  /** Where the database is, for tests that cut it off. */
+  databaseUri?: (database: TestDatabase) => string
+}
+
+let signingKeys: Promise<{ kid: string; pem: string }[]> | undefined
+
+/** Starts a Latchkey for one test file; call `close` at the end. */
+export async function createHarness(options: HarnessOptions = {}): Promise<Harness> {
+  const database = await createTestDatabase()
+  const homeserver = createFakeHomeserver({
+    serverName: 'example.test',
+    secret: 'test-shared-secret-of-matrix',
+  })
+  const config = await harnessConfig(homeserver, options.config)
+  const clock = testClock()
+  const logged: LogEntry[] = []
+  const { deps } = await createDeps({
+    config,
+    database: {
+      uri: options.databaseUri?.(database) ?? database.uri,
+      max_connections: 5,
+      connect_timeout: 2,
+    },
+    log: recordingLog(logged),
+    clock,
+    fetch: homeserver.fetch,
+  })
+  const app = createApp(deps, config.http.listeners[0] ?? { resources: [] })
+  const request = (path: string, init: RequestInit = {}) =>
+    app.handle(new Request(new URL(path, 'http://auth.test'), init))
+  return {
+    app,
+    deps,
+    clock,
+    homeserver,
+    database,
+    logged,
+    request,
+    form: (path, fields, headers = {}) =>
+      request(path, {
+        method: 'POST',
+        body: new URLSearchParams(fields).toString(),
+        headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
+      }),
+    browser: () => createBrowser(app.handle),
+    runJobs: () => deps.jobs.runDue(jobHandlers(deps)),
+    async close() {
+      await deps.jobs.stop()
+      await deps.sql.end({ timeout: 1 })
+      await database.drop()
+    },
+  }
+}
+
+async function harnessConfig(homeserver: FakeHomeserver, overrides: ConfigInput = {}): Promise<Config> {
+  signingKeys ??= generateSigningKeys()
+  const keys = await signingKeys
+  return testConfig({
+    matrix: { kind: 'synapse', endpoint: homeserver.endpoint },
+    passwords: FAST_PASSWORDS,
+    rate_limiting: NO_LIMITS,
+    secrets: { keys: keys.map(({ kid, pem }) => ({ kid, key: pem })) },
+    ...overrides,
+    http: {
+      listeners: [
+        {
+          resources: ['discovery', 'human', 'oauth', 'assets', 'health'].map((name) => ({ name })),
+          binds: [{ port: 8080 }],
+        },
+      ],
+      ...overrides.http,
+    },
+  } as ConfigInput)
+}
+
+function recordingLog(entries: LogEntry[]): Log {
+  const record =
+    (level: LogEntry['level']) =>
+    (event: string, fields: LogFields = {}) => {
+      entries.push({ level, event, fields })
+    }
+  return { debug: record('debug'), info: record('info'), warn: record('warn'), error: record('error') }
+}

@@ -1,0 +1,50 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { cacheDirectory, installSynapse } from '../../src/commands/demo/install-synapse.ts'
+import { findFreePort } from '../../src/commands/demo/ports.ts'
+import { startSynapse } from '../../src/commands/demo/start-synapse.ts'
+
+/** How long `beforeAll` may take, in milliseconds: the first run on a machine installs Synapse. */
+export const SYNAPSE_START_MS = 600_000
+
+/** A Synapse of a test's own. */
+export interface TestSynapse {
+  url: string
+  serverName: string
+  secret: string
+  directory: string
+  /** Stops it and removes its directory. */
+  stop(): Promise<void>
+}
+
+/** Starts a fresh Synapse in a temporary directory, which asks `latchkeyUrl` about tokens. */
+export async function startTestSynapse(options: {
+  latchkeyUrl: string
+  secret: string
+}): Promise<TestSynapse> {
+  const log = (line: string) => console.log(line)
+  const installed = await installSynapse({ cacheDir: cacheDirectory(process.env), log })
+  const directory = await mkdtemp(join(tmpdir(), 'latchkey-synapse-'))
+  const serverName = 'localhost'
+  const settings = {
+    directory,
+    serverName,
+    port: await findFreePort(0),
+    publicBaseUrl: 'http://localhost/',
+    macaroonSecret: 'macaroon-secret-of-a-test',
+    formSecret: 'form-secret-of-a-test',
+    ...options,
+  }
+  const { url, stop } = await startSynapse(installed, settings, { log })
+  return {
+    url,
+    serverName,
+    secret: options.secret,
+    directory,
+    async stop() {
+      await stop()
+      await rm(directory, { recursive: true, force: true })
+    },
+  }
+}

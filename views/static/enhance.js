@@ -1,0 +1,163 @@
+// Makes the pages more comfortable. Every page works without it; all texts come from the page, in its language.
+
+/** Buttons that show and hide a password. Made here, so that without script nobody sees a button that does nothing. */
+for (const box of document.querySelectorAll('[data-reveal]')) {
+  const input = box.querySelector('input')
+  const button = document.createElement('button')
+  button.type = 'button'
+  button.className = 'reveal-button'
+  button.setAttribute('aria-controls', input.id)
+  const label = document.querySelector(`label[for="${input.id}"]`)?.textContent ?? ''
+  const show = (visible) => {
+    input.type = visible ? 'text' : 'password'
+    button.textContent = visible ? box.dataset.hide : box.dataset.show
+    button.setAttribute('aria-label', `${button.textContent} (${label})`)
+  }
+  button.addEventListener('click', () => show(input.type === 'password'))
+  // Sent as a password field, so that no browser keeps it in its list of typed texts.
+  input.form?.addEventListener('submit', () => show(false))
+  show(false)
+  box.append(button)
+  box.dataset.ready = ''
+}
+
+/**
+ * A form that was sent is not sent again by a second click. Going back makes it usable again, and so does time: the
+ * person may have stopped loading, or the answer may never come.
+ */
+for (const form of document.querySelectorAll('form[data-once]')) {
+  const release = () => {
+    delete form.dataset.sent
+    for (const button of form.querySelectorAll('[aria-disabled]')) button.removeAttribute('aria-disabled')
+  }
+  form.addEventListener('submit', (event) => {
+    if (form.dataset.sent !== undefined) return event.preventDefault()
+    form.dataset.sent = ''
+    event.submitter?.setAttribute('aria-disabled', 'true')
+    setTimeout(release, 8000)
+  })
+  addEventListener('pageshow', release)
+}
+
+document.querySelector('form[data-auto-submit]')?.submit()
+
+/** After a failed form the summary is what is read first. */
+document.querySelector('[data-summary]')?.focus()
+for (const link of document.querySelectorAll('[data-summary] a')) {
+  link.addEventListener('click', (event) => {
+    event.preventDefault()
+    document.getElementById(link.hash.slice(1))?.focus()
+  })
+}
+
+for (const code of document.querySelectorAll('[data-copy]')) {
+  if (!navigator.clipboard) break
+  const button = document.createElement('button')
+  button.type = 'button'
+  button.className = 'copy-button'
+  button.textContent = code.dataset.copy
+  button.addEventListener('click', async () => {
+    await navigator.clipboard.writeText(code.textContent)
+    button.textContent = code.dataset.copied
+  })
+  code.after(button)
+}
+
+const nameField = document.querySelector('[data-username-check]')
+if (nameField) checkUsername(nameField)
+
+/** Asks the server about the name a moment after the last key. */
+function checkUsername(field) {
+  const input = field.querySelector('input')
+  const status = field.querySelector('[data-status]')
+  const preview = field.querySelector('[data-preview]')
+  let timer
+  let pending
+  let asked = input.value
+  const say = (kind, message) => {
+    status.className = `status status-${kind}`
+    status.textContent = message
+  }
+  input.addEventListener('input', () => {
+    const start = input.selectionStart
+    input.value = input.value.toLowerCase()
+    input.setSelectionRange(start, start)
+    preview.textContent = input.value || preview.dataset.placeholder
+    clearTimeout(timer)
+    pending?.abort()
+    if (input.value === '') return say('', '')
+    timer = setTimeout(ask, 450)
+  })
+  async function ask() {
+    asked = input.value
+    pending = new AbortController()
+    try {
+      const url = `${field.dataset.usernameCheck}?username=${encodeURIComponent(asked)}`
+      const response = await fetch(url, { signal: pending.signal, headers: { accept: 'application/json' } })
+      if (!response.ok) return say('', '')
+      const answer = await response.json()
+      if (input.value !== asked) return
+      say(/^[a-z_]+$/.test(answer.status) ? answer.status : '', String(answer.message ?? ''))
+    } catch (error) {
+      if (error.name !== 'AbortError') say('unavailable', field.dataset.failed)
+    }
+  }
+}
+
+const strengthField = document.querySelector('[data-strength]:not([data-strength=""])')
+if (strengthField) measureStrength(strengthField)
+
+/** The meter: its estimator is large and is fetched when the password field is first used. */
+function measureStrength(field) {
+  const input = field.querySelector('input')
+  const meter = field.querySelector('meter')
+  const box = field.querySelector('[data-meter]')
+  const text = field.querySelector('[data-meter-text]')
+  const advice = field.querySelector('[data-advice]')
+  const texts = JSON.parse(field.dataset.texts)
+  const minimum = Number(field.dataset.minimum)
+  let estimate
+  let timer
+  const load = async () => {
+    input.removeEventListener('focus', load)
+    try {
+      ;({ estimate } = await import(field.dataset.strength))
+      show()
+    } catch {
+      // No meter then; the server checks all the same.
+    }
+  }
+  const show = () => {
+    if (!estimate) return
+    box.hidden = input.value === ''
+    if (input.value === '') {
+      advice.hidden = true
+      return
+    }
+    const username = document.getElementById('username')?.value ?? ''
+    const { score, warning, suggestions } = estimate(
+      input.value,
+      [username, field.dataset.inputs].filter(Boolean),
+    )
+    meter.value = Math.max(score, 0.2)
+    text.textContent = texts.scores[score]
+    const lines = [texts.warnings[warning], ...suggestions.map((key) => texts.suggestions[key])].filter(
+      Boolean,
+    )
+    const shown = score < Math.max(minimum, 3) ? lines.slice(0, 3) : []
+    advice.hidden = shown.length === 0
+    advice.replaceChildren(
+      ...shown.map((line) => {
+        const item = document.createElement('li')
+        item.textContent = line
+        return item
+      }),
+    )
+  }
+  input.addEventListener('focus', load)
+  if (document.activeElement === input) load()
+  input.addEventListener('input', () => {
+    clearTimeout(timer)
+    timer = setTimeout(show, 200)
+  })
+}
