@@ -85,9 +85,10 @@ async function end(deps: Deps, request: Request, { id = '' }: PathParams): Promi
   const opened = await open(deps, request)
   if (opened instanceof Response) return opened
   const { visit, session } = opened
-  const { own } = await readOwnForm(deps, visit)
-  // The confirmation is shown again, with a fresh token: one more click, nothing lost.
-  if (!own) return redirect(deps.urls.path(`/account/sessions/${id}/end`), visit.browser.cookies)
+  const { form, own } = await readOwnForm(deps, visit)
+  // From the list, or with a stale token: the page that says what this means comes (again) first.
+  if (!own || form.confirm === undefined)
+    return redirect(deps.urls.path(`/account/sessions/${id}/end`), visit.browser.cookies)
   const uuid = uuidFromUlid(id)
   if (uuid === undefined) throw new NotFound()
   const ended = await endSession(deps, session.user_id, uuid)

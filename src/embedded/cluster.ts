@@ -5,7 +5,7 @@ import { chooseAccount } from './account.ts'
 import { findBinaries, usableBinaries } from './binaries.ts'
 import { ClusterError } from './cluster-error.ts'
 import { checkVersion, initializeCluster, ROLE, readPassword } from './initialize.ts'
-import { type Lock, waitForLock } from './lock.ts'
+import { type Lock, tryLock, waitForLock } from './lock.ts'
 import { chooseBase, clusterOf, type Place, prepareDirectory, recordedBase, shelterOf } from './place.ts'
 import { type Postmaster, runningPostmaster } from './postmaster.ts'
 import { startServer, stopServer } from './server.ts'
@@ -55,7 +55,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     )
   }
   const directory = await prepareDirectory(options.directory)
-  const starting = await waitForLock(join(directory, 'starting.lock'), PATIENCE)
+  const starting = await waitForLock(startingPath(directory), PATIENCE)
   if (!starting)
     throw new ClusterError(
       `Another process has been starting the database in ${directory} for a minute; end it and try again.`,
@@ -74,13 +74,16 @@ async function startLocked(directory: string, options: ClusterOptions): Promise<
     const place: Place = { directory, base: recorded }
     const running = await runningPostmaster(clusterOf(place))
     if (running?.ready) {
-      const owner = await waitForLock(ownerPath, 0)
+      const owner = tryLock(ownerPath)
       if (!owner && options.exclusive) throw inUse(directory)
-      // An owner that is about to stop it has the lock too; its server then goes away under us like any outage.
-      return describe(place, running, await readPassword(directory), true, owner)
+      // An ephemeral server without an owner is about to end.
+      if (!owner || !options.ephemeral) {
+        return describe(place, running, await readPassword(directory), true, owner)
+      }
+      owner.release()
     }
   }
-  const owner = await waitForLock(ownerPath, options.exclusive ? 0 : PATIENCE)
+  const owner = tryLock(ownerPath)
   if (!owner) throw inUse(directory)
   try {
     const place: Place = { directory, base: recorded ?? directory }
@@ -109,6 +112,8 @@ async function startLocked(directory: string, options: ClusterOptions): Promise<
   }
 }
 
+const startingPath = (directory: string) => join(directory, 'starting.lock')
+
 const inUse = (directory: string) =>
   new ClusterError(`Another process uses the database in ${directory}; stop it first.`, { reason: 'in_use' })
 
@@ -129,12 +134,23 @@ function describe(
     uri: (database) =>
       `postgresql://${ROLE}:${password}@127.0.0.1:${server.port}/${encodeURIComponent(database)}`,
     stop: () => {
-      stopping ??= owner ? stopServer(location, server.pid).finally(() => owner.release()) : Promise.resolve()
+      stopping ??= owner ? stopOwned(place, server.pid, owner) : Promise.resolve()
       return stopping
     },
     adopted,
     location,
     pid: server.pid,
+  }
+}
+
+/** Under the lock of starting, so that nobody adopts a server that is about to end. */
+async function stopOwned(place: Place, pid: number, owner: Lock): Promise<void> {
+  const starting = await waitForLock(startingPath(place.directory), PATIENCE)
+  try {
+    await stopServer(clusterOf(place), pid)
+  } finally {
+    owner.release()
+    starting?.release()
   }
 }
 

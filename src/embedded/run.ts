@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process'
 export type Account = { uid: number; gid: number } | undefined
 
 /** What PostgreSQL's programs see: none of our environment, so that no PG* or locale variable changes what they do. */
-export const environment = { PATH: process.env.PATH ?? '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' }
+export const environment = { PATH: '/usr/local/bin:/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' }
 
 /** Runs a program to its end; gives its exit code (undefined when it could not be started) and what it wrote. */
 export function run(

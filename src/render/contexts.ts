@@ -61,14 +61,14 @@ export interface ClientSummary {
   logo_uri?: string
 }
 
-/** What the operator set. `accent` is one of the built-in colours; anything else is ignored. */
+/** What the operator set. `accent` is one of the built-in colours. */
 export interface Branding {
   service_name: string
   logo_uri?: string
   policy_uri?: string
   tos_uri?: string
   imprint?: string
-  accent?: 'ink' | 'teal' | 'violet' | 'rose' | 'amber'
+  accent?: 'pine' | 'ink' | 'teal' | 'violet' | 'rose' | 'amber'
 }
 
 /** Who is signed in in this browser. */

@@ -38,7 +38,7 @@ export function pageResponse<P extends PageName>(
 
 function baseContext(deps: Needs, lang: string, csrf: string, options: PageOptions): BaseContext {
   const { branding } = deps.config
-  const accent = branding.colours?.accent as NonNullable<BaseContext['branding']['accent']> | undefined
+  const accent = branding.colours.accent
   return {
     lang,
     dir: directionOf(lang),

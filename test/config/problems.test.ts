@@ -34,7 +34,7 @@ const CASES: [string, string, string][] = [
   ['branding: { imprint: 12 }', 'branding.imprint', 'put it in quotes'],
   ['branding: { imprint: "" }', 'branding.imprint', 'is empty'],
   ['matrix: { kind: dendrite, secret: s }', 'matrix.kind', '`synapse_read_only` or `standalone`'],
-  ['branding: { colours: { accent: red } }', 'branding.colours.accent', 'must be a colour like'],
+  ['branding: { colours: { accent: red } }', 'branding.colours.accent', 'must be `pine`, `ink`'],
   ['database: { max_connections: 0 }', 'database.max_connections', 'must be a whole number from 1 to'],
   ['database: { idle_timeout: soon }', 'database.idle_timeout', 'or null for no limit'],
   ['telemetry: { tracing: { sample_rate: 2 } }', 'telemetry.tracing.sample_rate', 'from 0 to 1'],

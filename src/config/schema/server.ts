@@ -113,12 +113,9 @@ export const branding = section(
     logo_uri: url('Address of a logo.'),
     colours: section(
       {
-        accent: Type.Optional(
-          Type.String({
-            pattern: '^#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})$',
-            hint: 'a colour like "#0a7cff", in quotes',
-            description: 'Colour of buttons and links, `"#0a7cff"`.',
-          }),
+        accent: maybeOneOf(
+          ['pine', 'ink', 'teal', 'violet', 'rose', 'amber'],
+          'Colour of buttons, links and the plate. Each is readable in light and dark; others need an own `theme.css`.',
         ),
       },
       'Colours.',
