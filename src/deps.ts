@@ -83,7 +83,7 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
     secrets: await deriveSecrets(config.secrets.encryption),
     passwords: createPasswords(config.passwords),
     homeserver: createHomeserver(config.matrix, { fetch: options.fetch ?? fetch }),
-    jobs: createJobs(sql, options.database, log),
+    jobs: createJobs(options.database, log),
     activity: createActivity(sql, log),
     translate,
     views: createViews({

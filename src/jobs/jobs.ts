@@ -31,12 +31,13 @@ const NAMES = ['sync-devices', 'provision-user', 'deactivate-user'] as const
 const SCHEMA = 'latchkey_jobs'
 
 /**
- * The job queue: pg-boss over the pool that everything else uses. It is loaded and started at the first use, since
- * it costs a tenth of a second and 23 MB.
+ * The job queue: pg-boss, loaded and started at the first use, since it costs a tenth of a second and 23 MB. Its own
+ * statements have two connections of their own: on the pool of the requests they could wait for transactions which
+ * wait, in `enqueue`, for the queue to start.
  */
-export function createJobs(sql: Sql, database: DatabaseConfig, log: Log): Jobs {
+export function createJobs(database: DatabaseConfig, log: Log): Jobs {
   let starting: Promise<PgBoss> | undefined
-  let transactions: Sql | undefined
+  let own: Sql | undefined
   const boss = (): Promise<PgBoss> => {
     starting ??= start().catch((error: unknown) => {
       starting = undefined
@@ -46,19 +47,8 @@ export function createJobs(sql: Sql, database: DatabaseConfig, log: Log): Jobs {
   }
   const start = async (): Promise<PgBoss> => {
     const { PgBoss } = await import('pg-boss')
-    // Texts that open a transaction need a connection to themselves: one taken from the pool could wait for
-    // transactions that wait for it.
-    transactions ??= createSql(database, { max: 1, applicationName: 'latchkey jobs' })
-    const own = transactions
-    const started = new PgBoss({
-      schema: SCHEMA,
-      db: {
-        executeSql: async (text, values) => {
-          const client = /^\s*begin/i.test(text) ? own : sql
-          return { rows: rowsOf(await client.unsafe(text, values as never[])) }
-        },
-      },
-    })
+    own ??= createSql(database, { max: 2, applicationName: 'latchkey jobs' })
+    const started = new PgBoss({ schema: SCHEMA, db: adapter(own) })
     started.on('error', (error) => log.warn('jobs.error', { error }))
     await started.start()
     for (const name of NAMES)
@@ -75,12 +65,7 @@ export function createJobs(sql: Sql, database: DatabaseConfig, log: Log): Jobs {
   }
   return {
     async enqueue(tx, name, data) {
-      const db = {
-        executeSql: async (text: string, values?: unknown[]) => ({
-          rows: rowsOf(await tx.unsafe(text, values as never[])),
-        }),
-      }
-      await (await boss()).send(name, data, { db, singletonKey: data.user_id })
+      await (await boss()).send(name, data, { db: adapter(tx), singletonKey: data.user_id })
     },
     async work(handlers) {
       const started = await boss()
@@ -111,7 +96,7 @@ export function createJobs(sql: Sql, database: DatabaseConfig, log: Log): Jobs {
     async stop() {
       const started = await starting?.catch(() => undefined)
       await started?.stop({ graceful: true, timeout: 10_000, close: false })
-      await transactions?.end({ timeout: 5 })
+      await own?.end({ timeout: 5 })
     },
   }
 }
@@ -124,6 +109,13 @@ async function run(log: Log, handlers: JobHandlers, name: JobName, data: JobData
     throw error
   }
 }
+
+/** What pg-boss sends its statements through. */
+const adapter = (db: Db) => ({
+  executeSql: async (text: string, values?: unknown[]) => ({
+    rows: rowsOf(await db.unsafe(text, values as never[])),
+  }),
+})
 
 /** A text with several statements answers a list of results: pg-boss reads the rows of the last. */
 const rowsOf = (result: unknown): unknown[] => {

@@ -53,7 +53,7 @@ export function discoveryDocument({ config, urls, keys }: Pick<Deps, 'config' | 
     request_parameter_supported: false,
     request_uri_parameter_supported: false,
     authorization_response_iss_parameter_supported: true,
-    prompt_values_supported: ['none', 'login', ...(registers ? ['create'] : [])],
+    prompt_values_supported: ['none', ...(registers ? ['create'] : [])],
     ...(config.branding.policy_uri !== undefined && { op_policy_uri: config.branding.policy_uri }),
     ...(config.branding.tos_uri !== undefined && { op_tos_uri: config.branding.tos_uri }),
     account_management_uri: urls.absolute('/account/'),

@@ -20,8 +20,8 @@ const GRANTS = ['authorization_code', 'refresh_token']
 const SECRET_METHODS = ['client_secret_basic', 'client_secret_post']
 const METHODS = ['none', ...SECRET_METHODS]
 
-/** Registrations of one address: a person installs few apps, a script thousands. */
-const LIMIT = { burst: 50, per_second: 50 / 3600 }
+/** Registrations of one address: a person installs few apps, an office on a Monday hundreds, a script thousands. */
+const LIMIT = { burst: 300, per_second: 300 / 3600 }
 
 /** POST /oauth2/registration (RFC 7591, reference section 7). */
 export async function register(deps: Deps, request: Request): Promise<Response> {

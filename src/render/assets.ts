@@ -17,6 +17,8 @@ export interface Assets {
   url(name: string): string
   /** The file for a path below `assets/`: `<hash>.<name>`, or the plain name. Undefined when there is none. */
   get(path: string): Asset | undefined
+  /** Adds a file, or replaces it, while the service runs: what is built after the start. */
+  add(name: string, bytes: Uint8Array<ArrayBuffer>): void
 }
 
 const CONTENT_TYPES: Record<string, string> = {
@@ -36,16 +38,20 @@ const CONTENT_TYPES: Record<string, string> = {
  */
 export function createAssets(directories: string | readonly string[], base = '/'): Assets {
   const files = new Map<string, { hash: string; bytes: Uint8Array<ArrayBuffer>; contentType: string }>()
+  const add = (name: string, bytes: Uint8Array<ArrayBuffer>): void => {
+    const contentType = CONTENT_TYPES[name.slice(name.lastIndexOf('.') + 1)]
+    if (contentType === undefined) return
+    files.set(name, { hash: base64url(sha256(bytes)).slice(0, 16), bytes, contentType })
+  }
   for (const directory of typeof directories === 'string' ? [directories] : directories) {
     for (const entry of readdirSync(directory, { withFileTypes: true })) {
-      const contentType = CONTENT_TYPES[entry.name.slice(entry.name.lastIndexOf('.') + 1)]
-      if (!entry.isFile() || contentType === undefined) continue
-      const bytes = new Uint8Array(readFileSync(join(directory, entry.name)))
-      files.set(entry.name, { hash: base64url(sha256(bytes)).slice(0, 16), bytes, contentType })
+      const known = CONTENT_TYPES[entry.name.slice(entry.name.lastIndexOf('.') + 1)] !== undefined
+      if (entry.isFile() && known) add(entry.name, new Uint8Array(readFileSync(join(directory, entry.name))))
     }
   }
 
   return {
+    add,
     url(name) {
       const file = files.get(name)
       if (!file) throw new Error(`No static file ${name}`)

@@ -1,0 +1,20 @@
+import type { CommandContext, StricliProcess } from '@stricli/core'
+
+/** What a command is given besides its arguments. */
+export interface Context extends CommandContext {
+  readonly process: StricliProcess
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly stdin: NodeJS.ReadStream
+  /** Whether the log goes to a terminal, where a person reads it. */
+  readonly isTerminal: boolean
+  /** Aborts when the person or the system asks this process to end. */
+  readonly signal: AbortSignal
+}
+
+/** Why a command can't do what it was asked for: its message is one sentence for the person at the terminal. */
+export class CommandError extends Error {
+  override readonly name = 'CommandError'
+}
+
+/** Prints a line on standard output. */
+export const say = (context: Context, line: string): void => context.process.stdout.write(`${line}\n`)
