@@ -32,7 +32,7 @@ const SCHEMA = 'latchkey_jobs'
 
 /**
  * The job queue: pg-boss, loaded and started at the first use, since it costs a tenth of a second and 23 MB. Its own
- * statements have two connections of their own: on the pool of the requests they could wait for transactions which
+ * statements have a connection to themselves (the driver lets no pool open transactions by text): on the pool of the requests they could wait for transactions which
  * wait, in `enqueue`, for the queue to start.
  */
 export function createJobs(database: DatabaseConfig, log: Log): Jobs {
@@ -47,7 +47,7 @@ export function createJobs(database: DatabaseConfig, log: Log): Jobs {
   }
   const start = async (): Promise<PgBoss> => {
     const { PgBoss } = await import('pg-boss')
-    own ??= createSql(database, { max: 2, applicationName: 'latchkey jobs' })
+    own ??= createSql(database, { max: 1, applicationName: 'latchkey jobs' })
     const started = new PgBoss({ schema: SCHEMA, db: adapter(own) })
     started.on('error', (error) => log.warn('jobs.error', { error }))
     await started.start()

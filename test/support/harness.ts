@@ -25,11 +25,13 @@ export interface Harness {
   homeserver: FakeHomeserver
   database: TestDatabase
   logged: LogEntry[]
-  /** Sends a request; a path is taken below `http://auth.test`. */
+  /** Scheme and host of `http.public_base`. */
+  origin: string
+  /** Sends a request; a path is taken below `origin`. */
   request(path: string, init?: RequestInit): Promise<Response>
   /** Posts a form. */
   form(path: string, fields: Record<string, string>, headers?: Record<string, string>): Promise<Response>
-  browser(): Browser
+  browser(headers?: Record<string, string>): Browser
   /** Runs the jobs that are due. */
   runJobs(): Promise<void>
   close(): Promise<void>
@@ -47,19 +49,23 @@ export interface HarnessOptions {
   config?: ConfigInput
   /** Where the database is, for tests that cut it off. */
   databaseUri?: (database: TestDatabase) => string
+  /** Another process of the same deployment: its database, homeserver and clock are shared. */
+  beside?: Harness
+  /** Where the clock starts. */
+  start?: string
 }
 
 let signingKeys: Promise<{ kid: string; pem: string }[]> | undefined
 
 /** Starts a Latchkey for one test file; call `close` at the end. */
 export async function createHarness(options: HarnessOptions = {}): Promise<Harness> {
-  const database = await createTestDatabase()
-  const homeserver = createFakeHomeserver({
-    serverName: 'example.test',
-    secret: 'test-shared-secret-of-matrix',
-  })
+  const { beside } = options
+  const database = beside?.database ?? (await createTestDatabase())
+  const homeserver =
+    beside?.homeserver ??
+    createFakeHomeserver({ serverName: 'example.test', secret: 'test-shared-secret-of-matrix' })
   const config = await harnessConfig(homeserver, options.config)
-  const clock = testClock()
+  const clock = beside?.clock ?? testClock(options.start)
   const logged: LogEntry[] = []
   const { deps } = await createDeps({
     config,
@@ -73,8 +79,9 @@ export async function createHarness(options: HarnessOptions = {}): Promise<Harne
     fetch: homeserver.fetch,
   })
   const app = createApp(deps, config.http.listeners[0] ?? { resources: [] })
+  const { origin } = new URL(config.http.public_base)
   const request = (path: string, init: RequestInit = {}) =>
-    app.handle(new Request(new URL(path, 'http://auth.test'), init))
+    app.handle(new Request(new URL(path, origin), init))
   return {
     app,
     deps,
@@ -82,6 +89,7 @@ export async function createHarness(options: HarnessOptions = {}): Promise<Harne
     homeserver,
     database,
     logged,
+    origin,
     request,
     form: (path, fields, headers = {}) =>
       request(path, {
@@ -89,12 +97,12 @@ export async function createHarness(options: HarnessOptions = {}): Promise<Harne
         body: new URLSearchParams(fields).toString(),
         headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
       }),
-    browser: () => createBrowser(app.handle),
+    browser: (headers = {}) => createBrowser(app.handle, { origin, headers }),
     runJobs: () => deps.jobs.runDue(jobHandlers(deps)),
     async close() {
       await deps.jobs.stop()
       await deps.sql.end({ timeout: 1 })
-      await database.drop()
+      if (!beside) await database.drop()
     },
   }
 }

@@ -81,7 +81,7 @@ export async function obtainCode(
 ): Promise<string> {
   const consent = await browser.open(authorizeUrl(clientId, params))
   const answered =
-    consent.url.origin === 'http://auth.test'
+    consent.url.pathname.includes('/consent/')
       ? await consent.submit({}, { action: 'consent/', button: ['action', 'consent'] })
       : consent
   const code = answered.url.searchParams.get('code')
