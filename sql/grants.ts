@@ -98,21 +98,31 @@ export const findGrantByCode = (sql: Db, codeHash: Uint8Array) => sql<CodeRow[]>
     left join latchkey.users u on u.id = b.user_id
   where g.code_hash = ${codeHash}`
 
-/** Claims a code for one exchange until `until`; no row when it was exchanged or is claimed (decision 9). */
-export const claimCode = (sql: Db, id: string, now: Date, until: Date) => sql<{ id: string }[]>`
-  update latchkey.authorization_grants set claimed_until = ${until}
+/**
+ * Claims a code until `until` for the exchange that makes `sessionId`; no row when it was exchanged or another exchange
+ * holds it (decision 9).
+ */
+export const claimCode = (sql: Db, id: string, sessionId: string, now: Date, until: Date) => sql<
+  { id: string }[]
+>`
+  update latchkey.authorization_grants set claimed_until = ${until}, oauth_session_id = ${sessionId}
   where id = ${id} and exchanged_at is null and (claimed_until is null or claimed_until <= ${now})
   returning id`
 
-/** Frees a claimed code after a failed exchange, if this claim still holds it. */
-export const releaseCode = (sql: Db, id: string, until: Date) => sql`
-  update latchkey.authorization_grants set claimed_until = null
-  where id = ${id} and exchanged_at is null and claimed_until = ${until}`
+/** Whether a code was exchanged by now. */
+export const findCodeState = (sql: Db, id: string) => sql<{ exchanged_at: Date | null }[]>`
+  select exchanged_at from latchkey.authorization_grants where id = ${id}`
+
+/**
+ * Frees a code after a failed exchange, if that one still holds it. One that was spent is freed too: a commit whose
+ * answer was lost gave nobody a token.
+ */
+export const releaseCode = (sql: Db, id: string, sessionId: string) => sql`
+  update latchkey.authorization_grants set claimed_until = null, exchanged_at = null
+  where id = ${id} and oauth_session_id = ${sessionId}`
 
 /** Spends a claimed code; no row when the claim ran out and another exchange took it. */
-export const spendCode = (sql: Db, id: string, until: Date, oauthSessionId: string, now: Date) => sql<
-  { id: string }[]
->`
-  update latchkey.authorization_grants set exchanged_at = ${now}, oauth_session_id = ${oauthSessionId}
-  where id = ${id} and exchanged_at is null and claimed_until = ${until}
+export const spendCode = (sql: Db, id: string, sessionId: string, now: Date) => sql<{ id: string }[]>`
+  update latchkey.authorization_grants set exchanged_at = ${now}
+  where id = ${id} and exchanged_at is null and oauth_session_id = ${sessionId}
   returning id`

@@ -60,9 +60,13 @@ export const recordActivity = (
   rows: { ids: string[]; times: Date[]; ips: (string | null)[] },
 ) => {
   const table = kind === 'browser' ? sql`latchkey.browser_sessions` : sql`latchkey.oauth_sessions`
+  // As text: of a list of dates the driver sends the type of its first element, which is not the list's.
+  const times = rows.times.map((time) => time.toISOString())
+  // The driver takes the type of a list from its first item, which for a Date is not that of a list.
+  const times = rows.times.map((time) => time.toISOString())
   return sql`
     update ${table} s
     set last_active_at = greatest(s.last_active_at, seen.at), last_active_ip = coalesce(seen.ip, s.last_active_ip)
-    from unnest(${rows.ids}::uuid[], ${rows.times}::timestamptz[], ${rows.ips}::inet[]) as seen (id, at, ip)
+    from unnest(${rows.ids}::uuid[], ${times}::timestamptz[], ${rows.ips}::inet[]) as seen (id, at, ip)
     where s.id = seen.id`
 }

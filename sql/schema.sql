@@ -150,6 +150,12 @@ create table latchkey.registrations (
   constraint registrations_pkey PRIMARY KEY (id)
 );
 
+create table latchkey.settings (
+  key text not null,
+  value jsonb not null,
+  constraint settings_pkey PRIMARY KEY (key)
+);
+
 create table latchkey.user_emails (
   id uuid not null,
   user_id uuid not null,

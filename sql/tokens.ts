@@ -89,13 +89,17 @@ export const findRefreshToken = (sql: Db, hash: Uint8Array) => sql<RefreshRow[]>
   where r.token_hash = ${hash}`
 
 /**
- * Replaces a refresh token by its successor and revokes the access token it came with, in one statement; no row when
- * another request was first.
+ * Replaces a good refresh token of a client by its successor and revokes the access token it came with, all in one
+ * statement: good means unused, its session not ended, its user neither locked nor deactivated, its client one that
+ * authenticates with `authMethod` and may refresh. No row otherwise, or when another request was first;
+ * `findRefreshToken` tells which.
  */
 export const rotateRefreshToken = (
   sql: Db,
   rotation: {
-    id: string
+    hash: Uint8Array
+    clientId: string
+    authMethod: string
     accessId: string
     accessHash: Uint8Array
     expiresAt: Date
@@ -103,43 +107,55 @@ export const rotateRefreshToken = (
     refreshHash: Uint8Array
     now: Date
   },
-) => sql<{ session_id: string }[]>`
-  with consumed as (
-    update latchkey.refresh_tokens set consumed_at = ${rotation.now}, next_id = ${rotation.refreshId}
-    where id = ${rotation.id} and consumed_at is null
-    returning session_id, access_token_id),
+) => sql<{ session_id: string; scope: string[] }[]>`
+  with good as (
+    select r.id, r.access_token_id, r.session_id, s.scope
+    from latchkey.refresh_tokens r
+      join latchkey.oauth_sessions s on s.id = r.session_id
+      join latchkey.clients c on c.id = s.client_id
+      left join latchkey.users u on u.id = s.user_id
+    where r.token_hash = ${rotation.hash} and r.consumed_at is null and s.finished_at is null
+      and (s.user_id is null or (u.locked_at is null and u.deactivated_at is null))
+      and c.id = ${rotation.clientId} and c.auth_method = ${rotation.authMethod}
+      and 'refresh_token' = any (c.grant_types)),
+  consumed as (
+    update latchkey.refresh_tokens r set consumed_at = ${rotation.now}, next_id = ${rotation.refreshId}
+    from good where r.id = good.id and r.consumed_at is null
+    returning good.session_id, good.access_token_id, good.scope, r.consumed_at as now, r.next_id),
   revoked as (
-    update latchkey.access_tokens a set revoked_at = ${rotation.now}
+    update latchkey.access_tokens a set revoked_at = consumed.now
     from consumed where a.id = consumed.access_token_id and a.revoked_at is null),
   access as (
     insert into latchkey.access_tokens (id, session_id, token_hash, created_at, expires_at)
-    select ${rotation.accessId}::uuid, session_id, ${rotation.accessHash}::bytea, ${rotation.now}::timestamptz,
+    select ${rotation.accessId}::uuid, session_id, ${rotation.accessHash}::bytea, now,
       ${rotation.expiresAt}::timestamptz
     from consumed),
   refresh as (
     insert into latchkey.refresh_tokens (id, session_id, access_token_id, token_hash, created_at)
-    select ${rotation.refreshId}::uuid, session_id, ${rotation.accessId}::uuid, ${rotation.refreshHash}::bytea,
-      ${rotation.now}::timestamptz
+    select next_id, session_id, ${rotation.accessId}::uuid, ${rotation.refreshHash}::bytea, now
     from consumed)
-  select session_id from consumed`
+  select session_id, scope from consumed`
 
 /**
  * Gives the unused successor of a consumed token out again: its digests are written anew, so that it also works after
- * the key that they derive from changed, and its access token lives from now. No row when it was used meanwhile.
+ * the key that they derive from changed, and its access token lives from now. No row, and nothing written, when it was
+ * used meanwhile. Locks in the order of `rotateRefreshToken`, the refresh token first.
  */
 export const renewSuccessor = (
   sql: Db,
   renewal: { refreshId: string; accessHash: Uint8Array; refreshHash: Uint8Array; expiresAt: Date },
 ) => sql<{ id: string }[]>`
   with successor as (
-    update latchkey.refresh_tokens r set token_hash = ${renewal.refreshHash}
-    from latchkey.access_tokens a
-    where r.id = ${renewal.refreshId} and r.consumed_at is null
-      and a.id = r.access_token_id and a.first_used_at is null
-    returning r.access_token_id)
-  update latchkey.access_tokens a set token_hash = ${renewal.accessHash}, expires_at = ${renewal.expiresAt}
-  from successor where a.id = successor.access_token_id and a.first_used_at is null
-  returning a.id`
+    select id, access_token_id from latchkey.refresh_tokens
+    where id = ${renewal.refreshId} and consumed_at is null
+    for update),
+  access as (
+    update latchkey.access_tokens a set token_hash = ${renewal.accessHash}, expires_at = ${renewal.expiresAt}
+    from successor where a.id = successor.access_token_id and a.first_used_at is null
+    returning successor.id)
+  update latchkey.refresh_tokens r set token_hash = ${renewal.refreshHash}
+  from access where r.id = access.id
+  returning r.id`
 
 /** The session of an access or refresh token in any state, for revocation. */
 export const findTokenSession = (sql: Db, hash: Uint8Array, kind: 'access' | 'refresh') => {

@@ -105,6 +105,10 @@ export const insertPassword = (
   insert into latchkey.user_passwords (id, user_id, version, hash, created_at)
   values (${password.id}, ${password.userId}, ${password.version}, ${password.hash}, ${password.now})`
 
+/** Hashes a password anew; does nothing when another one took its place meanwhile. */
+export const rehashPassword = (sql: Db, id: string, version: number, hash: string) => sql`
+  update latchkey.user_passwords set version = ${version}, hash = ${hash} where id = ${id}`
+
 /** Removes every password of a user, older ones included. */
 export const deletePasswords = (sql: Db, userId: string) => sql`
   delete from latchkey.user_passwords where user_id = ${userId}`

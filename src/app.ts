@@ -3,7 +3,7 @@ import { accountRoutes } from './account/account.ts'
 import type { Config } from './config/load.ts'
 import type { Deps } from './deps.ts'
 import { assetRoutes } from './http/assets.ts'
-import { errorResponse, methodNotAllowed } from './http/boundary.ts'
+import { errorResponse, methodNotAllowed, surfaceOf } from './http/boundary.ts'
 import { allowAnyOrigin, preflight } from './http/cors.ts'
 import { NotFound } from './http/errors.ts'
 import { healthRoutes } from './http/health.ts'
@@ -77,15 +77,21 @@ export function createApp(
   listener: { resources: readonly Resource[]; prefix?: string | undefined },
 ): App {
   const routes = listener.resources.flatMap((resource) => routesOf(deps, resource))
-  const prefixes = new Set(['', deps.urls.prefix, listener.prefix?.replace(/\/+$/, '') ?? ''])
+  const prefixes = [...new Set(['', deps.urls.prefix, listener.prefix?.replace(/\/+$/, '') ?? ''])]
+  const withoutPrefix = (path: string): string => {
+    const prefix = prefixes.find((candidate) => candidate !== '' && path.startsWith(`${candidate}/`))
+    return path.slice(prefix?.length ?? 0)
+  }
   let router: AnyElysia = new Elysia({ strictPath: true, name: 'latchkey' })
-    // The boundary comes first and is global, or it would not cover what is added after it.
-    .onError({ as: 'global' }, ({ error, request, code }) =>
-      errorResponse(deps, request, code === 'NOT_FOUND' ? new NotFound() : error),
-    )
+    // Routes answer their own errors (`answer`); this one is for unknown addresses and for what the router throws. It
+    // comes first and is global, or it would not cover what is added after it.
+    .onError({ as: 'global' }, ({ error, request, code }) => {
+      const surface = surfaceOf(withoutPrefix(new URL(request.url).pathname))
+      return errorResponse(deps, request, surface, code === 'NOT_FOUND' ? new NotFound() : error)
+    })
   const byPath = Map.groupBy(routes, (route) => route.path)
   for (const prefix of prefixes)
-    for (const [path, endpoints] of byPath) router = addPath(deps, router, prefix + path, endpoints)
+    for (const [path, endpoints] of byPath) router = addPath(deps, router, prefix, path, endpoints)
   router.compile()
   return {
     routes,
@@ -100,45 +106,45 @@ export function createApp(
 /** Bodies are read by our own readers (`http/params.ts`), which know the rules of each surface. */
 const UNPARSED = { parse: 'none' } as never
 
+/** What the router hands over. */
+type Context = Record<string, unknown>
+
 /** Every method of one path, the preflight answer, and 405 for the rest. */
-function addPath(deps: Deps, router: AnyElysia, path: string, endpoints: Route[]): AnyElysia {
-  const pattern = path.replace(/\{(\w+)\}/g, ':$1')
+function addPath(deps: Deps, router: AnyElysia, prefix: string, path: string, endpoints: Route[]): AnyElysia {
+  const pattern = prefix + path.replace(/\{(\w+)\}/g, ':$1')
   const methods = endpoints.map((endpoint) => endpoint.method as string)
   if (methods.includes('GET')) methods.push('HEAD')
   let extended = router
   for (const endpoint of endpoints) {
-    extended = extended.route(
-      endpoint.method,
-      pattern,
-      ({ request, params }) => {
-        const answer = async () => endpoint.handle(request, params as PathParams)
-        return endpoint.cors ? withCors(deps, request, answer) : answer()
-      },
-      UNPARSED,
-    )
+    const handle = ({ request, params }: Context) =>
+      answer(deps, request as Request, endpoint, params as PathParams)
+    extended = extended.route(endpoint.method, pattern, handle, UNPARSED)
+    // Said here, or the answer for all other methods would take it.
+    if (endpoint.method === 'GET') extended = extended.route('HEAD', pattern, handle, UNPARSED)
   }
   const cors = endpoints.find((endpoint) => endpoint.cors)?.cors
-  const options = () =>
-    cors
-      ? preflight(cors, methods)
-      : new Response(null, { status: 204, headers: { allow: methods.join(', ') } })
-  extended = extended.route('OPTIONS', pattern, options, UNPARSED)
-  for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'])
-    if (!methods.includes(method))
-      extended = extended.route(
-        method,
-        pattern,
-        ({ request }) => methodNotAllowed(deps, request, methods),
-        UNPARSED,
-      )
-  return extended
+  const others = ({ request }: Context) => {
+    if ((request as Request).method === 'OPTIONS')
+      return cors
+        ? preflight(cors, methods)
+        : new Response(null, { status: 204, headers: { allow: methods.join(', ') } })
+    const response = methodNotAllowed(surfaceOf(path), methods)
+    return cors ? allowAnyOrigin(response) : response
+  }
+  return extended.route('ALL', pattern, others, UNPARSED)
 }
 
-/** Errors of an endpoint that other origins call must be readable there too, so they are answered here. */
-async function withCors(deps: Deps, request: Request, answer: () => Promise<Response>): Promise<Response> {
+/**
+ * Runs an endpoint. Errors are answered here and not in the router's hook, which would turn an error that is a page
+ * with status 200 (`form_post`) into a 500; and those of an endpoint that other origins call must be readable there.
+ */
+async function answer(deps: Deps, request: Request, endpoint: Route, params: PathParams): Promise<Response> {
+  let response: Response
   try {
-    return allowAnyOrigin(await answer())
+    response = await endpoint.handle(request, params)
   } catch (error) {
-    return allowAnyOrigin(errorResponse(deps, request, error))
+    response = errorResponse(deps, request, surfaceOf(endpoint.path), error)
   }
+  if (request.method === 'HEAD') response = new Response(null, response)
+  return endpoint.cors ? allowAnyOrigin(response) : response
 }

@@ -17,7 +17,8 @@ const SENTENCES = new Set([
 /** What to print for whatever a command threw: one sentence, one a line for several problems of a configuration. */
 export function explain(error: unknown): string {
   if (!(error instanceof Error)) return `Something unexpected happened: ${String(error)}`
-  if (error.name === 'ConfigError') return (error as Error & { problems: readonly string[] }).problems.join('\n')
+  if (error.name === 'ConfigError')
+    return (error as Error & { problems: readonly string[] }).problems.join('\n')
   if (SENTENCES.has(error.name)) return error.message
   if (isOutage(error))
     return `The database stopped answering (${reasonOf(error)}); check that PostgreSQL runs, and try again.`

@@ -67,7 +67,8 @@ export const migrateDatabase = (database: Database, log: (line: string) => void)
   withMigrator(database, async (sql) => (await migrate(sql, { log })).applied)
 
 /** The names of the migrations that are still to be applied. @throws MigrationError, CommandError */
-export const pendingOf = (database: Database): Promise<string[]> => withMigrator(database, (sql) => pendingMigrations(sql))
+export const pendingOf = (database: Database): Promise<string[]> =>
+  withMigrator(database, (sql) => pendingMigrations(sql))
 
 /** For commands that do not migrate. @throws MigrationError, CommandError when there is something to migrate */
 export async function requireMigrated(database: Database): Promise<void> {

@@ -27,16 +27,16 @@ export const newToken = (kind: TokenKind, random: Random): string =>
  */
 export function deriveToken(kind: TokenKind, key: Uint8Array, material: string): string {
   const label = new TextEncoder().encode(`${kind}:${material}`)
-  let counter = 0
+  const input = new Uint8Array(4 + label.length)
+  const counter = new DataView(input.buffer)
+  input.set(label, 4)
   const next = (count: number): Uint8Array => {
-    const blocks: Uint8Array[] = []
-    for (let bytes = 0; bytes < count; bytes += 32) {
-      const input = new Uint8Array(4 + label.length)
-      new DataView(input.buffer).setUint32(0, ++counter)
-      input.set(label, 4)
-      blocks.push(hmacSha256(key, input))
+    const bytes = new Uint8Array(Math.ceil(count / 32) * 32)
+    for (let at = 0; at < count; at += 32) {
+      counter.setUint32(0, counter.getUint32(0) + 1)
+      bytes.set(hmacSha256(key, input), at)
     }
-    return Uint8Array.from(blocks.flatMap((block) => [...block])).subarray(0, count)
+    return bytes.subarray(0, count)
   }
   return withChecksum(`${kind}_${pickCharacters(next, LENGTH)}`)
 }

@@ -34,7 +34,7 @@ export async function prepareDirectory(directory: string): Promise<string> {
     await rm(probe)
   } catch (cause) {
     throw new ClusterError(
-      `The embedded PostgreSQL can't write to ${path} (${messageOf(cause)}); give this user the folder, or name another.`,
+      `The embedded PostgreSQL can't write to ${path} (${messageOf(cause)}); give this user the folder, or set database.uri in the configuration.`,
       { cause },
     )
   }

@@ -22,14 +22,11 @@ const RETRY_AFTER = 5
 /** No 0/O, 1/I/L: people read these aloud. */
 const REFERENCE_ALPHABET = '23456789ABCDEFGHJKMNPQRSTUVWXYZ'
 
-/** Which form errors take: decided by the address, since an unknown one has no handler to say it. */
-type Surface = 'oauth' | 'matrix' | 'page'
+/** Which form errors take. */
+export type Surface = 'oauth' | 'matrix' | 'page'
 
-function surfaceOf(deps: Pick<Deps, 'urls'>, request: Request): Surface {
-  const { pathname } = new URL(request.url)
-  const path = pathname.startsWith(`${deps.urls.prefix}/`)
-    ? pathname.slice(deps.urls.prefix.length)
-    : pathname
+/** The surface of a path (without prefix): decided by the address, since an unknown one has no handler to say it. */
+export function surfaceOf(path: string): Surface {
   if (path.startsWith('/_matrix/')) return 'matrix'
   if (path.startsWith('/oauth2/') || path.startsWith('/api/')) return 'oauth'
   if (path.startsWith('/.well-known/') && path !== '/.well-known/change-password') return 'oauth'
@@ -39,9 +36,22 @@ function surfaceOf(deps: Pick<Deps, 'urls'>, request: Request): Surface {
 /**
  * The one place where errors become responses. Classes of `errors.ts` say what the caller may know; everything else is
  * logged under a reference id and answered as a 500 without its message. An outage is always a 503 with Retry-After.
+ * Never throws: a page that cannot be rendered (an operator's own template) becomes a sentence.
  */
-export function errorResponse(deps: Deps, request: Request, error: unknown): Response {
-  const surface = surfaceOf(deps, request)
+export function errorResponse(deps: Deps, request: Request, surface: Surface, error: unknown): Response {
+  try {
+    return describeError(deps, request, surface, error)
+  } catch (cause) {
+    const reference = newReference(deps)
+    deps.log.error('error_page.failed', { reference, ...describe(request), error, cause })
+    return new Response(`Something went wrong on this server. Reference: ${reference}\n`, {
+      status: 500,
+      headers: { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' },
+    })
+  }
+}
+
+function describeError(deps: Deps, request: Request, surface: Surface, error: unknown): Response {
   if (error instanceof OAuthError) {
     if (surface === 'page')
       return problemPage(deps, request, 'bad_request', error.status, { code: error.code })
@@ -65,8 +75,10 @@ export function errorResponse(deps: Deps, request: Request, error: unknown): Res
   return internal(deps, request, surface, error)
 }
 
+const newReference = (deps: Pick<Deps, 'random'>): string => randomString(deps.random, 8, REFERENCE_ALPHABET)
+
 function outage(deps: Deps, request: Request, surface: Surface, error: unknown): Response {
-  const reference = randomString(deps.random, 8, REFERENCE_ALPHABET)
+  const reference = newReference(deps)
   deps.log.error('outage', { reference, ...describe(request), error })
   if (surface === 'oauth') return oauthError('temporarily_unavailable', undefined, 503, RETRY_AFTER)
   if (surface === 'matrix')
@@ -84,7 +96,7 @@ function outage(deps: Deps, request: Request, surface: Surface, error: unknown):
 }
 
 function internal(deps: Deps, request: Request, surface: Surface, error: unknown): Response {
-  const reference = randomString(deps.random, 8, REFERENCE_ALPHABET)
+  const reference = newReference(deps)
   deps.log.error('request.failed', { reference, ...describe(request), error })
   if (surface === 'oauth')
     return oauthError('server_error', `Something went wrong on this server. Reference: ${reference}`, 500)
@@ -141,20 +153,20 @@ function notFound(deps: Deps, request: Request, surface: Surface): Response {
 }
 
 /** Known path, another method: 405 with the methods that there are (RFC 9110 section 15.5.6). */
-export function methodNotAllowed(deps: Deps, request: Request, methods: string[]): Response {
+export function methodNotAllowed(surface: Surface, methods: string[]): Response {
   const allow = { allow: methods.join(', ') }
-  const surface = surfaceOf(deps, request)
   if (surface === 'matrix')
     return json({ errcode: 'M_UNRECOGNIZED', error: 'Unrecognized request' }, 405, allow)
-  return json(
-    { error: 'invalid_request', error_description: 'This method is not supported here.' },
-    405,
-    allow,
-  )
+  const sentence = 'This method is not supported here.'
+  if (surface === 'oauth') return json({ error: 'invalid_request', error_description: sentence }, 405, allow)
+  return new Response(`${sentence}\n`, {
+    status: 405,
+    headers: { ...allow, 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' },
+  })
 }
 
 /** The page of a problem. Needs no database, so that it can say that there is none. */
-export function problemPage(
+function problemPage(
   deps: Deps,
   request: Request,
   problem: PageProblem,

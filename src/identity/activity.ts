@@ -1,4 +1,4 @@
-import type { Sql } from '../../sql/connect.ts'
+import { isOutage, type Sql } from '../../sql/connect.ts'
 import { recordActivity } from '../../sql/oauth-sessions.ts'
 import type { Log } from '../telemetry/log.ts'
 
@@ -25,8 +25,8 @@ export function createActivity(sql: Sql, log: Log): Activity {
   }
   const note = (kind: Kind, id: string, at: Date, ip: string | null) => {
     const before = seen[kind].get(id)
-    if (before && before.at > at) return
-    seen[kind].set(id, { at, ip: ip ?? before?.ip ?? null })
+    if (before && before.at > at) before.ip ??= ip
+    else seen[kind].set(id, { at, ip: ip ?? before?.ip ?? null })
     if (seen[kind].size > CAPACITY) {
       const [oldest] = seen[kind].keys()
       if (oldest !== undefined) seen[kind].delete(oldest)
@@ -49,6 +49,8 @@ export function createActivity(sql: Sql, log: Log): Activity {
             await recordActivity(sql, kind, rows)
           } catch (error) {
             log.warn('activity.flush_failed', { kind, sessions: batch.length, error })
+            // Anything else would fail again, every minute, and hold up the rest.
+            if (!isOutage(error)) continue
             for (const [id, { at, ip }] of entries.slice(from)) note(kind, id, at, ip)
             break
           }

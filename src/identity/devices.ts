@@ -4,6 +4,7 @@ import type { Deps } from '../deps.ts'
 import { Unavailable } from '../http/errors.ts'
 import { addSeconds } from '../lib/clock.ts'
 import { ulidFromUuid } from '../lib/ulid.ts'
+import { HomeserverError } from '../matrix/homeserver/homeserver.ts'
 
 type Needs = Pick<Deps, 'sql' | 'clock' | 'homeserver' | 'log'>
 
@@ -81,7 +82,7 @@ export async function syncDevices(deps: Needs, userId: string): Promise<void> {
 /**
  * Makes a device exist at the homeserver before its token is given out (reference edge 36).
  *
- * @throws HomeserverError, Unavailable
+ * @throws Unavailable
  */
 export async function addDevice(
   deps: Needs,
@@ -91,7 +92,22 @@ export async function addDevice(
   await withUserLease(deps, user.id, async (lease) => {
     await lease.assertHeld()
     await deps.homeserver.upsertDevice(user.username, device.id, device.name, { timeoutMs: CALL_TIMEOUT })
-  })
+  }).catch(rethrow)
+}
+
+/** A failure of the homeserver is an outage to whoever waits for it; any other error stays what it is. */
+function rethrow(error: unknown): never {
+  throw error instanceof HomeserverError ? new Unavailable('homeserver', { cause: error }) : error
+}
+
+/**
+ * Makes sure that the homeserver has heard of a person before a code is given out (reference edge 37).
+ *
+ * @throws Unavailable
+ */
+export async function ensureProvisioned(deps: Needs, userId: string): Promise<void> {
+  const [user] = await findUser(deps.sql, userId)
+  if (!user?.provisioned_at) await provisionUser(deps, userId).catch(rethrow)
 }
 
 /**

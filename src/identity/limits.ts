@@ -3,6 +3,7 @@ import type { Deps } from '../deps.ts'
 import { RateLimited } from '../http/errors.ts'
 import { base64url } from '../lib/base64url.ts'
 import { hmacSha256 } from '../lib/digest.ts'
+import { formatIp, parseIp } from '../lib/ip.ts'
 
 /** How often something may happen: `burst` at once, then `per_second` (reference section 7). */
 export interface Limit {
@@ -32,11 +33,10 @@ export async function take(
   throw new RateLimited(Math.max(1, Math.ceil((allowedAt - now.getTime()) / 1000)))
 }
 
-/** The name that requests without a known address share (reference section 7). */
-export const limitSubject = (ip: string | undefined): string => {
-  if (ip === undefined) return 'unknown'
+/** Whom a limit by address counts: IPv4 addresses one by one, IPv6 by /64; requests without an address share a name. */
+export function limitSubject(ip: string | undefined): string {
+  const address = ip === undefined ? undefined : parseIp(ip)
+  if (ip === undefined || !address) return 'unknown'
   // One customer commonly holds a whole IPv6 /64; limits by single address would not hold them.
-  if (!ip.includes(':')) return ip
-  const groups = ip.split('::')[0]?.split(':') ?? []
-  return `${groups.slice(0, 4).join(':')}::/64`
+  return ip.includes(':') ? `${formatIp(address.fill(0, 8))}/64` : ip
 }

@@ -2,13 +2,12 @@ import {
   findPassword,
   findUserByEmail,
   findUserByName,
-  insertPassword,
+  rehashPassword,
   type UserRow,
 } from '../../sql/users.ts'
 import type { Deps } from '../deps.ts'
 import type { Requester } from '../http/requester.ts'
 import { fold } from '../lib/fold.ts'
-import { newId } from '../lib/ulid.ts'
 import { limitSubject, take } from './limits.ts'
 import { localpartOf } from './usernames.ts'
 
@@ -44,7 +43,7 @@ export async function checkPassword(
     deps.log.warn('login.failed', { username: input.username.slice(0, 255), ip: requester.ip })
     return { result: 'wrong' }
   }
-  if (verdict.upgrade) await upgrade(deps, user.id, input.password)
+  if (verdict.upgrade) await upgrade(deps, stored.id, input.password)
   if (user.deactivated_at) return { result: 'deactivated', user }
   if (user.locked_at) return { result: 'locked', user }
   return { result: 'ok', user }
@@ -62,11 +61,10 @@ async function findByLogin(deps: Pick<Deps, 'config' | 'sql'>, input: string): P
 
 /** An older scheme verified: the password is hashed with the current one (reference section 1.9). */
 async function upgrade(
-  deps: Pick<Deps, 'sql' | 'clock' | 'random' | 'passwords'>,
-  userId: string,
+  deps: Pick<Deps, 'sql' | 'passwords'>,
+  passwordId: string,
   password: string,
 ): Promise<void> {
   const { version, hash } = await deps.passwords.hash(password)
-  const now = deps.clock.now()
-  await insertPassword(deps.sql, { id: newId(now, deps.random), userId, version, hash, now })
+  await rehashPassword(deps.sql, passwordId, version, hash)
 }

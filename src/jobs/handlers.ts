@@ -10,7 +10,8 @@ export const jobHandlers = (deps: Pick<Deps, 'sql' | 'clock' | 'homeserver' | 'l
   'provision-user': ({ user_id }) => provisionUser(deps, user_id),
   'deactivate-user': async ({ user_id, erase }) => {
     const [user] = await findUser(deps.sql, user_id)
-    if (!user) return
+    // Brought back meanwhile: a late run must not take the account away again.
+    if (!user?.deactivated_at) return
     try {
       await deps.homeserver.deleteUser(user.username, erase)
     } catch (error) {

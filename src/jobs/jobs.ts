@@ -65,7 +65,13 @@ export function createJobs(database: DatabaseConfig, log: Log): Jobs {
   }
   return {
     async enqueue(tx, name, data) {
-      await (await boss()).send(name, data, { db: adapter(tx), singletonKey: data.user_id })
+      const queue = await boss()
+      const options = { db: adapter(tx), singletonKey: data.user_id }
+      if ((await queue.send(name, data, options)) !== null) return
+      // One waits already. Writing to it keeps workers from it until this transaction is committed: begun earlier, it
+      // would not see what this transaction did. If it has begun, the second send adds another.
+      await queue.update(name, data, options)
+      await queue.send(name, data, options)
     },
     async work(handlers) {
       const started = await boss()
@@ -117,8 +123,5 @@ const adapter = (db: Db) => ({
   }),
 })
 
-/** A text with several statements answers a list of results: pg-boss reads the rows of the last. */
-const rowsOf = (result: unknown): unknown[] => {
-  const rows = result as unknown[]
-  return rows.length > 0 && Array.isArray(rows.at(-1)) ? (rows.at(-1) as unknown[]) : [...rows]
-}
+/** A text with several statements answers a list of results: pg-boss looks through the rows of all of them. */
+const rowsOf = (result: unknown): unknown[] => (result as unknown[]).flat()

@@ -23,7 +23,8 @@ export function pickCharacters(
   const limit = 256 - (256 % alphabet.length)
   let text = ''
   while (text.length < length) {
-    for (const byte of next(length * 2)) {
+    // Two spare bytes: few are rejected, and a token of 30 characters takes one HMAC.
+    for (const byte of next(length + 2)) {
       if (byte < limit && text.length < length) text += alphabet[byte % alphabet.length]
     }
   }

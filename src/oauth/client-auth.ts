@@ -40,6 +40,15 @@ export async function authenticateClient(
   return client
 }
 
+/** The id (a uuid) of a client that presents nothing but its id; undefined for any other request. */
+export function publicClientOf(authorization: string | null, form: Params): string | undefined {
+  const { client_id, client_secret, client_assertion, client_assertion_type } = form
+  const credentials = [client_secret, client_assertion, client_assertion_type]
+  if (authorization !== null || client_id === undefined || credentials.some((given) => given !== undefined))
+    return undefined
+  return uuidFromUlid(client_id)
+}
+
 function invalidClient(deps: Pick<Deps, 'log'>, credentials: Credentials, reason: string): OAuthError {
   deps.log.warn('client.rejected', {
     client_id: credentials.clientId.slice(0, 64),

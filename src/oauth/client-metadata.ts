@@ -63,6 +63,9 @@ const GRANT_ORDER = [
   'urn:ietf:params:oauth:grant-type:device_code',
 ]
 
+/** NUL and lone surrogates in JSON text, neither of which PostgreSQL's jsonb can keep. */
+const UNSTORABLE = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/
+
 const invalid = (description: string) => new OAuthError('invalid_client_metadata', { description })
 
 /**
@@ -77,10 +80,11 @@ export function parseRegistration(body: unknown): Registration {
   const known: Record<string, unknown> = Object.create(null)
   for (const [name, value] of Object.entries(body)) {
     const [base = '', tag] = name.split('#')
-    if (tag === undefined && base in ClientMetadataSchema.properties) known[base] = value
+    if (tag === undefined && Object.hasOwn(ClientMetadataSchema.properties, base)) known[base] = value
     if (tag !== undefined) known[name] = checkLocalised(body, base, tag, value)
   }
-  if (JSON.stringify(known).includes('\\u0000')) throw invalid('A member has a NUL character.')
+  if (UNSTORABLE.test(JSON.stringify(known)))
+    throw invalid('A member has a NUL character, or half of a surrogate pair.')
   if (!checker.Check(known)) {
     const first = checker.Errors(known).First()
     throw invalid(`${first?.path.slice(1) || 'The body'} is not valid.`)
@@ -92,7 +96,7 @@ function checkLocalised(body: object, base: string, tag: string, value: unknown)
   if (!isLanguageTag(tag)) throw invalid(`${base}#${tag.slice(0, 40)} has no valid language tag.`)
   if (!LOCALISED.includes(base)) return undefined
   if (typeof value !== 'string') throw invalid(`${base}#${tag} must be a string.`)
-  if (!(base in body)) throw invalid(`${base} is required beside ${base}#${tag}.`)
+  if (!Object.hasOwn(body, base)) throw invalid(`${base} is required beside ${base}#${tag}.`)
   return base === 'client_name' ? value : normalUri(`${base}#${tag}`, value)
 }
 

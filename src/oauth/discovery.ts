@@ -1,9 +1,10 @@
 import type { Deps } from '../deps.ts'
 import { discoveryCors } from '../http/cors.ts'
-import { PageError } from '../http/errors.ts'
+import { OAuthError } from '../http/errors.ts'
 import { readPageQuery } from '../http/params.ts'
 import { publicJson } from '../http/reply.ts'
 import type { Route } from '../http/route.ts'
+import { registrationEnabled } from '../policy/register.ts'
 
 /** Seconds that discovery and keys may be kept: long enough to spare us, short enough for a key rotation. */
 const MAX_AGE = 600
@@ -25,7 +26,6 @@ const ACCOUNT_ACTIONS = [
  */
 export function discoveryDocument({ config, urls, keys }: Pick<Deps, 'config' | 'urls' | 'keys'>): object {
   const methods = ['client_secret_basic', 'client_secret_post', 'none']
-  const registers = config.account.password_registration_enabled && config.passwords.enabled
   return {
     issuer: urls.issuer,
     authorization_endpoint: urls.absolute('/authorize'),
@@ -53,7 +53,7 @@ export function discoveryDocument({ config, urls, keys }: Pick<Deps, 'config' | 
     request_parameter_supported: false,
     request_uri_parameter_supported: false,
     authorization_response_iss_parameter_supported: true,
-    prompt_values_supported: ['none', ...(registers ? ['create'] : [])],
+    prompt_values_supported: ['none', ...(registrationEnabled(config) ? ['create'] : [])],
     ...(config.branding.policy_uri !== undefined && { op_policy_uri: config.branding.policy_uri }),
     ...(config.branding.tos_uri !== undefined && { op_tos_uri: config.branding.tos_uri }),
     account_management_uri: urls.absolute('/account/'),
@@ -64,7 +64,8 @@ export function discoveryDocument({ config, urls, keys }: Pick<Deps, 'config' | 
 /** WebFinger (RFC 7033) for the issuer relation, which is all that it is used for here (reference section 2.2). */
 function webfinger(deps: Pick<Deps, 'urls'>, request: Request): Response {
   const { resource } = readPageQuery(request)
-  if (resource === undefined) throw new PageError('bad_request', 400, { code: 'resource' })
+  if (resource === undefined)
+    throw new OAuthError('invalid_request', { description: 'The parameter resource is missing.' })
   const rel = 'http://openid.net/specs/connect/1.0/issuer'
   const wanted = new URL(request.url).searchParams.getAll('rel')
   const response = publicJson(

@@ -21,17 +21,18 @@ const SECRET_METHODS = ['client_secret_basic', 'client_secret_post']
 const METHODS = ['none', ...SECRET_METHODS]
 
 /** Registrations of one address: a person installs few apps, an office on a Monday hundreds, a script thousands. */
-const LIMIT = { burst: 300, per_second: 300 / 3600 }
+export const REGISTRATION_LIMIT = { burst: 300, per_second: 300 / 3600 }
 
 /** POST /oauth2/registration (RFC 7591, reference section 7). */
 export async function register(deps: Deps, request: Request): Promise<Response> {
   const requester = requesterOf(deps, request)
-  await take(deps, 'client-registration.ip', limitSubject(requester.ip), LIMIT)
+  await take(deps, 'client-registration.ip', limitSubject(requester.ip), REGISTRATION_LIMIT)
   const type = request.headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()
   if (type !== 'application/json')
     throw new OAuthError('invalid_request', { description: 'The body must be application/json.' })
   const metadata = parseRegistration(await readJson(request))
   checkStructure(metadata)
+  checkAlgorithms(deps, metadata)
   await checkPublicSuffix(metadata)
   checkPolicy(deps, metadata, requester)
   const { client, secret } = await store(deps, metadata)
@@ -63,6 +64,15 @@ function checkStructure(metadata: Registration): void {
     throw invalid(`token_endpoint_auth_method ${method.slice(0, 60)} is not supported.`)
   if (metadata.token_endpoint_auth_signing_alg === 'none')
     throw invalid('token_endpoint_auth_signing_alg must not be none.')
+}
+
+/** What we could not sign would make every sign-in of this client fail, long after anybody looks at its registration. */
+function checkAlgorithms({ keys }: Pick<Deps, 'keys'>, metadata: Registration): void {
+  for (const name of ['id_token_signed_response_alg', 'userinfo_signed_response_alg'] as const) {
+    const alg = metadata[name]
+    if (alg !== undefined && !keys.algorithms.some((ours) => ours === alg))
+      throw invalid(`${name} must be one of ${keys.algorithms.join(', ')}.`)
+  }
 }
 
 /** A host that is a public suffix itself belongs to nobody (reference section 7.2, step 5). */

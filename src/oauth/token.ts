@@ -6,9 +6,9 @@ import { check, params, parseForm, readFormText } from '../http/params.ts'
 import { json } from '../http/reply.ts'
 import { requesterOf } from '../http/requester.ts'
 import type { Route } from '../http/route.ts'
-import { authenticateClient } from './client-auth.ts'
+import { authenticateClient, publicClientOf } from './client-auth.ts'
 import { exchangeCode } from './grants/authorization-code.ts'
-import { refresh } from './grants/refresh-token.ts'
+import { refresh, refreshPublic } from './grants/refresh-token.ts'
 
 const TokenRequest = params(
   Type.Object({ grant_type: Type.String() }, { additionalProperties: Type.String() }),
@@ -37,8 +37,14 @@ export interface TokenResponse {
 export async function token(deps: Deps, request: Request): Promise<Response> {
   const form = parseForm(await readFormText(request))
   const { grant_type } = check(TokenRequest, form)
-  const client = await authenticateClient(deps, request.headers.get('authorization'), form)
+  const authorization = request.headers.get('authorization')
   const requester = requesterOf(deps, request)
+  const publicClient = grant_type === 'refresh_token' ? publicClientOf(authorization, form) : undefined
+  if (publicClient !== undefined) {
+    const refreshed = await refreshPublic(deps, publicClient, form.refresh_token, requester)
+    if (refreshed) return json(refreshed)
+  }
+  const client = await authenticateClient(deps, authorization, form)
   switch (grant_type) {
     case 'authorization_code':
       return json(await exchangeCode(deps, client, check(CodeRequest, form), requester))

@@ -32,6 +32,9 @@ export async function userinfo(deps: Deps, request: Request): Promise<Response> 
   return new Response(signed, { headers: { 'content-type': 'application/jwt', 'cache-control': 'no-store' } })
 }
 
+/** Any other body says nothing about the token (RFC 6750 section 2.2). */
+const FORM = /^application\/x-www-form-urlencoded\s*(;|$)/i
+
 /** RFC 6750 section 2: the header or the form, never both. A token in the query is refused: it would be logged. */
 async function readToken(request: Request): Promise<string | undefined | 'malformed'> {
   const header = request.headers.get('authorization')
@@ -39,7 +42,7 @@ async function readToken(request: Request): Promise<string | undefined | 'malfor
   if (header !== null && bearer === undefined) return 'malformed'
   try {
     if (readQuery(request).access_token !== undefined) return 'malformed'
-    if (request.method !== 'POST' || request.headers.get('content-type') === null) return bearer
+    if (request.method !== 'POST' || !FORM.test(request.headers.get('content-type') ?? '')) return bearer
     const inForm = parseForm(await readFormText(request)).access_token
     return inForm !== undefined && bearer !== undefined ? 'malformed' : (inForm ?? bearer)
   } catch (error) {

@@ -1,19 +1,26 @@
 import type { BrowserSessionRow } from '../../sql/browser-sessions.ts'
 import { findConsent, insertConsent } from '../../sql/clients.ts'
 import { cancelGrant, fulfilGrant } from '../../sql/grants.ts'
-import { findUser } from '../../sql/users.ts'
 import type { Deps } from '../deps.ts'
 import { authorizationResponse } from '../http/authorization-response.ts'
-import { PageError, type RedirectTarget, Unavailable } from '../http/errors.ts'
+import { PageError, type RedirectTarget } from '../http/errors.ts'
 import { formActionSource } from '../http/headers.ts'
 import { redirect } from '../http/reply.ts'
 import type { PathParams, Route } from '../http/route.ts'
 import { readContinuation, withContinuation } from '../identity/continuation.ts'
-import { provisionUser } from '../identity/devices.ts'
+import { ensureProvisioned } from '../identity/devices.ts'
 import { activeSession, openVisit, page, readOwnForm, summary, type Visit } from '../identity/visit.ts'
 import { sha256 } from '../lib/digest.ts'
 import { randomString } from '../lib/random.ts'
-import { consentScope, deviceOf, deviceOfScope, isApiScope, MAS_ADMIN, SYNAPSE_ADMIN } from '../lib/scope.ts'
+import {
+  consentScope,
+  deviceOf,
+  deviceOfScope,
+  isApiScope,
+  isMatrixScope,
+  MAS_ADMIN,
+  SYNAPSE_ADMIN,
+} from '../lib/scope.ts'
 import { transact } from '../lib/transact.ts'
 import { ulidFromUuid, uuidFromUlid } from '../lib/ulid.ts'
 import { clientSummary, findPendingGrant, type GrantWithClient, hostOf } from '../oauth/grant-context.ts'
@@ -53,7 +60,7 @@ async function showConsent(deps: Deps, request: Request, { id = '' }: PathParams
   const opened = await open(deps, request, id)
   if (opened instanceof Response) return opened
   const { visit, grant, session, violations } = opened
-  if (violations.length > 0) return violationPage(deps, visit, grant, violations)
+  if (violations.length > 0) return deny(deps, visit, grant, violations)
   if (maySkip(grant)) {
     const [consent] = await findConsent(deps.sql, session.user_id, grant.client_id, consentScope(grant.scope))
     if (consent) return fulfil(deps, visit, grant, session)
@@ -74,7 +81,7 @@ async function answerConsent(deps: Deps, request: Request, { id = '' }: PathPara
     const refusal = { error: 'access_denied', error_description: 'The person declined.' }
     return authorizationResponse(deps, request, targetOf(grant), refusal, visit.browser.cookies)
   }
-  if (violations.length > 0) return violationPage(deps, visit, grant, violations)
+  if (violations.length > 0) return deny(deps, visit, grant, violations)
   return fulfil(deps, visit, grant, session)
 }
 
@@ -85,7 +92,7 @@ async function fulfil(
   grant: GrantWithClient,
   session: BrowserSessionRow,
 ): Promise<Response> {
-  await awaitProvisioning(deps, session.user_id)
+  await ensureProvisioned(deps, session.user_id)
   const code = randomString(deps.random, 32)
   const now = deps.clock.now()
   await transact(deps.sql, async (tx) => {
@@ -95,16 +102,6 @@ async function fulfil(
   })
   deps.log.info('consent.given', { user_id: session.user_id, client_id: ulidFromUuid(grant.client_id) })
   return authorizationResponse(deps, visit.request, targetOf(grant), { code }, visit.browser.cookies)
-}
-
-async function awaitProvisioning(deps: Deps, userId: string): Promise<void> {
-  const [user] = await findUser(deps.sql, userId)
-  if (user?.provisioned_at) return
-  try {
-    await provisionUser(deps, userId)
-  } catch (cause) {
-    throw new Unavailable('homeserver', { cause })
-  }
 }
 
 const targetOf = (grant: GrantWithClient): RedirectTarget => ({
@@ -179,14 +176,26 @@ function scopeLine(scope: string): ScopeLine {
   return { code: 'other', text: scope, dangerous: false }
 }
 
-/** A page and not a redirect, with status 200: Matrix clients rely on it (decision 11, reference edge 1). */
-function violationPage(
+/**
+ * The policy said no. A request with Matrix scopes gets a page and not a redirect, with status 200, since clients rely
+ * on it; any other goes back to the client (decision 11, reference edge 1).
+ */
+async function deny(
   deps: Deps,
   visit: Visit,
   grant: GrantWithClient,
   violations: GrantViolation[],
-): Response {
+): Promise<Response> {
   deps.log.warn('policy.denied', { client_id: ulidFromUuid(grant.client_id), violations })
+  if (!grant.scope.some(isMatrixScope)) {
+    await cancelGrant(deps.sql, grant.id, deps.clock.now())
+    const banned = violations.some(({ code }) => code === 'requester-banned')
+    const refusal = {
+      error: banned ? 'access_denied' : 'invalid_scope',
+      error_description: violations.map(({ message }) => message).join(' '),
+    }
+    return authorizationResponse(deps, visit.request, targetOf(grant), refusal, visit.browser.cookies)
+  }
   return page(
     deps,
     visit,

@@ -3,8 +3,8 @@ import { redirect } from '../http/reply.ts'
 import type { Route } from '../http/route.ts'
 import { readContinuation } from '../identity/continuation.ts'
 import { openVisit, page } from '../identity/visit.ts'
+import { registrationEnabled } from '../policy/register.ts'
 import { interstitial } from './interstitial.ts'
-import { registrationEnabled } from './register/enabled.ts'
 
 /** GET /: who is signed in, and the ways in. */
 async function index(deps: Deps, request: Request): Promise<Response> {

@@ -1,6 +1,6 @@
 import type { Deps } from '../deps.ts'
 import { sessionCookie } from '../http/browser.ts'
-import { RateLimited, Unavailable } from '../http/errors.ts'
+import { PageError, RateLimited, Unavailable } from '../http/errors.ts'
 import { type Params, readPageQuery } from '../http/params.ts'
 import { redirect } from '../http/reply.ts'
 import type { Route } from '../http/route.ts'
@@ -10,9 +10,9 @@ import { checkPassword } from '../identity/sign-in.ts'
 import { localpartOf } from '../identity/usernames.ts'
 import { activeSession, openVisit, page, readOwnForm, type Visit } from '../identity/visit.ts'
 import { describeGrant } from '../oauth/grant-context.ts'
+import { registrationEnabled } from '../policy/register.ts'
 import type { FieldErrors, FormError } from '../render/contexts.ts'
 import { interstitial } from './interstitial.ts'
-import { registrationEnabled } from './register/enabled.ts'
 
 /** GET /login (reference flows 2.1). */
 async function showLogin(deps: Deps, request: Request): Promise<Response> {
@@ -40,6 +40,7 @@ function hintedName(deps: Pick<Deps, 'config'>, hint = ''): string {
 async function login(deps: Deps, request: Request): Promise<Response> {
   const visit = await openVisit(deps, request)
   const continuation = readContinuation(readPageQuery(request))
+  if (!deps.config.passwords.enabled) throw new PageError('bad_request', 405)
   const { form, own } = await readOwnForm(deps, visit)
   if (!own) return again(deps, visit, continuation, form, { code: 'expired_form' })
   const errors: FieldErrors = {}

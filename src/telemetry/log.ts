@@ -6,6 +6,7 @@ import {
   type LogRecord,
 } from '@logtape/logtape'
 import { redactByField } from '@logtape/redaction'
+import { ulidFromUuid } from '../lib/ulid.ts'
 
 /** Fields of an event: names in snake_case, values that print; never a secret. */
 export type LogFields = Record<string, unknown>
@@ -18,6 +19,8 @@ export interface Log {
   error(event: string, fields?: LogFields): void
 }
 
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
 /** Field names whose values are never printed, should one slip in. */
 const SECRET_FIELDS = [
   /token/i,
@@ -25,7 +28,7 @@ const SECRET_FIELDS = [
   /password/i,
   /cookie/i,
   /authorization/i,
-  /^code$/i,
+  /^(authorization|user|device)_code$/i,
   /assertion/i,
   /hash/i,
 ]
@@ -62,9 +65,14 @@ export function createLog(options: { json: boolean; level: 'debug' | 'info' | 'w
 /** Errors print as nothing in JSON: their message, code and causes are what the log needs. */
 function describe(fields: LogFields): LogFields {
   const described: LogFields = {}
-  for (const [name, value] of Object.entries(fields))
-    described[name] = value instanceof Error ? describeError(value) : value
+  for (const [name, value] of Object.entries(fields)) described[name] = describeValue(name, value)
   return described
+}
+
+/** Ids print as ULIDs, which is what admins and clients see of them; the database's form stays inside. */
+function describeValue(name: string, value: unknown): unknown {
+  if (value instanceof Error) return describeError(value)
+  return name.endsWith('_id') && typeof value === 'string' && UUID.test(value) ? ulidFromUuid(value) : value
 }
 
 function describeError(error: Error): string {

@@ -1,5 +1,7 @@
+import { type ClientMetadata, upsertStaticClient } from '../../sql/clients.ts'
 import { base64url } from '../../src/lib/base64url.ts'
 import { sha256 } from '../../src/lib/digest.ts'
+import { newId, ulidFromUuid } from '../../src/lib/ulid.ts'
 import type { Browser } from './browser.ts'
 import type { Harness } from './harness.ts'
 
@@ -80,10 +82,9 @@ export async function obtainCode(
   params: Record<string, string> = {},
 ): Promise<string> {
   const consent = await browser.open(authorizeUrl(clientId, params))
-  const answered =
-    consent.url.pathname.includes('/consent/')
-      ? await consent.submit({}, { action: 'consent/', button: ['action', 'consent'] })
-      : consent
+  const answered = consent.url.pathname.includes('/consent/')
+    ? await consent.submit({}, { action: 'consent/', button: ['action', 'consent'] })
+    : consent
   const code = answered.url.searchParams.get('code')
   if (!code) throw new Error(`no code at ${answered.url}: ${answered.text.slice(0, 1500)}`)
   return code
@@ -126,3 +127,28 @@ export async function introspect(harness: Harness, token: string): Promise<Recor
   )
   return (await response.json()) as Record<string, unknown>
 }
+
+/** Adds a client of the configuration with client_secret_basic; its secret is `static-secret`. */
+export async function staticClient(
+  harness: Harness,
+  redirectUris: string[],
+  metadata: ClientMetadata = {},
+): Promise<{ client_id: string; client_secret: string }> {
+  const { clock, random, secrets, sql } = harness.deps
+  const id = newId(clock.now(), random)
+  await upsertStaticClient(sql, {
+    id,
+    authMethod: 'client_secret_basic',
+    sealedSecret: await secrets.seal('static-secret', `client:${id}`),
+    redirectUris,
+    grantTypes: ['authorization_code', 'refresh_token'],
+    metadata,
+    now: clock.now(),
+  })
+  return { client_id: ulidFromUuid(id), client_secret: 'static-secret' }
+}
+
+/** An Authorization header for a client (RFC 6749 section 2.3.1). */
+export const basic = (clientId: string, secret: string): { authorization: string } => ({
+  authorization: `Basic ${btoa(`${encodeURIComponent(clientId)}:${encodeURIComponent(secret)}`)}`,
+})

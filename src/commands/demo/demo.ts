@@ -59,7 +59,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const directory = resolve(options.directory)
   const limits = { log, ...(signal && { signal }) }
   const installed = await installSynapse({ cacheDir: options.cacheDir, ...limits })
-  await mkdir(directory, { recursive: true, mode: 0o700 })
+  // As root the database runs under another account, which must be able to pass through; secrets are 0600 inside.
+  await mkdir(directory, { recursive: true, mode: process.getuid?.() === 0 ? 0o711 : 0o700 })
   const secrets = await loadDemoSecrets(directory, systemRandom)
 
   const latchkeyPort = await findFreePort(ports.latchkey)

@@ -19,8 +19,9 @@ export const spawnLatchkey: StartLatchkey = async ({ configPath, url, log, signa
   const directory = dirname(configPath)
   const logPath = join(directory, 'latchkey.log')
   const output = Bun.file(logPath)
-  const child = Bun.spawn([process.execPath, MAIN, 'server', '-c', configPath], {
-    stdin: 'ignore',
+  const child = Bun.spawn([process.execPath, MAIN, 'server', '--stop-with-stdin', '-c', configPath], {
+    // Closed when this process ends in whatever way: the server then stops too.
+    stdin: 'pipe',
     stdout: output,
     stderr: output,
     detached: true,

@@ -1,5 +1,12 @@
 import type { ClientRow } from '../../../sql/clients.ts'
-import { type CodeRow, claimCode, findGrantByCode, releaseCode, spendCode } from '../../../sql/grants.ts'
+import {
+  type CodeRow,
+  claimCode,
+  findCodeState,
+  findGrantByCode,
+  releaseCode,
+  spendCode,
+} from '../../../sql/grants.ts'
 import { finishOAuthSession, insertOAuthSession } from '../../../sql/oauth-sessions.ts'
 import { insertTokenPair } from '../../../sql/tokens.ts'
 import { newToken, tokenDigest } from '../../crypto/tokens.ts'
@@ -28,6 +35,8 @@ const CODE_LIFETIME = 600
 const REPLAY_GRACE = 20
 /** Seconds that one exchange may hold a code while it talks to the homeserver. */
 const CLAIM = 60
+/** Milliseconds that an exchange waits for another one of the same code. */
+const PATIENCE = 12_000
 
 interface CodeForm {
   code: string
@@ -59,7 +68,6 @@ export async function exchangeCode(
   if (!client.grant_types.includes('authorization_code')) throw new OAuthError('unauthorized_client')
   const grant = await findValidCode(deps, client, form)
   const now = deps.clock.now()
-  const until = addSeconds(now, CLAIM)
   const session = {
     id: newId(now, deps.random),
     clientId: client.id,
@@ -72,25 +80,49 @@ export async function exchangeCode(
     ip: requester.ip ?? null,
     now,
   }
-  await transact(deps.sql, async (tx) => {
-    const [claimed] = await claimCode(tx, grant.id, now, until)
-    // Spent, or held by another exchange of this moment: a second one of the same code never gets tokens.
-    if (!claimed) throw new OAuthError('invalid_grant', { cause: 'the code is being exchanged or was' })
-    await insertOAuthSession(tx, session)
-  })
   try {
+    await claim(deps, grant, session)
     if (session.deviceId !== null)
       await addDevice(
         deps,
         { id: grant.user_id, username: grant.username },
         { id: session.deviceId, name: session.humanName },
       )
-    return await issue(deps, client, grant, form.code, session.id, until)
+    return await issue(deps, client, grant, form.code, session.id)
   } catch (error) {
-    await giveUp(deps, grant.id, session.id, until)
-    throw error instanceof OAuthError || error instanceof Unavailable
-      ? error
-      : new Unavailable('homeserver', { cause: error })
+    await giveUp(deps, grant.id, session.id)
+    throw error
+  }
+}
+
+/**
+ * Claims the code and commits the session, which is not usable yet. While another exchange holds the code this one
+ * waits for its end: a client that gave up on a slow homeserver and tries again must not be told that its code is bad.
+ *
+ * @throws OAuthError invalid_grant when the other one got tokens; Unavailable when it does not end
+ */
+async function claim(
+  deps: Needs,
+  grant: ValidCode,
+  session: Parameters<typeof insertOAuthSession>[1],
+): Promise<void> {
+  for (let waited = 0, pause = 20; ; waited += pause, pause = Math.min(pause * 2, 500)) {
+    const claimed = await transact(deps.sql, async (tx) => {
+      const now = deps.clock.now()
+      const [row] = await claimCode(tx, grant.id, session.id, now, addSeconds(now, CLAIM))
+      if (!row) return false
+      // What a process left behind that died in an exchange of this code. It was for the same device.
+      if (grant.oauth_session_id !== null) await finishOAuthSession(tx, grant.oauth_session_id, now)
+      await insertOAuthSession(tx, session)
+      return true
+    })
+    if (claimed) return
+    const [current] = await findCodeState(deps.sql, grant.id)
+    if (!current || current.exchanged_at)
+      throw new OAuthError('invalid_grant', { cause: 'another exchange of the code was first' })
+    if (waited >= PATIENCE)
+      throw new Unavailable('homeserver', { cause: new Error('another exchange holds the code') })
+    await new Promise((resolve) => setTimeout(resolve, pause))
   }
 }
 
@@ -159,7 +191,6 @@ async function issue(
   grant: ValidCode,
   code: string,
   sessionId: string,
-  until: Date,
 ): Promise<TokenResponse> {
   const now = deps.clock.now()
   const ttl = deps.config.experimental.access_token_ttl
@@ -175,7 +206,7 @@ async function issue(
       })
     : undefined
   await transact(deps.sql, async (tx) => {
-    const [spent] = await spendCode(tx, grant.id, until, sessionId, now)
+    const [spent] = await spendCode(tx, grant.id, sessionId, now)
     if (!spent) throw new OAuthError('invalid_grant', { cause: 'the claim on the code ran out' })
     await insertTokenPair(tx, {
       sessionId,
@@ -204,13 +235,13 @@ async function issue(
 }
 
 /** Ends the unusable session and frees the code, best effort: an unreachable database frees it when the claim ends. */
-async function giveUp(deps: Needs, grantId: string, sessionId: string, until: Date): Promise<void> {
+async function giveUp(deps: Needs, grantId: string, sessionId: string): Promise<void> {
   try {
     await transact(deps.sql, async (tx) => {
       const [ended] = await finishOAuthSession(tx, sessionId, deps.clock.now())
       if (ended?.user_id && ended.device_id)
         await deps.jobs.enqueue(tx, 'sync-devices', { user_id: ended.user_id })
-      await releaseCode(tx, grantId, until)
+      await releaseCode(tx, grantId, sessionId)
     })
   } catch (error) {
     deps.log.warn('code.release_failed', { grant_id: grantId, error })

@@ -3,7 +3,7 @@ import { finishOAuthSession } from '../../../sql/oauth-sessions.ts'
 import { findRefreshToken, type RefreshRow, renewSuccessor, rotateRefreshToken } from '../../../sql/tokens.ts'
 import { deriveToken, parseToken, tokenDigest } from '../../crypto/tokens.ts'
 import type { Deps } from '../../deps.ts'
-import { OAuthError } from '../../http/errors.ts'
+import { OAuthError, Unavailable } from '../../http/errors.ts'
 import type { Requester } from '../../http/requester.ts'
 import { addSeconds } from '../../lib/clock.ts'
 import { transact } from '../../lib/transact.ts'
@@ -14,9 +14,9 @@ type Needs = Pick<Deps, 'config' | 'sql' | 'clock' | 'random' | 'secrets' | 'job
 
 /**
  * The refresh grant (RFC 6749 section 6) with a rotation that survives a lost response (decision 7). The successor pair
- * is derived from the presented token under a key of its own: whoever presents the same token again while the successor
- * is unused (a lost response, two tabs) gets the same pair, and nothing is stored in clear. The first use of the
- * successor freezes it.
+ * is derived from the presented token and the id of the successor's row, under a key of its own: whoever presents the
+ * same token again while the successor is unused (a lost response, two tabs) gets the same pair, and nothing is stored
+ * in clear. The first use of the successor freezes it.
  *
  * @throws OAuthError unauthorized_client, invalid_grant; access_denied for a locked user, whose session waits
  */
@@ -27,59 +27,111 @@ export async function refresh(
   requester: Requester,
 ): Promise<TokenResponse> {
   if (!client.grant_types.includes('refresh_token')) throw new OAuthError('unauthorized_client')
-  if (parseToken(form.refresh_token) !== 'mar')
-    throw new OAuthError('invalid_grant', { cause: 'no refresh token' })
-  const hash = tokenDigest(form.refresh_token)
+  const presented = form.refresh_token
+  if (parseToken(presented) !== 'mar') throw new OAuthError('invalid_grant', { cause: 'no refresh token' })
+  const hash = tokenDigest(presented)
   // Every pass either answers or finds the token in a later state, of which there are two.
   for (let pass = 0; pass < 3; pass++) {
-    const [row] = await findRefreshToken(deps.sql, hash)
-    const answer = await step(deps, client, row, form.refresh_token)
-    if (!answer) continue
-    deps.activity.record('oauth', answer.sessionId, deps.clock.now(), requester.ip)
-    return answer.response
+    const rotated = await rotate(deps, client.id, client.auth_method, presented)
+    const answer =
+      rotated ?? (await repeat(deps, client, (await findRefreshToken(deps.sql, hash))[0], presented))
+    if (answer) return note(deps, answer, requester)
   }
-  throw new OAuthError('invalid_grant', { cause: 'the token kept changing' })
+  // Not invalid_grant, which would sign the app out for our trouble.
+  throw new Unavailable('database', { cause: new Error('the token kept changing') })
 }
 
-/** One try; undefined when another request changed the token meanwhile. */
-async function step(
+/**
+ * The usual refresh of a public client in one statement, which also checks that the client is a public one: there is
+ * nothing else to authenticate. Undefined whenever something is unusual; `refresh` then finds out what.
+ */
+export async function refreshPublic(
+  deps: Needs,
+  clientId: string,
+  presented: string | undefined,
+  requester: Requester,
+): Promise<TokenResponse | undefined> {
+  if (presented === undefined || parseToken(presented) !== 'mar') return undefined
+  const rotated = await rotate(deps, clientId, 'none', presented)
+  return rotated && note(deps, rotated, requester)
+}
+
+/** What a session gets for a refresh token. */
+interface Answer {
+  sessionId: string
+  response: TokenResponse
+}
+
+function note(deps: Needs, answer: Answer, requester: Requester): TokenResponse {
+  deps.activity.record('oauth', answer.sessionId, deps.clock.now(), requester.ip)
+  return answer.response
+}
+
+/** The successor pair of a presented token, of which the refresh token has the row `refreshId`. */
+function successor(deps: Needs, presented: string, refreshId: string, now: Date) {
+  // The id is random and in the database alone: with the key and an old token nobody gets at the tokens after it.
+  const material = `${refreshId}\n${presented}`
+  const access = deriveToken('mat', deps.secrets.refresh, material)
+  const refreshToken = deriveToken('mar', deps.secrets.refresh, material)
+  const expiresIn = deps.config.experimental.access_token_ttl
+  return {
+    columns: {
+      refreshId,
+      accessHash: tokenDigest(access),
+      refreshHash: tokenDigest(refreshToken),
+      expiresAt: addSeconds(now, expiresIn),
+    },
+    answer: (row: { session_id: string; scope: string[] }): Answer => ({
+      sessionId: row.session_id,
+      response: {
+        access_token: access,
+        token_type: 'Bearer',
+        expires_in: expiresIn,
+        refresh_token: refreshToken,
+        scope: row.scope.join(' '),
+      },
+    }),
+  }
+}
+
+/** The first use of a good token; undefined for any other. */
+async function rotate(
+  deps: Needs,
+  clientId: string,
+  authMethod: string,
+  presented: string,
+): Promise<Answer | undefined> {
+  const now = deps.clock.now()
+  const { columns, answer } = successor(deps, presented, newId(now, deps.random), now)
+  const [row] = await rotateRefreshToken(deps.sql, {
+    hash: tokenDigest(presented),
+    clientId,
+    authMethod,
+    accessId: newId(now, deps.random),
+    now,
+    ...columns,
+  })
+  return row && answer(row)
+}
+
+/** A token that was not good, or not any more; undefined when it is worth another try. */
+async function repeat(
   deps: Needs,
   client: ClientRow,
   row: RefreshRow | undefined,
   presented: string,
-): Promise<{ sessionId: string; response: TokenResponse } | undefined> {
+): Promise<Answer | undefined> {
   if (!row) throw new OAuthError('invalid_grant', { cause: 'unknown token' })
   if (row.client_id !== client.id) throw new OAuthError('invalid_grant', { cause: 'token of another client' })
   if (row.finished_at || row.deactivated_at)
     throw new OAuthError('invalid_grant', { cause: 'the session has ended' })
   // Not invalid_grant, on which apps throw their session away: nothing is consumed, unlocking resumes it.
   if (row.locked_at) throw new OAuthError('access_denied', { description: 'This account is locked.' })
-
-  const now = deps.clock.now()
-  const ttl = deps.config.experimental.access_token_ttl
-  const pair = {
-    access: deriveToken('mat', deps.secrets.refresh, `${row.id}\n${presented}`),
-    refresh: deriveToken('mar', deps.secrets.refresh, `${row.id}\n${presented}`),
-  }
-  const hashes = { accessHash: tokenDigest(pair.access), refreshHash: tokenDigest(pair.refresh) }
-  const expiresAt = addSeconds(now, ttl)
-  const response: TokenResponse = {
-    access_token: pair.access,
-    token_type: 'Bearer',
-    expires_in: ttl,
-    refresh_token: pair.refresh,
-    scope: row.scope.join(' '),
-  }
-  const granted = { sessionId: row.session_id, response }
-
-  if (!row.consumed_at) {
-    const ids = { accessId: newId(now, deps.random), refreshId: newId(now, deps.random) }
-    const [rotated] = await rotateRefreshToken(deps.sql, { id: row.id, ...ids, ...hashes, expiresAt, now })
-    return rotated && granted
-  }
+  if (!row.consumed_at) return undefined
   if (!row.next_id || row.next_consumed_at || row.next_first_used_at) return refuseReuse(deps, row)
-  const [renewed] = await renewSuccessor(deps.sql, { refreshId: row.next_id, ...hashes, expiresAt })
-  return renewed && granted
+  const { columns, answer } = successor(deps, presented, row.next_id, deps.clock.now())
+  const [renewed] = await renewSuccessor(deps.sql, columns)
+  return renewed && answer(row)
 }
 
 /** A token whose successor was used: a stolen one, or an app restored from a backup (decision 7). */

@@ -15,7 +15,7 @@ import { type Continuation, readContinuation } from '../../identity/continuation
 import { provisionUser } from '../../identity/devices.ts'
 import { createUser } from '../../identity/lifecycle.ts'
 import { startSession } from '../../identity/sessions.ts'
-import { checkUsername } from '../../identity/usernames.ts'
+import { checkUsername, localpartOf } from '../../identity/usernames.ts'
 import { openVisit, page, readOwnForm, type Visit } from '../../identity/visit.ts'
 import { addSeconds } from '../../lib/clock.ts'
 import { equalBytes } from '../../lib/digest.ts'
@@ -71,7 +71,7 @@ async function finish(deps: Deps, request: Request, { id = '' }: PathParams): Pr
   const skip = form.action === 'skip'
   const error = skip ? undefined : nameError(typed)
   if (error) return stepPage(deps, visit, step, typed, { errors: { display_name: [error] }, status: 422 })
-  const username = usernameOf(step, form)
+  const username = usernameOf(deps, step, form)
   const refused = await usernameRefusal(deps, visit, step, username, typed)
   if (refused) return refused
   return create(
@@ -83,8 +83,8 @@ async function finish(deps: Deps, request: Request, { id = '' }: PathParams): Pr
 }
 
 /** Somebody was faster with the name: the page then asks for another one beside the display name. */
-const usernameOf = ({ registration }: Step, form: Params): string =>
-  form.username?.trim() || registration.username
+const usernameOf = (deps: Deps, { registration }: Step, form: Params): string =>
+  localpartOf(form.username ?? '', deps.config.matrix.homeserver) || registration.username
 
 function nameError(
   name: string,
@@ -110,6 +110,9 @@ async function usernameRefusal(
         await renameRegistration(deps.sql, step.registration.id, username)
       return undefined
     }
+    // Taken by this very sign-up, sent twice: on to where it leads.
+    const [now] = await findRegistration(deps.sql, step.registration.id)
+    if (now?.completed_at) return redirect(deps.urls.path(step.continuation.path), visit.browser.cookies)
     return stepPage(deps, visit, step, typed, {
       username,
       errors: { username: [usernameError(answer.reason, deps.config.matrix.homeserver)] },

@@ -13,8 +13,8 @@ import { checkUsername, localpartOf } from '../../identity/usernames.ts'
 import { activeSession, openVisit, page, readOwnForm, type Visit } from '../../identity/visit.ts'
 import { newId, ulidFromUuid } from '../../lib/ulid.ts'
 import { describeGrant } from '../../oauth/grant-context.ts'
+import { registrationEnabled } from '../../policy/register.ts'
 import type { FieldErrors, FormError, PasswordFeedback, UsernameStatus } from '../../render/contexts.ts'
-import { registrationEnabled } from './enabled.ts'
 import { usernameError, usernameStatus } from './username-errors.ts'
 
 /** Live checks of one address: a person types a few names, a script tries thousands. */

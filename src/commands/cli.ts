@@ -1,0 +1,177 @@
+import { type Application, buildApplication, buildCommand, buildRouteMap, text_en } from '@stricli/core'
+import type { Context } from './context.ts'
+import { explain } from './explain.ts'
+import { configFlag, configOnly } from './flags.ts'
+import { manageRoutes } from './manage/routes.ts'
+
+const start = buildCommand({
+  loader: () => import('./start.ts'),
+  parameters: configOnly,
+  docs: {
+    brief: 'Try Latchkey: set everything up at the first start, and run',
+    fullDescription: `Starts Latchkey with what there is. Without a configuration it writes data/config.yaml with fresh secrets and
+keys; without a database in it, it runs a PostgreSQL of its own beside that file. Ctrl-C stops both, and the
+next start goes on where this one ended.
+
+Example: latchkey start`,
+  },
+})
+
+const server = buildCommand({
+  loader: () => import('./server.ts'),
+  parameters: {
+    flags: {
+      config: configFlag,
+      migrate: { kind: 'boolean', brief: 'Bring the database up to date first', default: true },
+      worker: { kind: 'boolean', brief: 'Run jobs in this process too', default: true },
+      sync: {
+        kind: 'boolean',
+        brief: 'Write the clients of the configuration into the database',
+        default: true,
+      },
+      stopWithStdin: {
+        kind: 'boolean',
+        brief: 'Stop when standard input ends, for programs that start Latchkey',
+        default: false,
+        withNegated: false,
+      },
+    },
+    aliases: { c: 'config' },
+  },
+  docs: {
+    brief: 'Run the server',
+    fullDescription: `Runs the server until SIGTERM or SIGINT; a second signal ends it at once. The log goes to standard error, as
+lines of JSON unless that is a terminal.
+
+Examples: latchkey server -c /etc/latchkey/config.yaml
+          latchkey server --no-worker`,
+  },
+})
+
+const worker = buildCommand({
+  loader: () => import('./worker.ts'),
+  parameters: configOnly,
+  docs: {
+    brief: 'Run jobs only, without any listener',
+    fullDescription: 'Example: latchkey worker -c /etc/latchkey/config.yaml',
+  },
+})
+
+const database = buildRouteMap({
+  routes: {
+    migrate: buildCommand({
+      loader: () => import('./database.ts').then((module) => module.migrateCommand),
+      parameters: configOnly,
+      docs: { brief: 'Bring the database up to date', fullDescription: 'Example: latchkey database migrate' },
+    }),
+    status: buildCommand({
+      loader: () => import('./database.ts').then((module) => module.statusCommand),
+      parameters: configOnly,
+      docs: {
+        brief: 'Show which migrations are still to be applied',
+        fullDescription: 'Example: latchkey database status',
+      },
+    }),
+  },
+  docs: { brief: 'Care for the database' },
+})
+
+const config = buildRouteMap({
+  routes: {
+    check: buildCommand({
+      loader: () => import('./config.ts').then((module) => module.checkCommand),
+      parameters: configOnly,
+      docs: {
+        brief: 'Check the configuration',
+        fullDescription:
+          'Examples: latchkey config check\n          latchkey config check -c config.yaml -c secrets.yaml',
+      },
+    }),
+    generate: buildCommand({
+      loader: () => import('./config.ts').then((module) => module.generateCommand),
+      parameters: {
+        flags: {
+          output: {
+            kind: 'parsed',
+            parse: String,
+            brief: 'Write it to this file, which must not exist, readable by you alone',
+            optional: true,
+            placeholder: 'file',
+          },
+          homeserver: {
+            kind: 'parsed',
+            parse: String,
+            brief: 'The Matrix server name (what stands after the colon in @name:example.org)',
+            optional: true,
+            placeholder: 'name',
+          },
+        },
+        aliases: { o: 'output' },
+      },
+      docs: {
+        brief: 'Write a new configuration with fresh secrets and keys',
+        fullDescription: 'Example: latchkey config generate --homeserver example.org -o config.yaml',
+      },
+    }),
+    schema: buildCommand({
+      loader: () => import('./config.ts').then((module) => module.schemaCommand),
+      parameters: {},
+      docs: {
+        brief: 'Print the JSON Schema of the configuration, for editors',
+        fullDescription: 'Example: latchkey config schema > config.schema.json',
+      },
+    }),
+  },
+  docs: { brief: 'Check and write configurations' },
+})
+
+const demo = buildCommand({
+  loader: () => import('./demo.ts'),
+  parameters: {
+    flags: {
+      directory: {
+        kind: 'parsed',
+        parse: String,
+        brief: 'Where everything of the demo is kept',
+        default: 'data/demo',
+        placeholder: 'folder',
+      },
+    },
+  },
+  docs: {
+    brief: 'Run a whole Matrix deployment on this machine: Latchkey and Synapse',
+    fullDescription: `Installs Synapse the first time (about 250 MB, into your cache folder), configures both for each other, and
+says what to open. Needs Python 3. Ctrl-C stops everything.
+
+Example: latchkey demo`,
+  },
+})
+
+/** The command line. Every command loads its code when it runs. */
+export const createCli = (version: () => Promise<string>): Application<Context> =>
+  buildApplication(
+    buildRouteMap({
+      routes: { start, server, worker, manage: manageRoutes, config, database, demo },
+      docs: {
+        brief: 'Latchkey: an authentication service for Matrix homeservers',
+        fullDescription: `Latchkey: an authentication service for Matrix homeservers.
+
+To try it: latchkey start
+To see what a command takes: latchkey <command> --help`,
+      },
+    }),
+    {
+      name: 'latchkey',
+      versionInfo: { getCurrentVersion: version },
+      scanner: { caseStyle: 'allow-kebab-for-camel', allowArgumentEscapeSequence: true },
+      documentation: { caseStyle: 'convert-camel-to-kebab' },
+      localization: {
+        text: {
+          ...text_en,
+          commandErrorResult: explain,
+          exceptionWhileRunningCommand: explain,
+          exceptionWhileLoadingCommandFunction: explain,
+        },
+      },
+    },
+  )

@@ -1,0 +1,54 @@
+import { writeFile } from 'node:fs/promises'
+import { generateConfig } from '../config/generate.ts'
+import { configJsonSchema } from '../config/json-schema.ts'
+import { generateSigningKeys, loadKeystore } from '../crypto/keystore.ts'
+import { createPasswords } from '../crypto/passwords.ts'
+import { systemRandom } from '../lib/random.ts'
+import { CommandError, type Context, say } from './context.ts'
+import type { ConfigOnly } from './flags.ts'
+import { load } from './load.ts'
+
+/** `latchkey config check`: problems are thrown, warnings printed. */
+export async function checkCommand(this: Context, flags: ConfigOnly): Promise<void> {
+  const { config, warnings, files } = await load(this, flags.config)
+  const keys = await loadKeystore(config.secrets.keys)
+  createPasswords(config.passwords)
+  for (const warning of [...warnings, ...keys.warnings]) say(this, `Warning: ${warning}`)
+  say(this, `The configuration can be used: ${files.join(', ') || 'all from the environment'}.`)
+}
+
+/** The text of a new configuration. */
+export async function newConfig(homeserver: string | undefined): Promise<string> {
+  const keys = await generateSigningKeys()
+  return generateConfig({
+    random: systemRandom,
+    signingKeyPem: keys.map(({ pem }) => pem),
+    ...(homeserver !== undefined && { homeserver }),
+  })
+}
+
+/** `latchkey config generate`. */
+export async function generateCommand(
+  this: Context,
+  flags: { output?: string; homeserver?: string },
+): Promise<void> {
+  const text = await newConfig(flags.homeserver)
+  if (flags.output === undefined) return this.process.stdout.write(text)
+  try {
+    await writeFile(flags.output, text, { mode: 0o600, flag: 'wx' })
+  } catch (cause) {
+    if ((cause as { code?: string }).code !== 'EEXIST') throw cause
+    throw new CommandError(
+      `${flags.output} exists already, and its secrets may be in use; name another file.`,
+      {
+        cause,
+      },
+    )
+  }
+  say(this, `Wrote ${flags.output}. Only you can read it; start with: latchkey server -c ${flags.output}`)
+}
+
+/** `latchkey config schema`. */
+export async function schemaCommand(this: Context): Promise<void> {
+  say(this, JSON.stringify(configJsonSchema(), null, 2))
+}

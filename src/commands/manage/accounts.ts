@@ -1,0 +1,81 @@
+import { countActiveSessions } from '../../../sql/oauth-sessions.ts'
+import { deactivate, killSessions, lock, unlock } from '../../identity/lifecycle.ts'
+import { CommandError, type Context, say } from '../context.ts'
+import type { ConfigOnly } from '../flags.ts'
+import { ask } from './read-password.ts'
+import { requireUser, runJobs, withLatchkey } from './with-latchkey.ts'
+
+/** `latchkey manage lock-user`. */
+export async function lockUser(
+  this: Context,
+  flags: ConfigOnly & { deactivate?: boolean },
+  username: string,
+): Promise<void> {
+  await withLatchkey(this, flags, async (deps) => {
+    const user = await requireUser(deps, username)
+    await lock(deps, user.id)
+    if (flags.deactivate) await deactivate(deps, user.id, false)
+    await runJobs(deps)
+    say(
+      this,
+      flags.deactivate
+        ? `${user.username} is locked and deactivated.`
+        : `${user.username} is locked. Unlock with: latchkey manage unlock-user ${user.username}`,
+    )
+  })
+}
+
+/** `latchkey manage unlock-user`. */
+export async function unlockUser(this: Context, flags: ConfigOnly, username: string): Promise<void> {
+  await withLatchkey(this, flags, async (deps) => {
+    const user = await requireUser(deps, username)
+    await unlock(deps, user.id)
+    await runJobs(deps)
+    const still = user.deactivated_at ? ' The account stays deactivated.' : ''
+    say(this, `${user.username} is unlocked.${still}`)
+  })
+}
+
+/** `latchkey manage deactivate`. */
+export async function deactivateUser(
+  this: Context,
+  flags: ConfigOnly & { erase?: boolean; yes?: boolean },
+  username: string,
+): Promise<void> {
+  await withLatchkey(this, flags, async (deps) => {
+    const user = await requireUser(deps, username)
+    if (!flags.yes) await confirm(this, user.username)
+    await deactivate(deps, user.id, flags.erase ?? false)
+    await runJobs(deps)
+    say(this, `${user.username} is deactivated: all sessions have ended, and the name stays taken.`)
+  })
+}
+
+async function confirm(context: Context, username: string): Promise<void> {
+  if (!context.stdin.isTTY)
+    throw new CommandError(`Deactivating ${username} can't be undone; add --yes if that is what you want.`)
+  const answer = await ask(context, `This can't be undone. Type ${username} to go on: `, { hidden: false })
+  if (answer.trim() !== username) throw new CommandError('Nothing was changed.')
+}
+
+/** `latchkey manage kill-sessions`. */
+export async function endSessions(
+  this: Context,
+  flags: ConfigOnly & { dryRun?: boolean },
+  username: string,
+): Promise<void> {
+  await withLatchkey(this, flags, async (deps) => {
+    const user = await requireUser(deps, username)
+    if (flags.dryRun) {
+      const [counts] = await countActiveSessions(deps.sql, user.id)
+      say(this, `Would end ${phrase(counts?.browser ?? 0, counts?.oauth ?? 0)} of ${user.username}.`)
+      return
+    }
+    const { browsers, apps } = await killSessions(deps, user.id)
+    await runJobs(deps)
+    say(this, `Ended ${phrase(browsers, apps)} of ${user.username}.`)
+  })
+}
+
+const phrase = (browsers: number, apps: number): string =>
+  `${browsers} browser ${browsers === 1 ? 'session' : 'sessions'} and ${apps} app ${apps === 1 ? 'session' : 'sessions'}`

@@ -1,0 +1,91 @@
+import { PASSWORD_LIMIT, type StoredPassword } from '../../crypto/passwords.ts'
+import { passwordStrength } from '../../crypto/strength.ts'
+import type { Deps } from '../../deps.ts'
+import { CommandError, type Context } from '../context.ts'
+import { aborted } from '../stopping.ts'
+
+const interrupted = () => new CommandError('Interrupted; nothing was changed.')
+
+/** For whoever writes the password behind the command, as MAS takes it: other people see it there. */
+export const refuseArgument = (instead: string): CommandError =>
+  new CommandError(
+    `A password on the command line can be seen by others on this machine and stays in the shell's history; give it on standard input (stdin) instead: ${instead}`,
+  )
+
+/** A new password: asked for twice in a terminal, else what standard input holds (one line break at its end is cut). */
+export async function readNewPassword(context: Context): Promise<string> {
+  if (!context.stdin.isTTY) {
+    const text = await Promise.race([readAll(context.stdin), aborted(context.signal)])
+    if (text === undefined) throw interrupted()
+    return text.replace(/\r?\n$/, '')
+  }
+  const first = await ask(context, 'New password: ', { hidden: true })
+  const second = await ask(context, 'The same again: ', { hidden: true })
+  if (first !== second) throw new CommandError('The two passwords differ; nothing was changed.')
+  return first
+}
+
+/** Checks a new password against the configured rules and hashes it. @throws CommandError */
+export async function hashNewPassword(
+  deps: Pick<Deps, 'config' | 'passwords'>,
+  password: string,
+  options: { personal: string[]; ignoreComplexity: boolean; overrule: string },
+): Promise<StoredPassword> {
+  if (!deps.passwords.enabled)
+    throw new CommandError('Passwords are off on this server (passwords.enabled); nothing was changed.')
+  if (password === '') throw new CommandError('The password is empty; nothing was changed.')
+  if (password.length > PASSWORD_LIMIT)
+    throw new CommandError(`The password has more than ${PASSWORD_LIMIT} characters; nothing was changed.`)
+  if (!options.ignoreComplexity) {
+    const strength = await passwordStrength(password, [...options.personal, deps.config.matrix.homeserver])
+    if (strength.score < deps.passwords.minimumComplexity) {
+      throw new CommandError(
+        `The password is too easy to guess (${strength.score} of 4, and this server asks for ${deps.passwords.minimumComplexity}); choose a longer one, or add ${options.overrule}.`,
+      )
+    }
+  }
+  return deps.passwords.hash(password)
+}
+
+async function readAll(stream: AsyncIterable<Uint8Array | string>): Promise<string> {
+  const decoder = new TextDecoder()
+  let text = ''
+  for await (const chunk of stream)
+    text += typeof chunk === 'string' ? chunk : decoder.decode(chunk, { stream: true })
+  return text + decoder.decode()
+}
+
+/** One line from the terminal; `hidden` does not show what is typed. */
+export async function ask(
+  context: Context,
+  question: string,
+  { hidden }: { hidden: boolean },
+): Promise<string> {
+  const { stdin } = context
+  const { stderr } = context.process
+  stderr.write(question)
+  if (hidden) stdin.setRawMode(true)
+  stdin.resume()
+  const line = Promise.withResolvers<string>()
+  let typed = ''
+  const onData = (chunk: Uint8Array | string) => {
+    for (const key of String(chunk)) {
+      if (key === '\r' || key === '\n' || key === '\u0004') return line.resolve(typed)
+      if (key === '\u0003') return line.reject(interrupted())
+      typed = key === '\u007f' || key === '\b' ? [...typed].slice(0, -1).join('') : typed + key
+    }
+  }
+  const onAbort = () => line.reject(interrupted())
+  stdin.setEncoding('utf8').on('data', onData)
+  context.signal.addEventListener('abort', onAbort)
+  try {
+    return await line.promise
+  } finally {
+    stdin.off('data', onData).pause()
+    context.signal.removeEventListener('abort', onAbort)
+    if (hidden) {
+      stdin.setRawMode(false)
+      stderr.write('\n')
+    }
+  }
+}

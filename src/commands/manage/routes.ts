@@ -1,0 +1,168 @@
+import { buildCommand, buildRouteMap } from '@stricli/core'
+import { configFlag } from '../flags.ts'
+
+const shared = { config: configFlag } as const
+const aliases = { c: 'config' } as const
+const text = (brief: string, placeholder: string) =>
+  ({ kind: 'parsed', parse: String, brief, placeholder, optional: true }) as const
+const flag = (brief: string) => ({ kind: 'boolean', brief, optional: true, withNegated: false }) as const
+
+const username = {
+  brief: 'The username: alice, or @alice:example.org',
+  parse: String,
+  placeholder: 'username',
+} as const
+const oneUser = { kind: 'tuple', parameters: [username] } as const
+/** For commands that take a name and nothing else. */
+const nameOnly = { flags: shared, aliases, positional: oneUser } as const
+/** MAS takes the password here; we say why we do not. */
+const passwordArgument = {
+  brief: 'Not accepted: a password comes on standard input',
+  parse: String,
+  placeholder: 'password',
+  optional: true,
+} as const
+
+/** `latchkey manage …`: care for accounts from the command line. They also work while the server runs. */
+export const manageRoutes = buildRouteMap({
+  routes: {
+    registerUser: buildCommand({
+      loader: () => import('./register-user.ts'),
+      parameters: {
+        flags: {
+          ...shared,
+          admin: flag('Make the account an admin'),
+          noAdmin: flag('Do not make it an admin (the default)'),
+          displayName: text('The name that others see', 'name'),
+          email: {
+            kind: 'parsed',
+            parse: String,
+            brief: 'An email address of the person; may stand several times',
+            placeholder: 'address',
+            optional: true,
+            variadic: true,
+          },
+          passwordStdin: flag('Read the password from standard input'),
+          ignorePasswordComplexity: flag('Accept a password that is easy to guess'),
+          yes: { ...flag('Accepted for MAS scripts: nothing is asked'), hidden: true },
+          password: { ...text('Not accepted: use --password-stdin', 'password'), hidden: true },
+          upstreamProviderMapping: { ...text('Not built yet', 'provider:subject'), hidden: true },
+        },
+        aliases: {
+          ...aliases,
+          a: 'admin',
+          A: 'noAdmin',
+          d: 'displayName',
+          e: 'email',
+          p: 'password',
+          y: 'yes',
+          m: 'upstreamProviderMapping',
+        },
+        positional: oneUser,
+      },
+      docs: {
+        brief: 'Create an account',
+        fullDescription: `Creates an account, whether or not people may register themselves. Without a password the account can't sign in
+until it gets one (latchkey manage set-password).
+
+Example: printf '%s' "$PASSWORD" | latchkey manage register-user alice --admin --password-stdin`,
+      },
+    }),
+    setPassword: buildCommand({
+      loader: () => import('./set-password.ts'),
+      parameters: {
+        flags: { ...shared, ignoreComplexity: flag('Accept a password that is easy to guess') },
+        aliases,
+        positional: { kind: 'tuple', parameters: [username, passwordArgument] },
+      },
+      docs: {
+        brief: 'Give an account another password',
+        customUsage: ['[--config file]... [--ignore-complexity] <username>'],
+        fullDescription: `Asks for the password in a terminal, else reads it from standard input. Sessions go on; end them with
+latchkey manage kill-sessions.
+
+Examples: latchkey manage set-password alice
+          printf '%s' "$PASSWORD" | latchkey manage set-password alice`,
+      },
+    }),
+    lockUser: buildCommand({
+      loader: () => import('./accounts.ts').then((module) => module.lockUser),
+      parameters: {
+        flags: { ...shared, deactivate: flag('Deactivate the account too, for good; its messages stay') },
+        aliases,
+        positional: oneUser,
+      },
+      docs: {
+        brief: 'Lock an account: it can not sign in, and its sessions rest',
+        fullDescription: 'Example: latchkey manage lock-user alice',
+      },
+    }),
+    unlockUser: buildCommand({
+      loader: () => import('./accounts.ts').then((module) => module.unlockUser),
+      parameters: nameOnly,
+      docs: {
+        brief: 'Unlock an account: its sessions go on',
+        fullDescription: 'Example: latchkey manage unlock-user alice',
+      },
+    }),
+    deactivate: buildCommand({
+      loader: () => import('./accounts.ts').then((module) => module.deactivateUser),
+      parameters: {
+        flags: {
+          ...shared,
+          erase: flag('Ask the homeserver to hide what the person wrote'),
+          yes: flag('Do not ask'),
+        },
+        aliases: { ...aliases, y: 'yes' },
+        positional: oneUser,
+      },
+      docs: {
+        brief: 'Deactivate an account for good; its name stays taken',
+        fullDescription: 'Example: latchkey manage deactivate alice --erase --yes',
+      },
+    }),
+    killSessions: buildCommand({
+      loader: () => import('./accounts.ts').then((module) => module.endSessions),
+      parameters: {
+        flags: { ...shared, dryRun: flag('Only count them') },
+        aliases,
+        positional: oneUser,
+      },
+      docs: {
+        brief: 'End every session of an account, in browsers and apps',
+        fullDescription: 'Example: latchkey manage kill-sessions alice --dry-run',
+      },
+    }),
+    promoteAdmin: buildCommand({
+      loader: () => import('./admins.ts').then((module) => module.promoteAdmin),
+      parameters: nameOnly,
+      docs: {
+        brief: 'Make an account an admin',
+        fullDescription: 'Example: latchkey manage promote-admin alice',
+      },
+    }),
+    demoteAdmin: buildCommand({
+      loader: () => import('./admins.ts').then((module) => module.demoteAdmin),
+      parameters: nameOnly,
+      docs: {
+        brief: 'Take the admin right from an account',
+        fullDescription: 'Example: latchkey manage demote-admin alice',
+      },
+    }),
+    listAdminUsers: buildCommand({
+      loader: () => import('./admins.ts').then((module) => module.listAdminUsers),
+      parameters: { flags: shared, aliases },
+      docs: {
+        brief: 'List the admins, one name a line',
+        fullDescription: 'Example: latchkey manage list-admin-users',
+      },
+    }),
+  },
+  docs: {
+    brief: 'Care for accounts',
+    fullDescription: `Care for accounts. These commands work on the database of the configuration, while the server runs and while
+it does not.
+
+Example: latchkey manage register-user alice --admin`,
+  },
+})

@@ -1,0 +1,54 @@
+import { findUserByName, type UserRow } from '../../../sql/users.ts'
+import { createDeps, type Deps } from '../../deps.ts'
+import { localpartOf } from '../../identity/usernames.ts'
+import { jobHandlers } from '../../jobs/handlers.ts'
+import { fold } from '../../lib/fold.ts'
+import { createLog } from '../../telemetry/log.ts'
+import { CommandError, type Context } from '../context.ts'
+import type { ConfigOnly } from '../flags.ts'
+import { load } from '../load.ts'
+import { migrateDatabase, openDatabase, requireMigrated } from '../open-database.ts'
+import { checkHomeserver } from '../prepare.ts'
+import { within } from '../stopping.ts'
+
+/** Milliseconds that a command waits for the jobs it made; a running server does the rest. */
+const JOBS_LIMIT = 15_000
+
+/**
+ * Runs `fn` on the database of the configuration, then the jobs that are due, so that the homeserver hears of it even
+ * when no server runs. An embedded database that does not run is started for it, and one that runs is left alone.
+ */
+export async function withLatchkey<T>(
+  context: Context,
+  flags: ConfigOnly,
+  fn: (deps: Deps) => Promise<T>,
+): Promise<T> {
+  const loaded = await load(context, flags.config)
+  const log = createLog({ json: !context.isTerminal, level: 'warning' })
+  await using started = new AsyncDisposableStack()
+  const database = await openDatabase(loaded, {
+    log: (line) => context.process.stderr.write(`${line}\n`),
+    signal: context.signal,
+  })
+  started.defer(database.close)
+  // Nobody else looks after the embedded one; any other is migrated when its operator says so.
+  if (database.embedded) await migrateDatabase(database, () => {})
+  else await requireMigrated(database)
+  const { deps } = await createDeps({ config: loaded.config, database: database.settings, log })
+  started.defer(() => deps.sql.end({ timeout: 2 }))
+  started.defer(() => within(5_000, deps.jobs.stop()))
+  await checkHomeserver(deps)
+  // Awaited: otherwise everything would be closed before it is done.
+  return await fn(deps)
+}
+
+/** Runs what is due; says so when the homeserver can't be told now. */
+export const runJobs = (deps: Deps): Promise<void> => within(JOBS_LIMIT, deps.jobs.runDue(jobHandlers(deps)))
+
+/** The account of a name, or of a Matrix id of this server. @throws CommandError */
+export async function requireUser(deps: Pick<Deps, 'config' | 'sql'>, input: string): Promise<UserRow> {
+  const name = localpartOf(input, deps.config.matrix.homeserver)
+  const [user] = await findUserByName(deps.sql, name, fold(name))
+  if (!user) throw new CommandError(`There is no account named ${name}.`)
+  return user
+}

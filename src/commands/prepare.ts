@@ -1,0 +1,60 @@
+import { upsertStaticClient } from '../../sql/clients.ts'
+import { findSetting, putSetting } from '../../sql/settings.ts'
+import { anyUserExists } from '../../sql/users.ts'
+import type { Deps } from '../deps.ts'
+import { uuidFromUlid } from '../lib/ulid.ts'
+import { CommandError } from './context.ts'
+
+/** Where the server name is remembered. */
+const HOMESERVER = 'matrix.homeserver'
+
+/** What a client of the configuration may use, as in MAS: every grant. */
+const GRANTS = [
+  'authorization_code',
+  'refresh_token',
+  'client_credentials',
+  'urn:ietf:params:oauth:grant-type:device_code',
+]
+
+/**
+ * Refuses another `matrix.homeserver` than the accounts of this database were made for (decision 27): every Matrix id
+ * has it as its second half. Without accounts the new name is taken over.
+ *
+ * @throws CommandError
+ */
+export async function checkHomeserver(deps: Pick<Deps, 'config' | 'sql'>): Promise<void> {
+  const { homeserver } = deps.config.matrix
+  const [known] = await findSetting(deps.sql, HOMESERVER)
+  if (known?.value === homeserver) return
+  const [used] = known ? await anyUserExists(deps.sql) : []
+  if (used?.exists) {
+    throw new CommandError(
+      `The accounts of this database belong to ${String(known?.value)}, and matrix.homeserver is now ${homeserver}: a server name can't change later; set it back, or give ${homeserver} a database of its own.`,
+    )
+  }
+  await putSetting(deps.sql, HOMESERVER, homeserver)
+}
+
+/** Writes the clients of the configuration into the database. Those that left the configuration stay. */
+export async function syncClients(deps: Pick<Deps, 'config' | 'sql' | 'secrets' | 'clock'>): Promise<void> {
+  for (const client of deps.config.clients) {
+    const id = uuidFromUlid(client.client_id)
+    // The configuration was checked: every id is a ULID.
+    if (id === undefined) throw new Error(`${client.client_id} is not a ULID`)
+    const { client_secret: secret, client_name, client_uri, jwks, jwks_uri } = client
+    await upsertStaticClient(deps.sql, {
+      id,
+      authMethod: client.client_auth_method,
+      sealedSecret: secret === undefined ? null : await deps.secrets.seal(secret, `client:${id}`),
+      redirectUris: [...client.redirect_uris],
+      grantTypes: GRANTS,
+      metadata: {
+        ...(client_name !== undefined && { client_name }),
+        ...(client_uri !== undefined && { client_uri }),
+        ...(jwks !== undefined && { jwks }),
+        ...(jwks_uri !== undefined && { jwks_uri }),
+      },
+      now: deps.clock.now(),
+    })
+  }
+}

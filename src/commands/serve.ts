@@ -1,0 +1,117 @@
+import { deleteIdleLimits } from '../../sql/limits.ts'
+import { warmStrength } from '../crypto/strength.ts'
+import { createDeps, type Deps } from '../deps.ts'
+import { jobHandlers } from '../jobs/handlers.ts'
+import { registrationEnabled } from '../policy/register.ts'
+import { listen } from '../server.ts'
+import type { Log } from '../telemetry/log.ts'
+import type { Loaded } from './load.ts'
+import { migrateDatabase, openDatabase, requireMigrated } from './open-database.ts'
+import { checkHomeserver, syncClients } from './prepare.ts'
+import { aborted, expired, pause, within } from './stopping.ts'
+import { addStrengthScript } from './strength-script.ts'
+
+/** How a server runs. */
+export interface ServeOptions {
+  loaded: Loaded
+  log: Log
+  /** Takes progress lines of the embedded database and of migrations. */
+  progress: (line: string) => void
+  /** Stops the server when it aborts. */
+  signal: AbortSignal
+  migrate: boolean
+  /** Writes the clients of the configuration into the database. */
+  sync: boolean
+  /** Runs jobs in this process too. */
+  worker: boolean
+  /** Called once the server answers. */
+  ready: (addresses: string[]) => void
+}
+
+const MINUTE = 60_000
+/** Milliseconds after ready before the word lists are loaded: the first visitors come first. */
+const WARM_AFTER = 5_000
+/** Milliseconds that a stop may take at most, from its beginning: for requests, then jobs, then what was noted. */
+const STOP = { requests: 10_000, jobs: 14_000, activity: 15_000 }
+
+/**
+ * Runs Latchkey until `signal` aborts, then stops it in order: listeners, jobs, what was noted, connections, the
+ * embedded database. Everything that was started is stopped when the start fails too.
+ *
+ * @throws what `explain` makes sentences of
+ */
+export async function serve(options: ServeOptions): Promise<void> {
+  const { loaded, log, progress, signal } = options
+  await using started = new AsyncDisposableStack()
+  const database = await openDatabase(loaded, { log: progress, own: true, signal })
+  started.defer(database.close)
+  if (options.migrate) await migrateDatabase(database, progress)
+  else await requireMigrated(database)
+  const { deps, warnings } = await createDeps({ config: loaded.config, database: database.settings, log })
+  started.defer(() => deps.sql.end({ timeout: 2 }))
+  for (const warning of [...loaded.warnings, ...warnings]) log.warn('config.warning', { warning })
+  await checkHomeserver(deps)
+  if (options.sync) await syncClients(deps)
+  if (signal.aborted) return
+
+  const servers = await listen(deps)
+  started.defer(async () => {
+    const jobsLimit = expired(STOP.jobs)
+    const activityLimit = expired(STOP.activity)
+    await servers.stop(STOP.requests)
+    await Promise.race([deps.jobs.stop(), jobsLimit])
+    await Promise.race([deps.activity.flush(), activityLimit])
+  })
+  await warm(servers.addresses)
+  options.ready(servers.addresses)
+
+  const script = addStrengthScript(deps)
+  script.catch((error: unknown) => log.warn('strength_meter.not_built', { error }))
+  if (options.worker) void work(deps, signal)
+  const timers = [
+    setInterval(() => void deps.activity.flush(), MINUTE),
+    setInterval(() => void forgetLimits(deps), 60 * MINUTE),
+    setTimeout(() => void warmWords(deps), WARM_AFTER),
+  ]
+  await aborted(signal)
+  log.info('server.stopping')
+  for (const timer of timers) clearTimeout(timer)
+}
+
+/** Runs jobs until the queue is stopped; a database that is away at the start is tried again. */
+export async function work(deps: Deps, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      return await deps.jobs.work(jobHandlers(deps))
+    } catch (error) {
+      deps.log.warn('jobs.start_failed', { error })
+      await pause(5_000, signal)
+    }
+  }
+}
+
+async function forgetLimits(deps: Deps): Promise<void> {
+  try {
+    await deleteIdleLimits(deps.sql, deps.clock.now())
+  } catch (error) {
+    deps.log.warn('limits.cleanup_failed', { error })
+  }
+}
+
+async function warmWords(deps: Deps): Promise<void> {
+  if (registrationEnabled(deps.config)) await warmStrength()
+}
+
+/** One page and one document: the router, the templates and the database connection are set up before anybody waits. */
+async function warm(addresses: string[]): Promise<void> {
+  const address = addresses.find((one) => one.startsWith('http:'))
+  if (address === undefined) return
+  const visit = async (path: string) => {
+    const url = new URL(path, address.replace('[::]', '[::1]').replace('0.0.0.0', '127.0.0.1'))
+    await (await fetch(url, { signal: AbortSignal.timeout(2_000) })).arrayBuffer()
+  }
+  await within(
+    2_000,
+    Promise.allSettled([visit('/health'), visit('/login'), visit('/.well-known/openid-configuration')]),
+  )
+}

@@ -1,0 +1,41 @@
+import { createLog } from '../telemetry/log.ts'
+import type { Context } from './context.ts'
+import { load } from './load.ts'
+import { serve } from './serve.ts'
+
+export interface ServerFlags {
+  config?: readonly string[]
+  migrate: boolean
+  worker: boolean
+  sync: boolean
+  stopWithStdin: boolean
+}
+
+/** `latchkey server`. */
+export default async function server(this: Context, flags: ServerFlags): Promise<void> {
+  const loaded = await load(this, flags.config)
+  const log = createLog({ json: !this.isTerminal, level: 'info' })
+  const signal = flags.stopWithStdin ? AbortSignal.any([this.signal, endOf(this.stdin)]) : this.signal
+  await serve({
+    loaded,
+    log,
+    progress: (line) => log.info('start.progress', { line }),
+    signal,
+    migrate: flags.migrate,
+    sync: flags.sync,
+    worker: flags.worker,
+    ready: (addresses) =>
+      log.info('server.ready', {
+        public_base: loaded.config.http.public_base,
+        addresses: addresses.join(' '),
+      }),
+  })
+}
+
+/** Aborts when standard input ends, which happens however the process at its other end ends. */
+function endOf(stdin: NodeJS.ReadStream): AbortSignal {
+  const ended = new AbortController()
+  const end = () => ended.abort()
+  stdin.once('end', end).once('close', end).once('error', end).resume()
+  return ended.signal
+}

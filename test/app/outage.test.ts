@@ -1,0 +1,165 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import type { Browser } from '../support/browser.ts'
+import { type DatabaseProxy, proxy } from '../support/database.ts'
+import { createHarness, type Harness } from '../support/harness.ts'
+import {
+  authorizeUrl,
+  exchange,
+  introspect,
+  obtainCode,
+  PASSWORD,
+  pkce,
+  registerClient,
+  signedInApp,
+  type TokenBody,
+  WEB_CLIENT,
+} from '../support/oauth.ts'
+
+/** Answers that need no database, by design: they must stay up when it is down. */
+const WITHOUT_DATABASE = [
+  'GET /.well-known/openid-configuration',
+  'GET /.well-known/oauth-authorization-server',
+  'GET /.well-known/webfinger',
+  'GET /.well-known/change-password',
+  'GET /oauth2/keys.json',
+  'GET /assets/{file}',
+  'GET /account',
+]
+
+let way: DatabaseProxy
+let direct: Harness
+let harness: Harness
+let browser: Browser
+let clientId: string
+let tokens: TokenBody
+let code: string
+let csrf: string
+let steps: string
+
+beforeAll(async () => {
+  direct = await createHarness()
+  way = await proxy(direct.database.uri)
+  harness = await createHarness({ beside: direct, databaseUri: () => way.uri })
+  ;({ browser, clientId, tokens } = await signedInApp(direct, 'alice'))
+  code = await obtainCode(browser, clientId)
+  const page = await browser.open('/account/')
+  csrf = /name="csrf" value="([^"]+)"/.exec(page.text)?.[1] ?? ''
+  const form = await direct.browser().open('/register')
+  steps = (
+    await form.submit(
+      { username: 'bob', password: PASSWORD, password_confirm: PASSWORD },
+      { action: 'register/password' },
+    )
+  ).url.pathname
+  await harness.deps.jobs.stop()
+  await way.cut()
+})
+afterAll(async () => {
+  await harness.close()
+  await way.close()
+  await direct.close()
+})
+
+const grant = async (): Promise<string> => {
+  const page = await browser.open(authorizeUrl(clientId))
+  return page.url.pathname
+}
+
+/** A request that each route would have answered well. */
+const requests: Record<string, () => Promise<[path: string, form?: Record<string, string>]>> = {
+  'GET /.well-known/webfinger': async () => ['/.well-known/webfinger?resource=acct%3Aa%40example.test'],
+  'GET /assets/{file}': async () => ['/assets/style.css'],
+  'POST /oauth2/token': async () => [
+    '/oauth2/token',
+    { grant_type: 'authorization_code', client_id: clientId, code, code_verifier: pkce().verifier },
+  ],
+  'POST /oauth2/introspect': async () => ['/oauth2/introspect', { token: tokens.access_token }],
+  'POST /oauth2/revoke': async () => ['/oauth2/revoke', { token: tokens.access_token, client_id: clientId }],
+  'GET /authorize': async () => [authorizeUrl(clientId)],
+  'POST /authorize': async () => [
+    '/authorize',
+    Object.fromEntries(new URL(authorizeUrl(clientId), 'http://x').searchParams),
+  ],
+  'GET /consent/{id}': async () => [await grant()],
+  'POST /consent/{id}': async () => [await grant(), { csrf, action: 'consent' }],
+  'POST /login': async () => ['/login', { csrf, username: 'alice', password: PASSWORD }],
+  'POST /logout': async () => ['/logout', { csrf }],
+  'POST /register/password': async () => [
+    '/register/password',
+    { csrf, username: 'carol', password: PASSWORD, password_confirm: PASSWORD },
+  ],
+  'GET /register/check': async () => ['/register/check?username=carol'],
+  'GET /register/steps/{id}/display-name': async () => [steps],
+  'GET /register/steps/{id}/finish': async () => [steps.replace('display-name', 'finish')],
+  'POST /register/steps/{id}/display-name': async () => [steps, { csrf, display_name: 'Bob' }],
+  'GET /account/sessions/{id}/end': async () => ['/account/sessions/01J00000000000000000000000/end'],
+  'POST /account/sessions/{id}/end': async () => [
+    '/account/sessions/01J00000000000000000000000/end',
+    { csrf, confirm: 'yes' },
+  ],
+}
+
+async function answer(name: string): Promise<Response> {
+  const [method = '', route = ''] = name.split(' ')
+  const [path, form] = (await requests[name]?.()) ?? [route]
+  const headers: Record<string, string> = {
+    cookie: [...browser.cookies].map(([key, value]) => `${key}=${value}`).join('; '),
+  }
+  if (route === '/oauth2/introspect') headers.authorization = 'Bearer test-shared-secret-of-matrix'
+  if (route === '/oauth2/userinfo') headers.authorization = `Bearer ${tokens.access_token}`
+  if (route === '/oauth2/registration')
+    return harness.request(path, {
+      method,
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(WEB_CLIENT),
+    })
+  if (form) headers['content-type'] = 'application/x-www-form-urlencoded'
+  return harness.request(path, {
+    method,
+    headers,
+    ...(form && { body: new URLSearchParams(form).toString() }),
+  })
+}
+
+const names = (): string[] => harness.app.routes.map(({ method, path }) => `${method} ${path}`)
+
+describe('with the database down', () => {
+  test('every route answers 503 with Retry-After in the form of its surface, never a 4xx (decision 7)', async () => {
+    const wrong: string[] = []
+    for (const name of names()) {
+      if (WITHOUT_DATABASE.includes(name)) continue
+      const response = await answer(name)
+      const body = await response.text()
+      const json = /application\/json/.test(response.headers.get('content-type') ?? '')
+      if (response.status !== 503 || !response.headers.get('retry-after'))
+        wrong.push(`${name}: ${response.status} ${body.slice(0, 200)}`)
+      if (json !== name.includes(' /oauth2/')) wrong.push(`${name}: ${response.headers.get('content-type')}`)
+      if (/CONNECTION|ECONN|postgres|127\.0\.0\.1/i.test(body)) wrong.push(`${name}: ${body.slice(0, 300)}`)
+      if (response.headers.has('set-cookie')) wrong.push(`${name}: ${response.headers.get('set-cookie')}`)
+    }
+    expect(wrong).toEqual([])
+  })
+
+  test('what needs no database stays up', async () => {
+    for (const name of WITHOUT_DATABASE) {
+      const response = await answer(name)
+      expect([name, response.status]).toEqual([name, / \/account$|change-password/.test(name) ? 303 : 200])
+    }
+  })
+
+  test('an outage page says that nothing is lost and names a reference that the log has', async () => {
+    const page = await answer('GET /account/')
+    const text = await page.text()
+    expect(text).toContain('nothing is lost')
+    const reference = harness.logged.findLast(({ event }) => event === 'outage')?.fields.reference
+    expect(text).toContain(String(reference))
+  })
+
+  test('after it, everything goes on where it was: the code, the token and the sign-up still work', async () => {
+    await way.restore()
+    expect((await introspect(harness, tokens.access_token)).active).toBe(true)
+    expect((await exchange(harness, clientId, code)).token_type).toBe('Bearer')
+    expect((await harness.request('/health')).status).toBe(200)
+    await registerClient(harness)
+  })
+})

@@ -1,0 +1,212 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { type App, createApp } from '../../src/app.ts'
+import type { Deps } from '../../src/deps.ts'
+import { createHarness, type Harness } from '../support/harness.ts'
+
+type Auth = 'none' | 'browser' | 'form' | 'client' | 'homeserver' | 'token'
+
+/**
+ * Every route: who may call it, which form its errors take, and whether web clients of other origins call it. `browser`
+ * routes act for the session cookie, `form` routes also need the CSRF token.
+ */
+const ROUTES: Record<string, [auth: Auth, surface: 'page' | 'oauth', cors: boolean]> = {
+  'GET /.well-known/openid-configuration': ['none', 'oauth', true],
+  'GET /.well-known/oauth-authorization-server': ['none', 'oauth', true],
+  'GET /.well-known/webfinger': ['none', 'oauth', true],
+  'GET /.well-known/matrix/client': ['none', 'oauth', true],
+  'GET /.well-known/change-password': ['none', 'page', false],
+  'GET /oauth2/keys.json': ['none', 'oauth', true],
+  'POST /oauth2/token': ['client', 'oauth', true],
+  'POST /oauth2/introspect': ['homeserver', 'oauth', true],
+  'POST /oauth2/revoke': ['client', 'oauth', true],
+  'GET /oauth2/userinfo': ['token', 'oauth', true],
+  'POST /oauth2/userinfo': ['token', 'oauth', true],
+  'POST /oauth2/registration': ['none', 'oauth', true],
+  'GET /': ['browser', 'page', false],
+  'GET /authorize': ['browser', 'page', false],
+  'POST /authorize': ['browser', 'page', false],
+  'GET /login': ['browser', 'page', false],
+  'POST /login': ['form', 'page', false],
+  'POST /logout': ['form', 'page', false],
+  'GET /register': ['browser', 'page', false],
+  'GET /register/check': ['browser', 'page', false],
+  'GET /register/password': ['browser', 'page', false],
+  'POST /register/password': ['form', 'page', false],
+  'GET /register/steps/{id}/display-name': ['browser', 'page', false],
+  'POST /register/steps/{id}/display-name': ['form', 'page', false],
+  'GET /register/steps/{id}/finish': ['browser', 'page', false],
+  'GET /consent/{id}': ['browser', 'page', false],
+  'POST /consent/{id}': ['form', 'page', false],
+  'GET /account': ['browser', 'page', false],
+  'GET /account/': ['browser', 'page', false],
+  'GET /account/sessions/{id}/end': ['browser', 'page', false],
+  'POST /account/sessions/{id}/end': ['form', 'page', false],
+  'GET /assets/{file}': ['none', 'page', false],
+  'GET /health': ['none', 'page', false],
+}
+
+const SECRET = 'select secret from vault'
+const RESOURCES = ['discovery', 'human', 'oauth', 'assets', 'health', 'well-known'].map((name) => ({ name }))
+
+let harness: Harness
+let app: App
+beforeAll(async () => {
+  harness = await createHarness()
+  app = createApp(harness.deps, { resources: RESOURCES as never })
+})
+afterAll(() => harness.close())
+
+const ask = (path: string, init?: RequestInit) => app.handle(new Request(`http://auth.test${path}`, init))
+const names = () => app.routes.map(({ method, path }) => `${method} ${path}`)
+const addressOf = (path: string) => path.replace('{id}', '01J00000000000000000000000').replace('{file}', 'x')
+
+/** A Deps of which every part throws something that nobody expected. */
+function broken(deps: Deps): Deps {
+  const keep = new Set(['config', 'urls', 'translate', 'views', 'assets', 'log', 'random', 'secrets', 'keys'])
+  return new Proxy(deps, {
+    get(target, name) {
+      if (keep.has(String(name))) return Reflect.get(target, name)
+      if (name === 'clock') return { now: () => new Date('2026-11-24T12:00:00Z') }
+      if (name === 'homeserver') return { kind: 'synapse', serverName: 'example.test' }
+      throw new TypeError(SECRET)
+    },
+  })
+}
+
+test('the list of routes is complete', () => {
+  expect(names().sort()).toEqual(Object.keys(ROUTES).sort())
+})
+
+describe('the boundary', () => {
+  test('covers every route: an unknown error is a 500 without its message, with a reference that the log has', async () => {
+    const failing = createApp(harness.deps, { resources: RESOURCES as never })
+    for (const route of failing.routes) route.handle = explode
+    const covered: string[] = []
+    for (const { method, path } of failing.routes) {
+      const name = `${method} ${path}`
+      const logged = harness.logged.length
+      const response = await failing.handle(new Request(`http://auth.test${addressOf(path)}`, { method }))
+      const text = await response.text()
+      expect([name, response.status]).toEqual([name, 500])
+      expect([name, text.includes(SECRET)]).toEqual([name, false])
+      const entry = harness.logged.slice(logged).find(({ event }) => event === 'request.failed')
+      expect([name, text.includes(String(entry?.fields.reference))]).toEqual([name, true])
+      const html = (response.headers.get('content-type') ?? '').startsWith('text/html')
+      expect([name, html]).toEqual([name, ROUTES[name]?.[1] === 'page'])
+      expect([name, response.headers.get('access-control-allow-origin')]).toEqual([
+        name,
+        ROUTES[name]?.[2] ? '*' : null,
+      ])
+      expect([name, response.headers.get('cache-control')]).toEqual([name, 'no-store'])
+      covered.push(name)
+    }
+    expect(covered.sort()).toEqual(Object.keys(ROUTES).sort())
+  })
+
+  test('a route that throws where nobody expected it says nothing of why either', async () => {
+    const failing = createApp(broken(harness.deps), { resources: RESOURCES as never })
+    for (const { method, path } of failing.routes) {
+      const response = await failing.handle(new Request(`http://auth.test${addressOf(path)}`, { method }))
+      expect([path, (await response.text()).includes(SECRET)]).toEqual([path, false])
+    }
+  })
+
+  test('an error page that cannot be rendered (an operator’s template) is a sentence, not the error', async () => {
+    const views = {
+      ...harness.deps.views,
+      page: () => {
+        throw new Error(SECRET)
+      },
+    }
+    const failing = createApp({ ...harness.deps, views }, { resources: RESOURCES as never })
+    for (const path of ['/login', '/nothing', '/consent/x']) {
+      const response = await failing.handle(new Request(`http://auth.test${path}`))
+      expect(response.status).toBe(500)
+      expect(response.headers.get('cache-control')).toBe('no-store')
+      expect(await response.text()).toMatch(
+        /^Something went wrong on this server\. Reference: [2-9A-HJKMNP-Z]{8}\n$/,
+      )
+    }
+  })
+})
+
+const explode = (): never => {
+  throw new Error(SECRET)
+}
+
+describe('methods', () => {
+  test('every other method is 405 with Allow, and a preflight is answered where the route is for web clients', async () => {
+    for (const [path, routes] of Map.groupBy(app.routes, (route) => route.path)) {
+      const own = routes.map(({ method }) => method as string)
+      const allow = own.includes('GET') ? [...own, 'HEAD'] : own
+      const [, surface, cors] = ROUTES[`${own[0]} ${path}`] ?? []
+      for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'PROPFIND']) {
+        if (own.includes(method)) continue
+        const response = await ask(addressOf(path), { method })
+        expect([path, method, response.status]).toEqual([path, method, 405])
+        expect(response.headers.get('allow')).toBe(allow.join(', '))
+        expect(response.headers.get('access-control-allow-origin')).toBe(cors ? '*' : null)
+        expect(response.headers.get('content-type')).toBe(
+          surface === 'oauth' ? 'application/json' : 'text/plain; charset=utf-8',
+        )
+      }
+      const preflight = await ask(addressOf(path), {
+        method: 'OPTIONS',
+        headers: { origin: 'https://app.example.com', 'access-control-request-method': own[0] ?? '' },
+      })
+      expect(preflight.status).toBe(204)
+      expect(preflight.headers.get('access-control-allow-origin')).toBe(cors ? '*' : null)
+      if (!cors) continue
+      expect(preflight.headers.get('access-control-allow-methods')).toBe(allow.join(', '))
+      expect(preflight.headers.get('access-control-max-age')).toBe('3600')
+      expect(preflight.headers.has('access-control-allow-credentials')).toBe(false)
+      const allowed = preflight.headers.get('access-control-allow-headers') ?? ''
+      for (const header of ['authorization', 'accept', 'accept-language', 'content-language', 'content-type'])
+        expect(allowed).toContain(header)
+      const discovery = path.startsWith('/.well-known/') || path === '/oauth2/keys.json'
+      expect(allowed.includes('x-requested-with')).toBe(!discovery)
+    }
+  })
+
+  test('HEAD answers as GET does, without a body', async () => {
+    for (const path of ['/login', '/.well-known/openid-configuration', '/health', '/nothing']) {
+      const get = await ask(path)
+      const head = await ask(path, { method: 'HEAD' })
+      expect([path, head.status, head.headers.get('content-type')]).toEqual([
+        path,
+        get.status,
+        get.headers.get('content-type'),
+      ])
+      if (path !== '/nothing') expect(await head.text()).toBe('')
+    }
+  })
+})
+
+describe('unknown addresses', () => {
+  test.each([
+    ['/oauth2/nothing', 'application/json'],
+    ['/oauth2/token/', 'application/json'],
+    ['/api/admin/v1/users', 'application/json'],
+    ['/.well-known/nothing', 'application/json'],
+    ['/_matrix/client/v3/nothing', 'application/json'],
+    ['/nothing', 'text/html; charset=utf-8'],
+    ['/login/', 'text/html; charset=utf-8'],
+    ['/Login', 'text/html; charset=utf-8'],
+    ['//login', 'text/html; charset=utf-8'],
+    ['/consent/%ff', 'text/html; charset=utf-8'],
+    ['/consent/%00', 'text/html; charset=utf-8'],
+    ['/consent/x/y', 'text/html; charset=utf-8'],
+    ['/register/steps/%F0%9F%92%A5/finish', 'text/html; charset=utf-8'],
+    ['/assets/..%2f..%2fpackage.json', 'text/html; charset=utf-8'],
+  ])('%s is 404 in the form of its surface', async (path, type) => {
+    const response = await ask(path)
+    expect([response.status, response.headers.get('content-type')]).toEqual([404, type])
+    if (path.startsWith('/_matrix/'))
+      expect(await response.json()).toEqual({ errcode: 'M_UNRECOGNIZED', error: 'Unrecognized request' })
+  })
+})
+
+test('every answer forbids sniffing', async () => {
+  for (const path of ['/', '/nothing', '/oauth2/keys.json', '/assets/style.css', '/health', '/_matrix/x'])
+    expect((await ask(path)).headers.get('x-content-type-options')).toBe('nosniff')
+})

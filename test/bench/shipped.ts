@@ -1,0 +1,42 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { load } from './load.ts'
+import { memory } from './process-figures.ts'
+import { introspections } from './requests.ts'
+import { type Bench, OWN, startProcess } from './setup.ts'
+import { spread } from './stats.ts'
+
+const MAIN = join(import.meta.dirname, '..', '..', 'src', 'main.ts')
+const MEMORY_REQUESTS = 100_000
+
+/** Start and memory of the shipped command, with nothing beside it. */
+export async function measureProcess(
+  { configPath, port, baselinePort }: Bench,
+  options: { connections: number; sessions: number },
+): Promise<void> {
+  const shipped = existsSync(MAIN)
+  const args = shipped ? [MAIN, 'server', '-c', configPath] : [OWN, configPath, String(baselinePort)]
+  const starts: number[] = []
+  for (let start = 0; start < 5; start++) {
+    const server = await startProcess(args, port)
+    starts.push(server.ready / 1000)
+    await server.stop()
+  }
+  console.log(`\n${shipped ? 'latchkey server' : 'test/bench/server.ts'}`)
+  console.log(`start to first answer of /health: ${spread(starts)} s, to reach 0.7`)
+  const server = await startProcess(args, port)
+  try {
+    await Bun.sleep(2000)
+    console.log(`memory idle: ${await memory(server.pid)}`)
+    let turn = 0
+    const next = introspections(options.sessions, () => turn++)
+    for (let part = 1; part <= 4; part++) {
+      await load({ port, connections: options.connections, requests: MEMORY_REQUESTS / 4, next })
+      console.log(`memory after ${(part * MEMORY_REQUESTS) / 4} introspections: ${await memory(server.pid)}`)
+    }
+    await Bun.sleep(2000)
+    console.log(`memory 2 s later: ${await memory(server.pid)}, to stay under 150 MB`)
+  } finally {
+    await server.stop()
+  }
+}

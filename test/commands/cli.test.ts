@@ -1,0 +1,123 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parse } from 'yaml'
+import { latchkey, newFolder } from './support.ts'
+
+// Each test starts processes.
+setDefaultTimeout(30_000)
+
+let folder: Awaited<ReturnType<typeof newFolder>>
+beforeAll(async () => {
+  folder = await newFolder()
+})
+afterAll(() => folder.remove())
+
+const run = (...args: string[]) => latchkey(args, { cwd: folder.path })
+
+const COMMANDS = [
+  'start',
+  'server',
+  'worker',
+  'demo',
+  ...['check', 'generate', 'schema'].map((name) => `config ${name}`),
+  ...['migrate', 'status'].map((name) => `database ${name}`),
+  ...[
+    'register-user',
+    'set-password',
+    'lock-user',
+    'unlock-user',
+    'deactivate',
+    'kill-sessions',
+    'promote-admin',
+    'demote-admin',
+    'list-admin-users',
+  ].map((name) => `manage ${name}`),
+]
+
+describe('latchkey', () => {
+  test.each(COMMANDS)('%s --help: says what it does, with an example', async (command) => {
+    const { code, out, err } = await run(...command.split(' '), '--help')
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    expect(out).toContain(`latchkey ${command}`)
+    expect(out).toMatch(new RegExp(`Examples?: [^\\n]*latchkey ${command}`))
+  })
+
+  test('a command or flag that is not there: says what is meant, exit code 2', async () => {
+    const command = await run('serve')
+    expect(command.code).toBe(2)
+    expect(command.err).toContain('did you mean `server`?')
+    const flag = await run('server', '--no-such-thing')
+    expect(flag.code).toBe(2)
+    expect(flag.err).toContain('--no-such-thing')
+    expect((await run('manage', 'lock-user')).code).toBe(2)
+  })
+
+  test('--version: the version of package.json', async () => {
+    const root = join(import.meta.dirname, '..', '..', 'package.json')
+    const { version } = JSON.parse(await readFile(root, 'utf8')) as { version: string }
+    expect((await run('--version')).out.trim()).toBe(version)
+  })
+
+  test('without a configuration: names what is missing, exit code 1', async () => {
+    for (const args of [['server'], ['worker'], ['config', 'check'], ['manage', 'list-admin-users']]) {
+      const { code, err } = await run(...args)
+      expect({ args, code }).toEqual({ args, code: 1 })
+      expect(err).toMatch(/^There is no configuration: .*--config\.\n$/)
+    }
+  })
+})
+
+describe('latchkey config', () => {
+  test('generate: prints a configuration that check accepts, with new secrets each time', async () => {
+    const first = parse((await run('config', 'generate', '--homeserver', 'example.org')).out)
+    const second = parse((await run('config', 'generate')).out)
+    expect(first.matrix.homeserver).toBe('example.org')
+    expect(first.secrets.encryption).toMatch(/^[0-9a-f]{64}$/)
+    expect(first.secrets.encryption).not.toBe(second.secrets.encryption)
+  })
+
+  test('generate -o: mode 0600, never over a file that is there', async () => {
+    expect((await run('config', 'generate', '-o', 'new.yaml')).code).toBe(0)
+    const path = join(folder.path, 'new.yaml')
+    expect(((await stat(path)).mode & 0o777).toString(8)).toBe('600')
+    const text = await readFile(path, 'utf8')
+    const again = await run('config', 'generate', '-o', 'new.yaml')
+    expect(again.code).toBe(1)
+    expect(again.err).toMatch(/^new\.yaml exists already/)
+    expect(await readFile(path, 'utf8')).toBe(text)
+    const check = await run('config', 'check', '-c', 'new.yaml')
+    expect(check).toMatchObject({ code: 0, err: '' })
+    expect(check.out).toBe('The configuration can be used: new.yaml.\n')
+  })
+
+  test('check: every problem on a line of its own, exit code 1, no secret shown', async () => {
+    await Bun.write(
+      join(folder.path, 'broken.yaml'),
+      'matrix:\n  secrt: my-secret-value\n  kind: dendrite\nsecrets:\n  encryption: my-secret-value\n',
+    )
+    const { code, out, err } = await run('config', 'check', '-c', 'broken.yaml')
+    expect({ code, out }).toEqual({ code: 1, out: '' })
+    expect(err.trimEnd().split('\n').length).toBeGreaterThan(2)
+    expect(err).toMatch(/secrt/)
+    expect(err).not.toContain('my-secret-value')
+  })
+
+  test('check: a signing key that can not be used', async () => {
+    const text = await readFile(join(folder.path, 'new.yaml'), 'utf8')
+    await Bun.write(
+      join(folder.path, 'keys.yaml'),
+      text.replace(/-----BEGIN[^-]*-----/, '-----BEGIN NONSENSE-----'),
+    )
+    const { code, err } = await run('config', 'check', '-c', 'keys.yaml')
+    expect(code).toBe(1)
+    expect(err).toMatch(/key 1/i)
+    expect(err).not.toMatch(/^\s+at /m)
+  })
+
+  test('schema: a JSON Schema with every section', async () => {
+    const schema = JSON.parse((await run('config', 'schema')).out)
+    expect(Object.keys(schema.properties)).toContain('matrix')
+    expect(schema.$schema).toContain('json-schema.org')
+  })
+})

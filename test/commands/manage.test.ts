@@ -1,0 +1,191 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { createBrowser } from '../support/browser.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { createFakeHomeserver } from '../support/fake-homeserver.ts'
+import { beginReady, endAll, freeAddress, latchkey, newFolder } from './support.ts'
+
+const SECRET = 'test-shared-secret-of-matrix'
+const PASSWORD = 'a rather long passphrase 71'
+
+const fake = createFakeHomeserver({ serverName: 'example.test', secret: SECRET })
+let synapse: Bun.Server<undefined>
+let folder: Awaited<ReturnType<typeof newFolder>>
+let address: Awaited<ReturnType<typeof freeAddress>>
+let database: TestDatabase
+
+beforeAll(async () => {
+  synapse = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: (request) => fake.fetch(request) })
+  folder = await newFolder()
+  address = await freeAddress()
+  database = await createTestDatabase()
+  await latchkey(['config', 'generate', '-o', 'config.yaml'], { cwd: folder.path })
+  // Without a worker: what the homeserver hears of here, the commands told it.
+  await beginReady(['server', '--no-worker'], options())
+}, 60_000)
+
+afterAll(async () => {
+  await endAll()
+  await synapse.stop(true)
+  await database.drop()
+  await folder.remove()
+})
+
+const options = () => ({
+  cwd: folder.path,
+  env: {
+    ...address.env,
+    LATCHKEY_DATABASE__URI: database.uri,
+    LATCHKEY_MATRIX__KIND: 'synapse',
+    LATCHKEY_MATRIX__HOMESERVER: 'example.test',
+    LATCHKEY_MATRIX__ENDPOINT: synapse.url.href,
+    LATCHKEY_MATRIX__SECRET: SECRET,
+    LATCHKEY_RATE_LIMITING__LOGIN__PER_IP: JSON.stringify({ burst: 1000, per_second: 100 }),
+  },
+})
+
+const manage = (args: string[], stdin = '') => latchkey(['manage', ...args], { ...options(), stdin })
+
+/** Signs in on the page; gives where that led. */
+async function signIn(username: string, password: string): Promise<string> {
+  const browser = createBrowser((request) => fetch(request, { redirect: 'manual' }), {
+    origin: new URL(address.url).origin,
+  })
+  const page = await browser.open('/login')
+  return (await page.submit({ username, password })).url.pathname
+}
+
+describe('latchkey manage register-user', () => {
+  test('creates an account that can sign in, and tells the homeserver', async () => {
+    const args = [
+      'register-user',
+      '@alice:example.test',
+      '--password-stdin',
+      '-e',
+      'alice@example.org',
+      '-d',
+      'Alice',
+    ]
+    const { code, out, err } = await manage(args, `${PASSWORD}\n`)
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    expect(out).toContain('Created @alice:example.test.')
+    expect(fake.users.get('alice')).toMatchObject({ displayName: 'Alice', emails: ['alice@example.org'] })
+    expect(await signIn('alice', PASSWORD)).not.toBe('/login')
+    expect(await signIn('alice', 'another passphrase 9')).toBe('/login')
+    expect((await manage(['list-admin-users'])).out).toBe('')
+  }, 30_000)
+
+  test('refuses names that are taken here or there, that the policy forbids, and addresses of others', async () => {
+    fake.exclusive.add('bridge')
+    const refused: [string[], RegExp][] = [
+      [['alice'], /^The name alice is taken/],
+      [['bridge'], /^The name bridge is taken/],
+      [['Carol'], /only a to z/],
+      [['12345'], /besides digits/],
+      [['carol', '-e', 'Alice@Example.org'], /^The address Alice@Example.org belongs to another account/],
+      [['carol', '-e', 'nowhere'], /^nowhere is not an email address/],
+      [['carol', '-m', '01ABC:carol'], /not built yet/],
+    ]
+    for (const [args, sentence] of refused) {
+      const { code, out, err } = await manage(['register-user', ...args])
+      expect({ args, code, out }).toEqual({ args, code: 1, out: '' })
+      expect(err).toMatch(sentence)
+    }
+    const [row] = await database.sql`select count(*)::int as count from latchkey.users`
+    expect(row?.count).toBe(1)
+    expect(fake.users.has('carol')).toBe(false)
+  }, 60_000)
+
+  test('a homeserver that is away: nothing is created, and it says what to do', async () => {
+    fake.nonsense = true
+    const { code, err } = await manage(['register-user', 'dora'])
+    fake.nonsense = false
+    expect(code).toBe(1)
+    expect(err).toMatch(/could not be asked whether dora is free; check that it runs, and try again/)
+  }, 60_000)
+
+  test('a weak password and one on the command line are refused', async () => {
+    const weak = await manage(['register-user', 'erin', '--password-stdin'], 'erin123')
+    expect(weak.code).toBe(1)
+    expect(weak.err).toMatch(/too easy to guess \(\d of 4, .*--ignore-password-complexity/)
+    const argument = await manage(['register-user', 'erin', '--password', 'hunter2'])
+    expect(argument.code).toBe(1)
+    expect(argument.err).toMatch(/standard input \(stdin\).*--password-stdin/)
+    const ignored = await manage(
+      ['register-user', 'erin', '--password-stdin', '--ignore-password-complexity'],
+      'erin123',
+    )
+    expect(ignored.code).toBe(0)
+    expect(await signIn('erin', 'erin123')).not.toBe('/login')
+  }, 60_000)
+})
+
+describe('latchkey manage, on an account', () => {
+  test('set-password: from standard input, with the rules of the server, never as an argument', async () => {
+    const argument = await manage(['set-password', 'alice', 'secret-argument'])
+    expect(argument).toMatchObject({ code: 1, out: '' })
+    expect(argument.err).toMatch(/standard input \(stdin\)/)
+    expect(argument.err).not.toContain('secret-argument')
+    expect((await manage(['set-password', 'alice'], 'alice')).err).toMatch(/too easy to guess/)
+    expect((await manage(['set-password', 'alice'], '')).err).toMatch(/^The password is empty/)
+    const next = 'quite another passphrase 42'
+    expect((await manage(['set-password', 'alice'], next)).code).toBe(0)
+    expect(await signIn('alice', PASSWORD)).toBe('/login')
+    expect(await signIn('alice', next)).not.toBe('/login')
+    expect((await manage(['set-password', 'alice', '--ignore-complexity'], PASSWORD)).code).toBe(0)
+    expect(await signIn('alice', PASSWORD)).not.toBe('/login')
+  }, 60_000)
+
+  test('lock-user and unlock-user: the homeserver hears of both', async () => {
+    expect((await manage(['lock-user', 'alice'])).out).toMatch(/^alice is locked/)
+    expect(fake.users.get('alice')?.locked).toBe(true)
+    expect((await manage(['unlock-user', '@alice:example.test'])).out).toMatch(/^alice is unlocked/)
+    expect(fake.users.get('alice')?.locked).toBe(false)
+  }, 30_000)
+
+  test('kill-sessions: --dry-run counts, without it they end and devices go', async () => {
+    await signIn('erin', 'erin123')
+    const dry = await manage(['kill-sessions', 'erin', '--dry-run'])
+    expect(dry.out).toMatch(/^Would end 2 browser sessions and 0 app sessions of erin/)
+    const before = fake.callsOf('sync_devices').length
+    const done = await manage(['kill-sessions', 'erin'])
+    expect(done.out).toMatch(/^Ended 2 browser sessions and 0 app sessions of erin/)
+    expect(fake.callsOf('sync_devices').length).toBe(before + 1)
+    expect((await manage(['kill-sessions', 'erin', '--dry-run'])).out).toMatch(/^Would end 0 browser/)
+  }, 30_000)
+
+  test('promote-admin, demote-admin, list-admin-users', async () => {
+    expect((await manage(['promote-admin', 'erin'])).code).toBe(0)
+    expect((await manage(['list-admin-users'])).out).toBe('erin\n')
+    expect((await manage(['demote-admin', 'erin'])).code).toBe(0)
+    expect((await manage(['list-admin-users'])).out).toBe('')
+  }, 30_000)
+
+  test('deactivate: only with --yes where nobody can be asked; the homeserver erases; the name stays taken', async () => {
+    const asked = await manage(['deactivate', 'erin', '--erase'])
+    expect(asked).toMatchObject({ code: 1, out: '' })
+    expect(asked.err).toMatch(/can't be undone; add --yes/)
+    expect((await manage(['deactivate', 'erin', '--erase', '--yes'])).code).toBe(0)
+    expect(fake.users.get('erin')).toMatchObject({ deactivated: true, erased: true })
+    expect(await signIn('erin', 'erin123')).toBe('/login')
+    expect((await manage(['register-user', 'erin'])).err).toMatch(/taken/)
+  }, 30_000)
+
+  test('an account that is not there', async () => {
+    for (const command of [
+      'set-password',
+      'lock-user',
+      'unlock-user',
+      'deactivate',
+      'kill-sessions',
+      'promote-admin',
+    ]) {
+      const { code, out, err } = await manage([command, 'nobody'])
+      expect({ command, code, out, err }).toEqual({
+        command,
+        code: 1,
+        out: '',
+        err: 'There is no account named nobody.\n',
+      })
+    }
+  }, 60_000)
+})

@@ -1,0 +1,44 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Stack, startStack } from '../../src/commands/demo/demo.ts'
+import { cacheDirectory } from '../../src/commands/demo/install-synapse.ts'
+import type { ConfigInput } from '../../src/config/schema.ts'
+
+/** Tests do in seconds what people do in days. */
+const PLENTY = { burst: 10_000, per_second: 1000 }
+
+const CONFIG: ConfigInput = {
+  // The shipped rules, where the demo relaxes them for clients that are being developed.
+  policy: {},
+  rate_limiting: { login: { per_ip: PLENTY, per_account: PLENTY }, registration: PLENTY },
+}
+
+/**
+ * A fresh deployment: Synapse, `latchkey server` with its embedded database, and the web server before
+ * them. `config` replaces sections of the configuration.
+ */
+export async function startTestStack(config: ConfigInput = {}): Promise<Stack> {
+  const directory = await mkdtemp(join(tmpdir(), 'latchkey-e2e-'))
+  const remove = () => rm(directory, { recursive: true, force: true })
+  const log = (line: string) => console.log(line)
+  try {
+    const stack = await startStack({
+      directory,
+      cacheDir: cacheDirectory(process.env),
+      log,
+      ports: { latchkey: 0, synapse: 0, front: 0 },
+      config: { ...CONFIG, ...config },
+    })
+    return {
+      ...stack,
+      async stop() {
+        await stack.stop()
+        await remove()
+      },
+    }
+  } catch (error) {
+    await remove()
+    throw error
+  }
+}

@@ -1,0 +1,259 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
+import { createSql, type Sql } from '../../sql/connect.ts'
+import { createJobs, type JobData, type JobHandlers } from '../../src/jobs/jobs.ts'
+import { transact } from '../../src/lib/transact.ts'
+import type { LogFields } from '../../src/telemetry/log.ts'
+import { createTestDatabase, type DatabaseProxy, proxy, type TestDatabase } from '../support/database.ts'
+
+const ALICE = '019aaaaa-0000-7000-8000-000000000001'
+const BOB = '019aaaaa-0000-7000-8000-000000000002'
+
+let database: TestDatabase
+let jobs: ReturnType<typeof createJobs>
+let warnings: { event: string; fields: LogFields }[] = []
+const log = {
+  debug: () => {},
+  info: () => {},
+  warn: (event: string, fields: LogFields = {}) => void warnings.push({ event, fields }),
+  error: () => {},
+}
+
+beforeAll(async () => {
+  database = await createTestDatabase({ max: 10 })
+})
+afterAll(() => database.drop())
+beforeEach(() => {
+  warnings = []
+  jobs = createJobs({ uri: database.uri, connect_timeout: 2 }, log)
+})
+afterEach(async () => {
+  await jobs.stop()
+  await database.sql`delete from latchkey_jobs.job`
+})
+
+/** Handlers that note what ran. */
+function recorder(fail: (data: JobData['sync-devices']) => boolean = () => false) {
+  const ran: string[] = []
+  const handler =
+    (name: string) =>
+    async (data: { user_id: string }): Promise<void> => {
+      ran.push(`${name} ${data.user_id === ALICE ? 'alice' : 'bob'}`)
+      if (fail(data)) throw new Error('the homeserver is down')
+    }
+  const handlers: JobHandlers = {
+    'sync-devices': handler('sync'),
+    'provision-user': handler('provision'),
+    'deactivate-user': handler('deactivate'),
+  }
+  return { ran, handlers }
+}
+
+const enqueue = (name: 'sync-devices' | 'provision-user', userId: string) =>
+  transact(database.sql, (tx) => jobs.enqueue(tx, name, { user_id: userId }))
+
+/** Makes jobs that wait for their retry due now. */
+const skipDelay = () => database.sql`update latchkey_jobs.job set start_after = now() where state = 'retry'`
+
+const eventually = async (holds: () => boolean | Promise<boolean>) => {
+  for (let tries = 0; tries < 200; tries++) {
+    if (await holds()) return
+    await Bun.sleep(25)
+  }
+  throw new Error('It did not happen.')
+}
+
+describe('enqueue', () => {
+  test('a job of a transaction that rolls back does not exist', async () => {
+    const attempt = transact(database.sql, async (tx) => {
+      await jobs.enqueue(tx, 'sync-devices', { user_id: ALICE })
+      throw new TypeError('no')
+    })
+    await expect(attempt).rejects.toThrow(TypeError)
+    const { ran, handlers } = recorder()
+    await jobs.runDue(handlers)
+    expect(ran).toEqual([])
+  })
+
+  test('a job cannot run before its transaction commits', async () => {
+    const { ran, handlers } = recorder()
+    await transact(database.sql, async (tx) => {
+      await jobs.enqueue(tx, 'sync-devices', { user_id: ALICE })
+      await jobs.runDue(handlers)
+      expect(ran).toEqual([])
+    })
+    await jobs.runDue(handlers)
+    expect(ran).toEqual(['sync alice'])
+  })
+
+  test('many jobs of one kind for one person are one; other people and kinds have theirs', async () => {
+    for (let times = 0; times < 3; times++) {
+      await enqueue('sync-devices', ALICE)
+      await enqueue('provision-user', ALICE)
+      await enqueue('sync-devices', BOB)
+    }
+    const { ran, handlers } = recorder()
+    await jobs.runDue(handlers)
+    expect(ran.toSorted()).toEqual(['provision alice', 'sync alice', 'sync bob'])
+  })
+
+  test('a job that was left out for a waiting one holds that up: it sees what the transaction did', async () => {
+    await enqueue('sync-devices', ALICE)
+    const { ran, handlers } = recorder()
+    await transact(database.sql, async (tx) => {
+      await jobs.enqueue(tx, 'sync-devices', { user_id: ALICE })
+      await jobs.runDue(handlers)
+      expect(ran).toEqual([])
+    })
+    await jobs.runDue(handlers)
+    expect(ran).toEqual(['sync alice'])
+  })
+
+  test('while a job runs, another of the same person waits for its end, and then runs', async () => {
+    await enqueue('sync-devices', ALICE)
+    const ran: number[] = []
+    let count = 0
+    let underWay = 0
+    const handlers = {
+      ...recorder().handlers,
+      'sync-devices': async () => {
+        expect(++underWay).toBe(1)
+        if (++count === 1) {
+          await enqueue('sync-devices', ALICE)
+          await jobs.runDue(handlers)
+        }
+        ran.push(count)
+        underWay--
+      },
+    }
+    await jobs.runDue(handlers)
+    expect(ran).toEqual([1, 2])
+  })
+
+  test('two transactions at once are one job, and neither fails', async () => {
+    await Promise.all(Array.from({ length: 8 }, () => enqueue('sync-devices', ALICE)))
+    const { ran, handlers } = recorder()
+    await jobs.runDue(handlers)
+    expect(ran).toEqual(['sync alice'])
+  })
+
+  test('a queue that starts within transactions that hold every connection does not wait for them', async () => {
+    const pool: Sql = createSql({ uri: database.uri }, { max: 2 })
+    await Promise.all(
+      [ALICE, BOB].map((userId) =>
+        transact(pool, (tx) => jobs.enqueue(tx, 'sync-devices', { user_id: userId })),
+      ),
+    )
+    await pool.end()
+    const { ran, handlers } = recorder()
+    await jobs.runDue(handlers)
+    expect(ran.toSorted()).toEqual(['sync alice', 'sync bob'])
+  })
+})
+
+describe('running', () => {
+  test('a failed job runs again later, and others are not held up', async () => {
+    await enqueue('sync-devices', ALICE)
+    await enqueue('sync-devices', BOB)
+    let down = true
+    const { ran, handlers } = recorder((data) => down && data.user_id === ALICE)
+    await jobs.runDue(handlers)
+    expect(ran.toSorted()).toEqual(['sync alice', 'sync bob'])
+    expect(warnings.map(({ event }) => event)).toEqual(['job.failed'])
+    await jobs.runDue(handlers)
+    expect(ran).toHaveLength(2)
+    down = false
+    await skipDelay()
+    await jobs.runDue(handlers)
+    expect(ran.slice(2)).toEqual(['sync alice'])
+    await skipDelay()
+    await jobs.runDue(handlers)
+    expect(ran).toHaveLength(3)
+  })
+
+  test('what is asked for while a failed job waits for its retry does not wait with it', async () => {
+    await enqueue('sync-devices', ALICE)
+    let down = true
+    const { ran, handlers } = recorder(() => down)
+    await jobs.runDue(handlers)
+    await enqueue('sync-devices', ALICE)
+    await jobs.runDue(handlers)
+    expect(ran).toHaveLength(2)
+    down = false
+    await skipDelay()
+    await jobs.runDue(handlers)
+    expect(ran).toHaveLength(3)
+  })
+
+  test('workers run jobs by themselves, and a stopped one leaves the rest to the others', async () => {
+    const { ran, handlers } = recorder()
+    await jobs.work(handlers)
+    await enqueue('sync-devices', ALICE)
+    await eventually(() => ran.length === 1)
+    await jobs.stop()
+    const other = createJobs({ uri: database.uri }, log)
+    await transact(database.sql, (tx) => other.enqueue(tx, 'sync-devices', { user_id: BOB }))
+    await Bun.sleep(1100)
+    expect(ran).toEqual(['sync alice'])
+    await other.runDue(handlers)
+    expect(ran).toEqual(['sync alice', 'sync bob'])
+    await other.stop()
+  })
+
+  test('a stop waits for the job that runs', async () => {
+    let ended = false
+    let begun = false
+    await jobs.work({
+      ...recorder().handlers,
+      'sync-devices': async () => {
+        begun = true
+        await Bun.sleep(300)
+        ended = true
+      },
+    })
+    await enqueue('sync-devices', ALICE)
+    await eventually(() => begun)
+    await jobs.stop()
+    expect(ended).toBe(true)
+    const [row] = await database.sql`select state::text from latchkey_jobs.job`
+    expect(row?.state).toBe('completed')
+  })
+})
+
+describe('an outage of the database', () => {
+  let way: DatabaseProxy
+  let behind: ReturnType<typeof createJobs>
+  let sql: Sql
+  beforeEach(async () => {
+    way = await proxy(database.uri)
+    behind = createJobs({ uri: way.uri, connect_timeout: 1 }, log)
+    sql = createSql({ uri: way.uri, connect_timeout: 1 }, { max: 2 })
+  })
+  afterEach(async () => {
+    await way.restore()
+    await behind.stop()
+    await sql.end({ timeout: 1 })
+    await way.close()
+  })
+
+  test('at the first start of the queue is not remembered: the next one works', async () => {
+    const { ran, handlers } = recorder()
+    await way.cut()
+    await expect(behind.runDue(handlers)).rejects.toThrow()
+    await expect(behind.work(handlers)).rejects.toThrow()
+    await way.restore()
+    await transact(sql, (tx) => behind.enqueue(tx, 'sync-devices', { user_id: ALICE }))
+    await behind.runDue(handlers)
+    expect(ran).toEqual(['sync alice'])
+  })
+
+  test('while workers poll is survived', async () => {
+    const { ran, handlers } = recorder()
+    await behind.work(handlers)
+    await way.cut()
+    await Bun.sleep(1100)
+    await way.restore()
+    await enqueue('sync-devices', ALICE)
+    await eventually(() => ran.length === 1)
+    expect(ran).toEqual(['sync alice'])
+  })
+})

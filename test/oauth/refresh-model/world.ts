@@ -1,0 +1,205 @@
+import { insertOAuthSession } from '../../../sql/oauth-sessions.ts'
+import { insertTokenPair } from '../../../sql/tokens.ts'
+import { insertUser } from '../../../sql/users.ts'
+import { createApp } from '../../../src/app.ts'
+import type { ConfigInput } from '../../../src/config/load.ts'
+import { deriveSecrets } from '../../../src/crypto/seal.ts'
+import { newToken, tokenDigest } from '../../../src/crypto/tokens.ts'
+import { createDeps, type Deps } from '../../../src/deps.ts'
+import { addSeconds } from '../../../src/lib/clock.ts'
+import { newId, uuidFromUlid } from '../../../src/lib/ulid.ts'
+import { createHarness, type Harness } from '../../support/harness.ts'
+import { registerClient } from '../../support/oauth.ts'
+import { type FaultyProxy, faultyProxy } from './faulty-proxy.ts'
+
+export interface Pair {
+  access: string
+  refresh: string
+}
+
+/** What the token endpoint answered. */
+export interface Answer {
+  status: number
+  error: string | undefined
+  retryAfter: string | null
+  pair: Pair | undefined
+}
+
+/** One of several Latchkeys on the same database, each with its own way to it. */
+export interface Process {
+  deps: Deps
+  way: FaultyProxy
+  form(path: string, fields: Record<string, string>, headers?: Record<string, string>): Promise<Response>
+}
+
+/** A database, the processes that serve it, a client. */
+export interface World {
+  harness: Harness
+  processes: [Process, Process]
+  clientId: string
+  close(): Promise<void>
+}
+
+/** A person with one session, as it is after a code exchange. */
+export interface Seed {
+  userId: string
+  sessionId: string
+  pair: Pair
+}
+
+export async function createWorld(config: ConfigInput = {}): Promise<World> {
+  const harness = await createHarness({ config })
+  const processes: [Process, Process] = [await startProcess(harness), await startProcess(harness)]
+  const { client_id: clientId } = await registerClient(harness)
+  return {
+    harness,
+    processes,
+    clientId,
+    async close() {
+      for (const { deps, way } of processes) {
+        await deps.jobs.stop()
+        await deps.sql.end({ timeout: 1 })
+        await way.close()
+      }
+      await harness.close()
+    },
+  }
+}
+
+async function startProcess(harness: Harness): Promise<Process> {
+  const way = await faultyProxy(harness.database.uri)
+  const { config, log } = harness.deps
+  const { deps } = await createDeps({
+    config,
+    database: { uri: way.uri, max_connections: 4, connect_timeout: 2 },
+    log,
+    clock: harness.clock,
+    fetch: harness.homeserver.fetch,
+  })
+  const app = createApp(deps, config.http.listeners[0] ?? { resources: [] })
+  return {
+    deps,
+    way,
+    form: (path, fields, headers = {}) =>
+      app.handle(
+        new Request(new URL(path, 'http://auth.test'), {
+          method: 'POST',
+          body: new URLSearchParams(fields).toString(),
+          headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
+        }),
+      ),
+  }
+}
+
+let people = 0
+
+/** Makes a person with a session and its first pair, without the pages on the way to it. */
+export async function seedSession({ harness, clientId }: World): Promise<Seed> {
+  const { clock, random, sql } = harness.deps
+  const now = clock.now()
+  const userId = newId(now, random)
+  const sessionId = newId(now, random)
+  const pair = { access: newToken('mat', random), refresh: newToken('mar', random) }
+  const username = `person${++people}`
+  await insertUser(sql, { id: userId, username, folded: username, displayName: null, isAdmin: false, now })
+  await insertOAuthSession(sql, {
+    id: sessionId,
+    clientId: uuidFromUlid(clientId) ?? '',
+    userId,
+    browserSessionId: null,
+    scope: ['openid', 'urn:matrix:client:api:*', 'urn:matrix:client:device:AAAAAAAAAA'],
+    deviceId: 'AAAAAAAAAA',
+    humanName: null,
+    userAgent: null,
+    ip: null,
+    now,
+  })
+  await insertTokenPair(sql, {
+    sessionId,
+    accessId: newId(now, random),
+    accessHash: tokenDigest(pair.access),
+    expiresAt: addSeconds(now, 300),
+    refreshId: newId(now, random),
+    refreshHash: tokenDigest(pair.refresh),
+    now,
+  })
+  return { userId, sessionId, pair }
+}
+
+/** Presents a refresh token to one process. */
+export async function present({ clientId }: World, process: Process, token: string): Promise<Answer> {
+  const response = await process.form('/oauth2/token', {
+    grant_type: 'refresh_token',
+    client_id: clientId,
+    refresh_token: token,
+  })
+  const body = (await response.json()) as Record<string, string>
+  return {
+    status: response.status,
+    error: body.error,
+    retryAfter: response.headers.get('retry-after'),
+    pair:
+      response.status === 200
+        ? { access: body.access_token ?? '', refresh: body.refresh_token ?? '' }
+        : undefined,
+  }
+}
+
+/** Whether the homeserver accepts an access token; 'outage' when it is told to ask again. */
+export async function use(process: Process, token: string): Promise<boolean | 'outage'> {
+  const response = await process.form(
+    '/oauth2/introspect',
+    { token },
+    { authorization: 'Bearer test-shared-secret-of-matrix' },
+  )
+  if (response.status === 503) return 'outage'
+  return ((await response.json()) as { active: boolean }).active
+}
+
+/** Revokes as an app does that signs out. */
+export async function revoke({ clientId }: World, process: Process, token: string): Promise<number> {
+  return (await process.form('/oauth2/revoke', { client_id: clientId, token })).status
+}
+
+/** Another `secrets.encryption` in every process, as after a restart. */
+export async function changeKey({ processes }: World, hex: string): Promise<void> {
+  const { refresh } = await deriveSecrets(hex.repeat(64).slice(0, 64))
+  for (const { deps } of processes) deps.secrets.refresh = refresh
+}
+
+/** What the database holds of a session. */
+export interface Stored {
+  finished: boolean
+  /** Refresh tokens that were not consumed. */
+  liveRefresh: number
+  refresh: number
+  /** Access tokens that are neither revoked nor expired. */
+  liveAccess: number
+}
+
+export async function readStored({ harness }: World, sessionId: string): Promise<Stored> {
+  const [row] = await harness.database.sql<Stored[]>`
+    select s.finished_at is not null as finished,
+      (select count(*)::int from latchkey.refresh_tokens where session_id = s.id) as refresh,
+      (select count(*)::int from latchkey.refresh_tokens where session_id = s.id and consumed_at is null)
+        as "liveRefresh",
+      (select count(*)::int from latchkey.access_tokens
+        where session_id = s.id and revoked_at is null and expires_at > ${harness.clock.now()}) as "liveAccess"
+    from latchkey.oauth_sessions s where s.id = ${sessionId}`
+  if (!row) throw new Error('The session vanished.')
+  return row
+}
+
+/** Whether a refresh token was replaced. */
+export async function isConsumed({ harness }: World, token: string): Promise<boolean> {
+  const [row] = await harness.database.sql<{ consumed: boolean }[]>`
+    select consumed_at is not null as consumed from latchkey.refresh_tokens where token_hash = ${tokenDigest(token)}`
+  return row?.consumed ?? false
+}
+
+/** Whether an access token was used. */
+export async function isUsed({ harness }: World, token: string): Promise<boolean> {
+  const [row] = await harness.database.sql<{ used: boolean }[]>`
+    select first_used_at is not null as used from latchkey.access_tokens where token_hash = ${tokenDigest(token)}`
+  return row?.used ?? false
+}
