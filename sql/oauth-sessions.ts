@@ -60,8 +60,6 @@ export const recordActivity = (
   rows: { ids: string[]; times: Date[]; ips: (string | null)[] },
 ) => {
   const table = kind === 'browser' ? sql`latchkey.browser_sessions` : sql`latchkey.oauth_sessions`
-  // As text: of a list of dates the driver sends the type of its first element, which is not the list's.
-  const times = rows.times.map((time) => time.toISOString())
   // The driver takes the type of a list from its first item, which for a Date is not that of a list.
   const times = rows.times.map((time) => time.toISOString())
   return sql`

@@ -58,6 +58,9 @@ export const findUserByEmail = (sql: Db, folded: string) => sql<UserRow[]>`
 export const anyUserExists = (sql: Db) => sql<{ exists: boolean }[]>`
   select exists (select from latchkey.users) as exists`
 
+/** Waits until no other transaction makes the first account; held until this one ends. The number is ours alone. */
+export const lockFirstAccount = (sql: Db) => sql`select pg_advisory_xact_lock(7091601)`
+
 /** Marks that the homeserver knows the user; keeps the first time. */
 export const markProvisioned = (sql: Db, id: string, now: Date) => sql`
   update latchkey.users set provisioned_at = coalesce(provisioned_at, ${now}) where id = ${id}`

@@ -25,8 +25,16 @@ export function createActivity(sql: Sql, log: Log): Activity {
   }
   const note = (kind: Kind, id: string, at: Date, ip: string | null) => {
     const before = seen[kind].get(id)
-    if (before && before.at > at) before.ip ??= ip
-    else seen[kind].set(id, { at, ip: ip ?? before?.ip ?? null })
+    if (before) {
+      // In place: this is on the hot path, and most sessions are seen several times a minute.
+      if (before.at > at) before.ip ??= ip
+      else {
+        before.at = at
+        before.ip = ip ?? before.ip
+      }
+      return
+    }
+    seen[kind].set(id, { at, ip })
     if (seen[kind].size > CAPACITY) {
       const [oldest] = seen[kind].keys()
       if (oldest !== undefined) seen[kind].delete(oldest)

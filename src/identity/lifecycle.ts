@@ -8,6 +8,7 @@ import {
   deletePasswords,
   insertPassword,
   insertUser,
+  lockFirstAccount,
   lockUser,
   unlockUser,
 } from '../../sql/users.ts'
@@ -31,8 +32,7 @@ export async function createUser(
   },
 ): Promise<{ id: string; isAdmin: boolean } | undefined> {
   const now = deps.clock.now()
-  const [first] = deps.config.matrix.kind === 'standalone' ? await anyUserExists(tx) : []
-  const isAdmin = account.isAdmin || first?.exists === false
+  const isAdmin = account.isAdmin || (deps.config.matrix.kind === 'standalone' && (await isFirstAccount(tx)))
   const [user] = await insertUser(tx, {
     id: newId(now, deps.random),
     username: account.username,
@@ -47,6 +47,15 @@ export async function createUser(
   await deps.jobs.enqueue(tx, 'provision-user', { user_id: user.id })
   deps.log.info('user.created', { user_id: user.id, username: account.username, is_admin: isAdmin })
   return { id: user.id, isAdmin }
+}
+
+/** Asked again under a lock: people who sign up at the same instant would all be the first. */
+async function isFirstAccount(tx: Db): Promise<boolean> {
+  const [before] = await anyUserExists(tx)
+  if (before?.exists !== false) return false
+  await lockFirstAccount(tx)
+  const [now] = await anyUserExists(tx)
+  return now?.exists === false
 }
 
 type Needs = Pick<Deps, 'sql' | 'clock' | 'random' | 'jobs' | 'log'>

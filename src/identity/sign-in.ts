@@ -39,8 +39,11 @@ export async function checkPassword(
   const [stored] = user ? await findPassword(deps.sql, user.id) : []
   const tooLong = input.password.length > PASSWORD_LIMIT
   const verdict = await deps.passwords.verify(tooLong ? '' : input.password, stored)
+  if (!verdict.ok && verdict.unknownVersion)
+    deps.log.error('login.scheme_missing', { user_id: user?.id, version: stored?.version })
   if (!user || !stored || tooLong || !verdict.ok) {
-    deps.log.warn('login.failed', { username: input.username.slice(0, 255), ip: requester.ip })
+    // Not what was typed: now and then it is the password, in the wrong field.
+    deps.log.warn('login.failed', { user_id: user?.id, ip: requester.ip })
     return { result: 'wrong' }
   }
   if (verdict.upgrade) await upgrade(deps, stored.id, input.password)

@@ -1,6 +1,6 @@
 // node:crypto and not Web Crypto: these run several times a request on the hot path, and only node's are
 // synchronous (a promise and a thread hop cost more than the hash).
-import { createHash, createHmac, hash, timingSafeEqual } from 'node:crypto'
+import { createHmac, hash, timingSafeEqual } from 'node:crypto'
 
 /** SHA-256 of text (UTF-8) or bytes. What a secret of 128 bits or more is stored as. */
 export const sha256 = (data: string | Uint8Array): Uint8Array => hash('sha256', data, 'buffer')

@@ -20,8 +20,8 @@ export const isApiScope = (scope: string): boolean => scope === API.stable || sc
 
 /** The device id in a device scope of either spelling; undefined for other scopes. */
 export function deviceOfScope(scope: string): string | undefined {
-  for (const prefix of [DEVICE.stable, DEVICE.unstable])
-    if (scope.startsWith(prefix)) return scope.slice(prefix.length)
+  if (scope.startsWith(DEVICE.stable)) return scope.slice(DEVICE.stable.length)
+  if (scope.startsWith(DEVICE.unstable)) return scope.slice(DEVICE.unstable.length)
   return undefined
 }
 
@@ -47,14 +47,18 @@ export function spellingOf(scope: string): 'stable' | 'unstable' | undefined {
 
 /** The scopes as introspection tells them: every Matrix scope in both spellings, sorted by byte (section 5.3). */
 export function normaliseScope(scopes: readonly string[]): string {
-  const all = new Set<string>()
+  const all: string[] = []
   for (const scope of scopes) {
     const device = deviceOfScope(scope)
-    if (isApiScope(scope)) all.add(API.stable).add(API.unstable)
-    else if (device !== undefined) all.add(DEVICE.stable + device).add(DEVICE.unstable + device)
-    else all.add(scope)
+    if (isApiScope(scope)) all.push(API.stable, API.unstable)
+    else if (device !== undefined) all.push(DEVICE.stable + device, DEVICE.unstable + device)
+    else all.push(scope)
   }
-  return [...all].sort().join(' ')
+  // A session that was granted both spellings would name each twice.
+  return all
+    .sort()
+    .filter((scope, index) => scope !== all[index - 1])
+    .join(' ')
 }
 
 /** What a consent is remembered for: the scopes without the device, which differs at every sign-in (decision 10). */

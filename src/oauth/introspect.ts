@@ -16,16 +16,19 @@ const IntrospectionRequest = params(
   Type.Object({ token: Type.String(), token_type_hint: Type.Optional(Type.String()) }),
 )
 
-/** An active answer (RFC 7662 section 2.2, reference section 5.3); whole numbers where Synapse insists on them. */
+/**
+ * An active answer (RFC 7662 section 2.2, reference section 5.3); whole numbers where Synapse insists on them. What is
+ * undefined is not in the JSON.
+ */
 interface ActiveToken {
   active: true
   scope: string
   client_id: string
-  username?: string
-  sub?: string
+  username: string | undefined
+  sub: string | undefined
   token_type: 'access_token' | 'refresh_token'
-  exp?: number
-  expires_in?: number
+  exp: number | undefined
+  expires_in: number | undefined
   iat: number
   nbf: number
   jti: string
@@ -85,18 +88,17 @@ export async function describeToken(
   if (row.unused) await markFirstUse(deps.sql, row.id, now)
   // No address: it would be the homeserver's.
   deps.activity.record('oauth', row.session_id, now)
+  const expires = row.expires_at?.getTime()
   const issued = Math.round(row.created_at.getTime() / 1000)
   return {
     active: true,
     scope: normaliseScope(row.scope),
     client_id: ulidFromUuid(row.client_id),
-    ...(row.username !== null && { username: row.username }),
-    ...(row.user_id !== null && { sub: ulidFromUuid(row.user_id) }),
+    username: row.username ?? undefined,
+    sub: row.user_id === null ? undefined : ulidFromUuid(row.user_id),
     token_type: type,
-    ...(row.expires_at !== null && {
-      exp: Math.round(row.expires_at.getTime() / 1000),
-      expires_in: Math.round((row.expires_at.getTime() - now.getTime()) / 1000),
-    }),
+    exp: expires === undefined ? undefined : Math.round(expires / 1000),
+    expires_in: expires === undefined ? undefined : Math.round((expires - now.getTime()) / 1000),
     iat: issued,
     nbf: issued,
     jti: ulidFromUuid(row.id),

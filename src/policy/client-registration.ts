@@ -64,13 +64,9 @@ function isAllowedRedirect(
   relax: { allow_insecure_uris?: boolean; allow_host_mismatch?: boolean },
 ): boolean {
   const url = URL.canParse(uri) ? new URL(uri) : undefined
+  if (!url) return false
   // What a page could run, and what the browser opens itself.
-  if (
-    !url ||
-    url.username !== '' ||
-    url.password !== '' ||
-    /^(javascript|data|file|blob|about):$/.test(url.protocol)
-  )
+  if (url.username !== '' || url.password !== '' || /^(javascript|data|file|blob|about):$/.test(url.protocol))
     return false
   const native = client.application_type === 'native'
   if (url.protocol === 'https:' || url.protocol === 'http:') {

@@ -25,7 +25,7 @@ afterAll(() => harness.close())
 const printed = (entries: unknown): string =>
   JSON.stringify(entries, (_key, value: unknown) =>
     value instanceof Error
-      ? { message: value.message, stack: value.stack, cause: value.cause, ...value }
+      ? { ...value, message: value.message, stack: value.stack, cause: value.cause }
       : value,
   )
 

@@ -111,16 +111,15 @@ export interface Process {
   stop(): Promise<void>
 }
 
-/**
- * Starts a command of Bun that serves on `port`, and waits until /health answers. `what` is what it ran.
- */
+/** Starts a script under Bun that serves on `port`, and waits until /health answers. */
 export async function startProcess(args: string[], port: number): Promise<Process> {
   const started = performance.now()
   const child = Bun.spawn([process.execPath, ...args], {
     cwd: CHECKOUT,
     stdin: 'ignore',
     stdout: 'ignore',
-    stderr: 'inherit',
+    // Its log, except where it fails to start, is not what is asked for here.
+    stderr: 'ignore',
   })
   // Whatever ends this process must not leave a server behind.
   const end = () => child.kill('SIGKILL')

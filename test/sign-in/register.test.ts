@@ -280,6 +280,24 @@ describe('the sign-up as a whole', () => {
   })
 })
 
+test('of two people who sign up first at the same instant, one becomes the admin (decision 25)', async () => {
+  const config = { matrix: { kind: 'standalone' } } as never
+  for (let round = 0; round < 2; round++) {
+    const one = await createHarness({ config })
+    const two = await createHarness({ beside: one, config })
+    const steps = await Promise.all([
+      begin(one.browser(), 'first'),
+      begin(two.browser(), 'second'),
+      begin(one.browser(), 'third'),
+    ])
+    await Promise.all(steps.map((step) => finish(step)))
+    const rows = await one.database.sql`select is_admin from latchkey.users`
+    expect(rows.map((row) => row.is_admin).sort()).toEqual([false, false, true])
+    await two.close()
+    await one.close()
+  }
+}, 20_000)
+
 describe('limits and switches', () => {
   test('the sign-up limit: three an hour from one address, only for forms in order, shared by processes', async () => {
     const config = { rate_limiting: { registration: { burst: 3, per_second: 3 / 3600 } } } as never

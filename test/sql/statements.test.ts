@@ -209,6 +209,7 @@ const FILES = [
     findUser: [[ID]],
     findUserByEmail: [['a@b']],
     anyUserExists: [[]],
+    lockFirstAccount: [[]],
     markProvisioned: [[ID, NOW]],
     lockUser: [[ID, NOW]],
     unlockUser: [[ID]],

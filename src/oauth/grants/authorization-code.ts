@@ -234,16 +234,21 @@ async function issue(
   }
 }
 
-/** Ends the unusable session and frees the code, best effort: an unreachable database frees it when the claim ends. */
+/**
+ * Ends the unusable session and frees the code, best effort. A database that went away in the middle is often back at
+ * once, on another connection; one that stays away frees the code when the claim ends.
+ */
 async function giveUp(deps: Needs, grantId: string, sessionId: string): Promise<void> {
-  try {
-    await transact(deps.sql, async (tx) => {
-      const [ended] = await finishOAuthSession(tx, sessionId, deps.clock.now())
-      if (ended?.user_id && ended.device_id)
-        await deps.jobs.enqueue(tx, 'sync-devices', { user_id: ended.user_id })
-      await releaseCode(tx, grantId, sessionId)
-    })
-  } catch (error) {
-    deps.log.warn('code.release_failed', { grant_id: grantId, error })
-  }
+  for (const pause of [50, 250, undefined])
+    try {
+      return await transact(deps.sql, async (tx) => {
+        const [ended] = await finishOAuthSession(tx, sessionId, deps.clock.now())
+        if (ended?.user_id && ended.device_id)
+          await deps.jobs.enqueue(tx, 'sync-devices', { user_id: ended.user_id })
+        await releaseCode(tx, grantId, sessionId)
+      })
+    } catch (error) {
+      if (pause === undefined) deps.log.warn('code.release_failed', { grant_id: grantId, error })
+      else await new Promise((resolve) => setTimeout(resolve, pause))
+    }
 }

@@ -11,6 +11,7 @@ import {
   type Pair,
   present,
   readStored,
+  recover,
   revoke,
   type Seed,
   use,
@@ -147,10 +148,10 @@ const breaks = (at: 0 | 1, answers: number): Command =>
   command(`refresh(process ${at}, database gone after ${answers} answers)`, async (model, real) => {
     const { world } = real
     const outcome = outcomeOf(model, model.holds)
-    const { way } = world.processes[at]
-    way.breakAfter(answers)
-    const answer = await present(world, world.processes[at], held(model).refresh)
-    way.heal()
+    const process = world.processes[at]
+    process.way.breakAfter(answers)
+    const answer = await present(world, process, held(model).refresh)
+    await recover(process)
     if (answer.status !== 503) {
       settle(model, real, outcome, answer)
       if (answer.pair) model.holds = model.pairs.length - 1
@@ -167,11 +168,11 @@ const breaks = (at: 0 | 1, answers: number): Command =>
 const breaksUse = (at: 0 | 1, answers: number): Command =>
   command(`use(process ${at}, database gone after ${answers} answers)`, async (model, { world }) => {
     const active = isActive(model, world.harness.clock.now())
-    const { way } = world.processes[at]
-    way.breakAfter(answers)
+    const process = world.processes[at]
+    process.way.breakAfter(answers)
     const { access } = held(model)
-    expect([active, 'outage']).toContain(await use(world.processes[at], access))
-    way.heal()
+    expect([active, 'outage']).toContain(await use(process, access))
+    await recover(process)
     if (active) model.used = await isUsed(world, access)
   })
 
@@ -231,7 +232,7 @@ const changesKey = (digit: string): Command =>
 const advances = (seconds: number): Command =>
   command(`${seconds} seconds pass`, async (_model, { world }) => world.harness.clock.advance(seconds))
 
-const process = fc.constantFrom<0 | 1>(0, 1)
+const processes = fc.constantFrom<0 | 1>(0, 1)
 const digits = fc.constantFrom('0', '1', '2', '3')
 const some = <T>(weight: number, arbitrary: fc.Arbitrary<T>) => ({ weight, arbitrary })
 
@@ -240,34 +241,34 @@ export const commands = (length: number): fc.Arbitrary<Iterable<Command>> => {
   const step = fc.oneof(
     some(
       8,
-      fc.tuple(process, fc.boolean()).map(([at, lost]) => refreshes(at, lost)),
+      fc.tuple(processes, fc.boolean()).map(([at, lost]) => refreshes(at, lost)),
     ),
     some(
       4,
-      fc.tuple(process, fc.integer({ min: 1, max: 3 })).map(([at, back]) => replays(at, back)),
+      fc.tuple(processes, fc.integer({ min: 1, max: 3 })).map(([at, back]) => replays(at, back)),
     ),
     some(
       4,
       fc
-        .tuple(fc.array(process, { minLength: 2, maxLength: 6 }), fc.boolean())
+        .tuple(fc.array(processes, { minLength: 2, maxLength: 6 }), fc.boolean())
         .map(([of, lost]) => tabs(of, lost)),
     ),
-    some(5, process.map(uses)),
-    some(2, process.map(usesWhileRefreshing)),
+    some(5, processes.map(uses)),
+    some(2, processes.map(usesWhileRefreshing)),
     some(
       4,
-      fc.tuple(process, fc.nat(6)).map(([at, answers]) => breaks(at, answers)),
+      fc.tuple(processes, fc.nat(6)).map(([at, answers]) => breaks(at, answers)),
     ),
     some(
       2,
-      fc.tuple(process, fc.nat(3)).map(([at, answers]) => breaksUse(at, answers)),
+      fc.tuple(processes, fc.nat(3)).map(([at, answers]) => breaksUse(at, answers)),
     ),
     some(2, fc.constant(locks)),
     some(3, fc.constant(unlocks)),
-    some(1, process.map(locksWhileRefreshing)),
+    some(1, processes.map(locksWhileRefreshing)),
     some(4, fc.constantFrom(1, 299, 301, 3 * 3600, 40 * 86_400).map(advances)),
     some(1, digits.map(changesKey)),
-    some(1, fc.oneof(fc.constant(ends), process.map(revokes), fc.constant(deactivates))),
+    some(1, fc.oneof(fc.constant(ends), processes.map(revokes), fc.constant(deactivates))),
   )
   return fc.commands([step], { maxCommands: length, size: 'max' })
 }

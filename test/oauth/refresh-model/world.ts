@@ -8,6 +8,7 @@ import { newToken, tokenDigest } from '../../../src/crypto/tokens.ts'
 import { createDeps, type Deps } from '../../../src/deps.ts'
 import { addSeconds } from '../../../src/lib/clock.ts'
 import { newId, uuidFromUlid } from '../../../src/lib/ulid.ts'
+import type { Fetch } from '../../../src/matrix/homeserver/homeserver.ts'
 import { createHarness, type Harness } from '../../support/harness.ts'
 import { registerClient } from '../../support/oauth.ts'
 import { type FaultyProxy, faultyProxy } from './faulty-proxy.ts'
@@ -24,6 +25,9 @@ export interface Answer {
   retryAfter: string | null
   pair: Pair | undefined
 }
+
+/** Connections of each process. */
+const POOL = 4
 
 /** One of several Latchkeys on the same database, each with its own way to it. */
 export interface Process {
@@ -56,25 +60,25 @@ export async function createWorld(config: ConfigInput = {}): Promise<World> {
     processes,
     clientId,
     async close() {
-      for (const { deps, way } of processes) {
-        await deps.jobs.stop()
-        await deps.sql.end({ timeout: 1 })
-        await way.close()
-      }
+      await Promise.all(processes.map(stopProcess))
       await harness.close()
     },
   }
 }
 
-async function startProcess(harness: Harness): Promise<Process> {
+/** Starts one more Latchkey on the database of a harness; `fetch` is its way to the homeserver. */
+export async function startProcess(
+  harness: Harness,
+  fetch: Fetch = harness.homeserver.fetch,
+): Promise<Process> {
   const way = await faultyProxy(harness.database.uri)
   const { config, log } = harness.deps
   const { deps } = await createDeps({
     config,
-    database: { uri: way.uri, max_connections: 4, connect_timeout: 2 },
+    database: { uri: way.uri, max_connections: POOL, connect_timeout: 2 },
     log,
     clock: harness.clock,
-    fetch: harness.homeserver.fetch,
+    fetch,
   })
   const app = createApp(deps, config.http.listeners[0] ?? { resources: [] })
   return {
@@ -88,6 +92,23 @@ async function startProcess(harness: Harness): Promise<Process> {
           headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
         }),
       ),
+  }
+}
+
+export async function stopProcess({ deps, way }: Process): Promise<void> {
+  await deps.jobs.stop()
+  await deps.sql.end({ timeout: 1 })
+  await way.close()
+}
+
+/** Ends the trouble of a process: connections that broke, but were not used since, are found out. */
+export async function recover({ deps, way }: Process): Promise<void> {
+  way.heal()
+  for (let tries = 0; ; tries++) {
+    const pings = Array.from({ length: POOL }, () => deps.sql`select 1`)
+    const failed = (await Promise.allSettled(pings)).some(({ status }) => status === 'rejected')
+    if (!failed) return
+    if (tries > 20) throw new Error('The database does not come back.')
   }
 }
 
