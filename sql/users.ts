@@ -141,3 +141,13 @@ export const findLease = (sql: Db, userId: string, generation: string, until: Da
 /** Frees a lease, if this generation still holds it. */
 export const releaseLease = (sql: Db, userId: string, generation: string, now: Date) => sql`
   update latchkey.user_leases set expires_at = ${now} where user_id = ${userId} and generation = ${generation}`
+
+/** Forgets that the homeserver knows anybody: there was none, and now there is one (decision 27). */
+export const forgetProvisioning = (sql: Db) => sql`
+  update latchkey.users set provisioned_at = null where provisioned_at is not null`
+
+/** The next people whom the homeserver does not know, in the order of their ids. */
+export const listUnprovisioned = (sql: Db, after: string | null, limit: number) => sql<{ id: string }[]>`
+  select id from latchkey.users
+  where provisioned_at is null and deactivated_at is null and (${after}::uuid is null or id > ${after}::uuid)
+  order by id limit ${limit}`

@@ -1,12 +1,15 @@
 import { upsertStaticClient } from '../../sql/clients.ts'
 import { findSetting, putSetting } from '../../sql/settings.ts'
-import { anyUserExists } from '../../sql/users.ts'
+import { anyUserExists, forgetProvisioning } from '../../sql/users.ts'
 import type { Deps } from '../deps.ts'
+import { transact } from '../lib/transact.ts'
 import { uuidFromUlid } from '../lib/ulid.ts'
 import { CommandError } from './context.ts'
 
 /** Where the server name is remembered. */
 const HOMESERVER = 'matrix.homeserver'
+/** Where the kind of homeserver is remembered. */
+const KIND = 'matrix.kind'
 
 /** What a client of the configuration may use, as in MAS: every grant. */
 const GRANTS = [
@@ -22,8 +25,9 @@ const GRANTS = [
  *
  * @throws CommandError
  */
-export async function checkHomeserver(deps: Pick<Deps, 'config' | 'sql'>): Promise<void> {
+export async function checkHomeserver(deps: Pick<Deps, 'config' | 'sql' | 'jobs' | 'log'>): Promise<void> {
   const { homeserver } = deps.config.matrix
+  await noticeNewKind(deps)
   const [known] = await findSetting(deps.sql, HOMESERVER)
   if (known?.value === homeserver) return
   const [used] = known ? await anyUserExists(deps.sql) : []
@@ -33,6 +37,20 @@ export async function checkHomeserver(deps: Pick<Deps, 'config' | 'sql'>): Promi
     )
   }
   await putSetting(deps.sql, HOMESERVER, homeserver)
+}
+
+/** A homeserver that comes to accounts which had none is told about all of them, by a job (decision 27). */
+async function noticeNewKind(deps: Pick<Deps, 'config' | 'sql' | 'jobs' | 'log'>): Promise<void> {
+  const { kind } = deps.config.matrix
+  const [known] = await findSetting(deps.sql, KIND)
+  if (known?.value === kind) return
+  await transact(deps.sql, async (tx) => {
+    await putSetting(tx, KIND, kind)
+    if (known?.value !== 'standalone') return
+    await forgetProvisioning(tx)
+    await deps.jobs.enqueue(tx, 'provision-everyone', { after: null })
+    deps.log.info('homeserver.connected', { kind })
+  })
 }
 
 /** Writes the clients of the configuration into the database. Those that left the configuration stay. */

@@ -8,8 +8,6 @@ export type Secrets = {
   csrf: Uint8Array
   /** Derives the successor pair of a refresh token (decision 7). */
   refresh: Uint8Array
-  /** Signs cookies that hold state. */
-  cookie: Uint8Array
   /** Blinds what rate limits are counted by. */
   limits: Uint8Array
   /**
@@ -34,10 +32,9 @@ export async function deriveSecrets(
   random: Random = systemRandom,
 ): Promise<Secrets> {
   const master = await importMaster(current)
-  const [csrf, refresh, cookie, limits, newest, ...older] = await Promise.all([
+  const [csrf, refresh, limits, newest, ...older] = await Promise.all([
     subkey(master, 'csrf'),
     subkey(master, 'refresh'),
-    subkey(master, 'cookie'),
     subkey(master, 'limits'),
     sealingKey(master),
     ...old.map(async (hex) => sealingKey(await importMaster(hex))),
@@ -47,7 +44,6 @@ export async function deriveSecrets(
   return {
     csrf,
     refresh,
-    cookie,
     limits,
     async seal(plain, context) {
       const nonce = random.bytes(NONCE)

@@ -1,4 +1,5 @@
 import { isOutage } from '../../sql/connect.ts'
+import { Overloaded } from '../crypto/passwords.ts'
 import type { Deps } from '../deps.ts'
 import { randomString } from '../lib/random.ts'
 import { languageOf, pageResponse } from '../render/respond.ts'
@@ -23,10 +24,11 @@ const RETRY_AFTER = 5
 const REFERENCE_ALPHABET = '23456789ABCDEFGHJKMNPQRSTUVWXYZ'
 
 /** Which form errors take. */
-export type Surface = 'oauth' | 'matrix' | 'page'
+export type Surface = 'oauth' | 'matrix' | 'page' | 'probe'
 
 /** The surface of a path (without prefix): decided by the address, since an unknown one has no handler to say it. */
 export function surfaceOf(path: string): Surface {
+  if (path === '/health') return 'probe'
   if (path.startsWith('/_matrix/')) return 'matrix'
   if (path.startsWith('/oauth2/') || path.startsWith('/api/')) return 'oauth'
   if (path.startsWith('/.well-known/') && path !== '/.well-known/change-password') return 'oauth'
@@ -44,10 +46,7 @@ export function errorResponse(deps: Deps, request: Request, surface: Surface, er
   } catch (cause) {
     const reference = newReference(deps)
     deps.log.error('error_page.failed', { reference, ...describe(request), error, cause })
-    return new Response(`Something went wrong on this server. Reference: ${reference}\n`, {
-      status: 500,
-      headers: { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' },
-    })
+    return text(`Something went wrong on this server. Reference: ${reference}`, 500)
   }
 }
 
@@ -71,7 +70,8 @@ function describeError(deps: Deps, request: Request, surface: Surface, error: un
     })
   if (error instanceof RateLimited) return rateLimited(deps, request, surface, error.retryAfter)
   if (error instanceof NotFound) return notFound(deps, request, surface)
-  if (error instanceof Unavailable || isOutage(error)) return outage(deps, request, surface, error)
+  if (error instanceof Unavailable || error instanceof Overloaded || isOutage(error))
+    return outage(deps, request, surface, error)
   return internal(deps, request, surface, error)
 }
 
@@ -81,6 +81,7 @@ function outage(deps: Deps, request: Request, surface: Surface, error: unknown):
   const reference = newReference(deps)
   deps.log.error('outage', { reference, ...describe(request), error })
   if (surface === 'oauth') return oauthError('temporarily_unavailable', undefined, 503, RETRY_AFTER)
+  if (surface === 'probe') return text('unavailable', 503, { 'retry-after': String(RETRY_AFTER) })
   if (surface === 'matrix')
     return matrixError(
       'M_UNKNOWN',
@@ -102,6 +103,7 @@ function internal(deps: Deps, request: Request, surface: Surface, error: unknown
     return oauthError('server_error', `Something went wrong on this server. Reference: ${reference}`, 500)
   if (surface === 'matrix')
     return matrixError('M_UNKNOWN', `Internal server error. Reference: ${reference}`, 500)
+  if (surface === 'probe') return text(`failed, reference ${reference}`, 500)
   return problemPage(deps, request, 'internal', 500, { referenceId: reference })
 }
 
@@ -159,10 +161,7 @@ export function methodNotAllowed(surface: Surface, methods: string[]): Response 
     return json({ errcode: 'M_UNRECOGNIZED', error: 'Unrecognized request' }, 405, allow)
   const sentence = 'This method is not supported here.'
   if (surface === 'oauth') return json({ error: 'invalid_request', error_description: sentence }, 405, allow)
-  return new Response(`${sentence}\n`, {
-    status: 405,
-    headers: { ...allow, 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' },
-  })
+  return text(sentence, 405, allow)
 }
 
 /** The page of a problem. Needs no database, so that it can say that there is none. */
@@ -192,6 +191,13 @@ function problemPage(
     },
   )
 }
+
+/** For probes, and for the case that no page can be rendered. */
+const text = (sentence: string, status: number, headers: Record<string, string> = {}): Response =>
+  new Response(`${sentence}\n`, {
+    status,
+    headers: { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store', ...headers },
+  })
 
 function oauthError(
   error: string,

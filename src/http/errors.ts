@@ -174,9 +174,9 @@ export class RateLimited extends Error {
 /** A part that we need is down; later may work. Always 503 with Retry-After, never a 4xx that logs people out. */
 export class Unavailable extends Error {
   override readonly name = 'Unavailable'
-  readonly part: 'database' | 'homeserver' | 'passwords'
+  readonly part: 'database' | 'homeserver'
 
-  constructor(part: 'database' | 'homeserver' | 'passwords', options: { cause?: unknown } = {}) {
+  constructor(part: 'database' | 'homeserver', options: { cause?: unknown } = {}) {
     super(`${part} unavailable`, { cause: options.cause })
     this.part = part
   }

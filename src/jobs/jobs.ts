@@ -7,6 +7,8 @@ export interface JobData {
   'sync-devices': { user_id: string }
   'provision-user': { user_id: string }
   'deactivate-user': { user_id: string; erase: boolean }
+  /** Provisions everybody, a page at a time; `after` is the last one that was done. */
+  'provision-everyone': { after: string | null }
 }
 
 export type JobName = keyof JobData
@@ -25,7 +27,7 @@ export interface Jobs {
   stop(): Promise<void>
 }
 
-const NAMES = ['sync-devices', 'provision-user', 'deactivate-user'] as const
+const NAMES = ['sync-devices', 'provision-user', 'deactivate-user', 'provision-everyone'] as const
 
 /** The queue's own tables live in a schema of their own, kept by pg-boss. */
 const SCHEMA = 'latchkey_jobs'
@@ -66,7 +68,7 @@ export function createJobs(database: DatabaseConfig, log: Log): Jobs {
   return {
     async enqueue(tx, name, data) {
       const queue = await boss()
-      const options = { db: adapter(tx), singletonKey: data.user_id }
+      const options = { db: adapter(tx), singletonKey: subjectOf(data) }
       if ((await queue.send(name, data, options)) !== null) return
       // One waits already. Writing to it keeps workers from it until this transaction is committed: begun earlier, it
       // would not see what this transaction did. If it has begun, the second send adds another.
@@ -109,12 +111,15 @@ export function createJobs(database: DatabaseConfig, log: Log): Jobs {
 
 async function run(log: Log, handlers: JobHandlers, name: JobName, data: JobData[JobName]): Promise<void> {
   try {
-    await handlers[name](data as JobData['deactivate-user'])
+    await handlers[name](data as never)
   } catch (error) {
-    log.warn('job.failed', { job: name, user_id: data.user_id, error })
+    log.warn('job.failed', { job: name, subject: subjectOf(data), error })
     throw error
   }
 }
+
+/** What a job is about: of jobs about the same, one waits and one runs. */
+const subjectOf = (data: JobData[JobName]): string => ('user_id' in data ? data.user_id : 'everyone')
 
 /** What pg-boss sends its statements through. */
 const adapter = (db: Db) => ({

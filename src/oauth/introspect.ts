@@ -88,8 +88,8 @@ export async function describeToken(
   if (row.unused) await markFirstUse(deps.sql, row.id, now)
   // No address: it would be the homeserver's.
   deps.activity.record('oauth', row.session_id, now)
-  const expires = row.expires_at?.getTime()
-  const issued = Math.round(row.created_at.getTime() / 1000)
+  const expires = row.expires_at ?? undefined
+  const issued = Math.round(row.issued_at)
   return {
     active: true,
     scope: normaliseScope(row.scope),
@@ -97,8 +97,8 @@ export async function describeToken(
     username: row.username ?? undefined,
     sub: row.user_id === null ? undefined : ulidFromUuid(row.user_id),
     token_type: type,
-    exp: expires === undefined ? undefined : Math.round(expires / 1000),
-    expires_in: expires === undefined ? undefined : Math.round((expires - now.getTime()) / 1000),
+    exp: expires === undefined ? undefined : Math.round(expires),
+    expires_in: expires === undefined ? undefined : Math.round(expires - now.getTime() / 1000),
     iat: issued,
     nbf: issued,
     jti: ulidFromUuid(row.id),

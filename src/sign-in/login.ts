@@ -1,11 +1,11 @@
 import type { Deps } from '../deps.ts'
 import { sessionCookie } from '../http/browser.ts'
-import { PageError, RateLimited, Unavailable } from '../http/errors.ts'
+import { PageError, RateLimited } from '../http/errors.ts'
 import { type Params, readPageQuery } from '../http/params.ts'
 import { redirect } from '../http/reply.ts'
 import type { Route } from '../http/route.ts'
 import { type Continuation, readContinuation } from '../identity/continuation.ts'
-import { startSession } from '../identity/sessions.ts'
+import { endSession, startSession } from '../identity/sessions.ts'
 import { checkPassword } from '../identity/sign-in.ts'
 import { localpartOf } from '../identity/usernames.ts'
 import { activeSession, openVisit, page, readOwnForm, type Visit } from '../identity/visit.ts'
@@ -55,8 +55,6 @@ async function login(deps: Deps, request: Request): Promise<Response> {
         code: 'rate_limited',
         retry_after_seconds: error.retryAfter,
       })
-    if (error instanceof Error && error.name === 'Overloaded')
-      throw new Unavailable('passwords', { cause: error })
     throw error
   }
 }
@@ -71,6 +69,9 @@ async function signIn(deps: Deps, visit: Visit, continuation: Continuation, form
       mxid: deps.homeserver.mxid(result.user.username),
       continuation: continuation.text,
     })
+  // Somebody who signs in over a session leaves none behind that no cookie leads to.
+  const before = activeSession(visit)
+  if (before) await endSession(deps, before.user_id, before.id)
   const session = await startSession(deps, deps.sql, result.user.id, visit.requester)
   deps.log.info('login.succeeded', {
     user_id: result.user.id,

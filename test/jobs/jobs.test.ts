@@ -44,6 +44,7 @@ function recorder(fail: (data: JobData['sync-devices']) => boolean = () => false
     'sync-devices': handler('sync'),
     'provision-user': handler('provision'),
     'deactivate-user': handler('deactivate'),
+    'provision-everyone': async () => {},
   }
   return { ran, handlers }
 }

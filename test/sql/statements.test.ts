@@ -225,6 +225,8 @@ const FILES = [
     takeLease: [[ID, NOW, NOW]],
     findLease: [[ID, '1', NOW]],
     releaseLease: [[ID, '1', NOW]],
+    forgetProvisioning: [[]],
+    listUnprovisioned: [[null, 10]],
   }),
 ]
 

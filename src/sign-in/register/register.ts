@@ -202,10 +202,6 @@ async function check(deps: Deps, request: Request): Promise<Response> {
   return json({ status, message: deps.translate.text(visit.lang, `username_status.${status}`) })
 }
 
-/** The page with its continuation, for links that go to `/register` alone. */
-export const registerPath = (continuation: Continuation): string =>
-  withContinuation('/register', continuation)
-
 export const registerRoutes = (deps: Deps): Route[] => [
   { method: 'GET', path: '/register', handle: (request) => showRegister(deps, request) },
   { method: 'GET', path: '/register/check', handle: (request) => check(deps, request) },
