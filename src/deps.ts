@@ -6,6 +6,7 @@ import { deriveSecrets, type Secrets } from './crypto/seal.ts'
 import type { Peers } from './http/client-ip.ts'
 import { createUrls, type Urls } from './http/urls.ts'
 import { type Activity, createActivity } from './identity/activity.ts'
+import type { Guessers } from './identity/limits.ts'
 import { createJobs, type Jobs } from './jobs/jobs.ts'
 import { type Clock, systemClock } from './lib/clock.ts'
 import { type Network, parseNetwork } from './lib/ip.ts'
@@ -40,6 +41,7 @@ export interface Deps {
   assets: Assets
   log: Log
   peers: Peers
+  guessers: Guessers
   trustedProxies: readonly Network[]
 }
 
@@ -94,6 +96,7 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
     assets: createAssets([`${VIEWS}/static`, ...(options.assetDirectories ?? [])], `${urls.prefix}/`),
     log,
     peers: new WeakMap(),
+    guessers: new Set(),
     trustedProxies: config.http.trusted_proxies.map(parseNetwork).filter((network) => network !== undefined),
   }
   return { deps, warnings }

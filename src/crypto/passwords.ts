@@ -1,3 +1,4 @@
+import { Overloaded } from '../lib/overloaded.ts'
 import { type Random, systemRandom } from '../lib/random.ts'
 import { createHasher, type PasswordScheme } from './password-schemes.ts'
 import { createQueue } from './queue.ts'
@@ -33,11 +34,6 @@ export type Passwords = {
    * same, so that the time does not tell who exists. Over PASSWORD_LIMIT it is wrong, for everyone. Throws Overloaded.
    */
   verify(password: string, stored: StoredPassword | undefined): Promise<PasswordCheck>
-}
-
-/** More password work is waiting than can be done soon: an HTTP 503, not an error of the program. */
-export class Overloaded extends Error {
-  override name = 'Overloaded'
 }
 
 /** UTF-16 code units that a password may have. */

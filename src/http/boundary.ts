@@ -1,6 +1,6 @@
 import { isOutage } from '../../sql/connect.ts'
-import { Overloaded } from '../crypto/passwords.ts'
 import type { Deps } from '../deps.ts'
+import { Overloaded } from '../lib/overloaded.ts'
 import { randomString } from '../lib/random.ts'
 import { languageOf, pageResponse } from '../render/respond.ts'
 import { authorizationResponse } from './authorization-response.ts'

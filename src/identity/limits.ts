@@ -25,12 +25,57 @@ export async function take(
 ): Promise<void> {
   const now = deps.clock.now()
   const interval = 1000 / limit.per_second
-  const key = `${name}:${base64url(hmacSha256(deps.secrets.limits, `${name}\n${subject}`).subarray(0, 18))}`
+  const key = keyOf(deps, name, subject)
   const [taken] = await takeFromLimit(deps.sql, key, now, interval, limit.burst)
   if (taken) return
-  const [limited] = await findLimit(deps.sql, key)
-  const allowedAt = limited ? limited.arrival_at.getTime() + interval - interval * limit.burst : now.getTime()
-  throw new RateLimited(Math.max(1, Math.ceil((allowedAt - now.getTime()) / 1000)))
+  throw await limited(deps, key, limit)
+}
+
+const keyOf = (deps: Pick<Deps, 'secrets'>, name: string, subject: string): string =>
+  `${name}:${base64url(hmacSha256(deps.secrets.limits, `${name}\n${subject}`).subarray(0, 18))}`
+
+/** How long a limited key must wait. */
+async function limited(deps: Pick<Deps, 'sql' | 'clock'>, key: string, limit: Limit): Promise<RateLimited> {
+  const [row] = await findLimit(deps.sql, key)
+  const now = deps.clock.now().getTime()
+  return new RateLimited(Math.max(1, Math.ceil((row ? opensAt(row.arrival_at, limit) - now : 0) / 1000)))
+}
+
+/** When a key with this arrival time may be taken from again, in milliseconds since the epoch. */
+const opensAt = (arrivalAt: Date, { burst, per_second }: Limit): number =>
+  arrivalAt.getTime() - (1000 / per_second) * (burst - 1)
+
+/** Subjects that guessed wrong, as one process remembers them: only these are looked up before a check. */
+export type Guessers = Set<string>
+/** Guessers that one process remembers; who falls out is looked up again after the next wrong guess. */
+const CAPACITY = 10_000
+
+/**
+ * Checks a secret that a program presents, with the wrong ones limited by `subject`. A right secret costs no query,
+ * unless this process saw wrong ones from the same subject before: then a used-up limit refuses even a right one, or
+ * guessing would go on behind the refusals.
+ *
+ * @throws RateLimited with the seconds to wait
+ */
+export async function checkSecret(
+  deps: Pick<Deps, 'sql' | 'clock' | 'secrets' | 'guessers'>,
+  name: string,
+  subject: string,
+  limit: Limit,
+  isRight: () => boolean,
+): Promise<boolean> {
+  const key = keyOf(deps, name, subject)
+  if (deps.guessers.has(key)) {
+    const [row] = await findLimit(deps.sql, key)
+    if (row && opensAt(row.arrival_at, limit) > deps.clock.now().getTime())
+      throw await limited(deps, key, limit)
+  }
+  if (isRight()) return true
+  deps.guessers.add(key)
+  const [oldest] = deps.guessers
+  if (deps.guessers.size > CAPACITY && oldest !== undefined) deps.guessers.delete(oldest)
+  await take(deps, name, subject, limit)
+  return false
 }
 
 /** Whom a limit by address counts: IPv4 addresses one by one, IPv6 by /64; requests without an address share a name. */

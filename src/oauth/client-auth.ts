@@ -2,8 +2,13 @@ import { type ClientRow, findClient } from '../../sql/clients.ts'
 import type { Deps } from '../deps.ts'
 import { OAuthError } from '../http/errors.ts'
 import type { Params } from '../http/params.ts'
+import type { Requester } from '../http/requester.ts'
+import { checkSecret, limitSubject } from '../identity/limits.ts'
 import { equalSecrets } from '../lib/digest.ts'
 import { uuidFromUlid } from '../lib/ulid.ts'
+
+/** Wrong secrets of one client from one address. */
+const GUESSES = { burst: 10, per_second: 1 / 10 }
 
 /** How a client presented itself (RFC 6749 section 2.3). */
 interface Credentials {
@@ -16,12 +21,14 @@ interface Credentials {
  * Authenticates the client of a form-encoded request with exactly the method that it registered (reference section
  * 4.1).
  *
- * @throws OAuthError invalid_request (no or several credentials), invalid_grant (two client ids), invalid_client
+ * @throws OAuthError invalid_request (no or several credentials), invalid_grant (two client ids), invalid_client;
+ *   RateLimited
  */
 export async function authenticateClient(
-  deps: Pick<Deps, 'sql' | 'secrets' | 'log'>,
+  deps: Pick<Deps, 'sql' | 'clock' | 'secrets' | 'guessers' | 'log'>,
   authorization: string | null,
   form: Params,
+  requester: Requester,
 ): Promise<ClientRow> {
   const credentials = readCredentials(authorization, form)
   const id = uuidFromUlid(credentials.clientId)
@@ -36,7 +43,11 @@ export async function authenticateClient(
       : await deps.secrets.open(client.sealed_secret, `client:${client.id}`)
   if (secret === undefined)
     throw new OAuthError('server_error', { cause: 'the client secret cannot be unsealed' })
-  if (!equalSecrets(secret, credentials.secret ?? '')) throw invalidClient(deps, credentials, 'wrong secret')
+  const subject = `${client.id} ${limitSubject(requester.ip)}`
+  const right = await checkSecret(deps, 'client-secret', subject, GUESSES, () =>
+    equalSecrets(secret, credentials.secret ?? ''),
+  )
+  if (!right) throw invalidClient(deps, credentials, 'wrong secret')
   return client
 }
 

@@ -6,7 +6,9 @@ import { apiCors } from '../http/cors.ts'
 import { OAuthError } from '../http/errors.ts'
 import { check, type Params, params, parseForm, readFormText } from '../http/params.ts'
 import { json } from '../http/reply.ts'
+import { requesterOf } from '../http/requester.ts'
 import type { Route } from '../http/route.ts'
+import { limitSubject, take } from '../identity/limits.ts'
 import { equalSecrets } from '../lib/digest.ts'
 import { normaliseScope } from '../lib/scope.ts'
 import { ulidFromUuid } from '../lib/ulid.ts'
@@ -34,9 +36,15 @@ interface ActiveToken {
   jti: string
 }
 
+/** Wrong homeserver secrets of one address. */
+const GUESSES = { burst: 20, per_second: 1 / 10 }
+
 const INACTIVE = { active: false } as const
 
-type Needs = Pick<Deps, 'config' | 'sql' | 'clock' | 'secrets' | 'activity' | 'log'>
+type Needs = Pick<
+  Deps,
+  'config' | 'sql' | 'clock' | 'secrets' | 'guessers' | 'activity' | 'peers' | 'trustedProxies' | 'log'
+>
 
 /**
  * POST /oauth2/introspect: the hot path. For the homeserver it is one statement and no write, but for the first use of
@@ -44,7 +52,7 @@ type Needs = Pick<Deps, 'config' | 'sql' | 'clock' | 'secrets' | 'activity' | 'l
  */
 export async function introspect(deps: Needs, request: Request): Promise<Response> {
   const form = parseForm(await readFormText(request))
-  await authenticateCaller(deps, request.headers.get('authorization'), form)
+  await authenticateCaller(deps, request, form)
   const { token, token_type_hint } = check(IntrospectionRequest, form)
   return json(await describeToken(deps, token, token_type_hint))
 }
@@ -53,14 +61,18 @@ export async function introspect(deps: Needs, request: Request): Promise<Respons
  * The homeserver by its shared secret, or a client of the configuration by its own: a self-registered client learns
  * nothing about tokens that it comes by (reference edge 30).
  */
-async function authenticateCaller(deps: Needs, authorization: string | null, form: Params): Promise<void> {
+async function authenticateCaller(deps: Needs, request: Request, form: Params): Promise<void> {
+  const authorization = request.headers.get('authorization')
   const bearer = /^bearer +(.+)$/i.exec(authorization ?? '')?.[1]
   if (bearer !== undefined) {
     if (equalSecrets(bearer, deps.config.matrix.secret)) return
     deps.log.warn('introspection.rejected', { reason: 'wrong homeserver secret' })
+    // Wrong ones are limited, the right one never is: behind a proxy that tells no addresses the homeserver would share
+    // the limit of whoever guesses, and everybody would be signed out.
+    await take(deps, 'homeserver-secret', limitSubject(requesterOf(deps, request).ip), GUESSES)
     throw new OAuthError('access_denied', { status: 401 })
   }
-  const client = await authenticateClient(deps, authorization, form)
+  const client = await authenticateClient(deps, authorization, form, requesterOf(deps, request))
   if (client.is_static && client.auth_method !== 'none') return
   throw new OAuthError('access_denied', {
     status: 401,

@@ -7,6 +7,7 @@ import { apiCors } from '../http/cors.ts'
 import { OAuthError } from '../http/errors.ts'
 import { check, params, parseForm, readFormText } from '../http/params.ts'
 import { empty } from '../http/reply.ts'
+import { requesterOf } from '../http/requester.ts'
 import type { Route } from '../http/route.ts'
 import { transact } from '../lib/transact.ts'
 import { authenticateClient } from './client-auth.ts'
@@ -21,7 +22,12 @@ const RevocationRequest = params(
  */
 export async function revoke(deps: Deps, request: Request): Promise<Response> {
   const form = parseForm(await readFormText(request))
-  const client = await authenticateClient(deps, request.headers.get('authorization'), form)
+  const client = await authenticateClient(
+    deps,
+    request.headers.get('authorization'),
+    form,
+    requesterOf(deps, request),
+  )
   const { token, token_type_hint: hint } = check(RevocationRequest, form)
   const kind = parseToken(token)
   if (kind !== undefined && hint !== undefined && hint !== 'access_token' && hint !== 'refresh_token')

@@ -44,7 +44,7 @@ export async function token(deps: Deps, request: Request): Promise<Response> {
     const refreshed = await refreshPublic(deps, publicClient, form.refresh_token, requester)
     if (refreshed) return json(refreshed)
   }
-  const client = await authenticateClient(deps, authorization, form)
+  const client = await authenticateClient(deps, authorization, form, requester)
   switch (grant_type) {
     case 'authorization_code':
       return json(await exchangeCode(deps, client, check(CodeRequest, form), requester))

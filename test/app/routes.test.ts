@@ -9,7 +9,7 @@ type Auth = 'none' | 'browser' | 'form' | 'client' | 'homeserver' | 'token'
  * Every route: who may call it, which form its errors take, and whether web clients of other origins call it. `browser`
  * routes act for the session cookie, `form` routes also need the CSRF token.
  */
-const ROUTES: Record<string, [auth: Auth, surface: 'page' | 'oauth', cors: boolean]> = {
+const ROUTES: Record<string, [auth: Auth, surface: 'page' | 'oauth' | 'probe', cors: boolean]> = {
   'GET /.well-known/openid-configuration': ['none', 'oauth', true],
   'GET /.well-known/oauth-authorization-server': ['none', 'oauth', true],
   'GET /.well-known/webfinger': ['none', 'oauth', true],
@@ -42,7 +42,7 @@ const ROUTES: Record<string, [auth: Auth, surface: 'page' | 'oauth', cors: boole
   'GET /account/sessions/{id}/end': ['browser', 'page', false],
   'POST /account/sessions/{id}/end': ['form', 'page', false],
   'GET /assets/{file}': ['none', 'page', false],
-  'GET /health': ['none', 'page', false],
+  'GET /health': ['none', 'probe', false],
 }
 
 const SECRET = 'select secret from vault'

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import type { PasswordScheme } from '../../src/crypto/password-schemes.ts'
-import { createPasswords, Overloaded, PASSWORD_LIMIT } from '../../src/crypto/passwords.ts'
+import { createPasswords, PASSWORD_LIMIT } from '../../src/crypto/passwords.ts'
+import { Overloaded } from '../../src/lib/overloaded.ts'
 import { systemRandom } from '../../src/lib/random.ts'
 
 const bytes = (text: string) => new TextEncoder().encode(text)
