@@ -127,11 +127,8 @@ create table latchkey.refresh_tokens (
   next_id uuid,
   constraint refresh_tokens_pkey PRIMARY KEY (id),
   constraint refresh_tokens_token_hash_key UNIQUE (token_hash),
-  constraint refresh_tokens_access_token_id_fkey FOREIGN KEY (access_token_id) REFERENCES latchkey.access_tokens(id) ON DELETE SET NULL,
-  constraint refresh_tokens_next_id_fkey FOREIGN KEY (next_id) REFERENCES latchkey.refresh_tokens(id) ON DELETE SET NULL,
   constraint refresh_tokens_session_id_fkey FOREIGN KEY (session_id) REFERENCES latchkey.oauth_sessions(id) ON DELETE CASCADE
 );
-CREATE INDEX refresh_tokens_next ON latchkey.refresh_tokens USING btree (next_id);
 CREATE INDEX refresh_tokens_session ON latchkey.refresh_tokens USING btree (session_id);
 
 create table latchkey.registrations (

@@ -161,9 +161,8 @@ export const renewSuccessor = (
 /** The session of an access or refresh token in any state, for revocation. */
 export const findTokenSession = (sql: Db, hash: Uint8Array, kind: 'access' | 'refresh') => {
   const table = kind === 'access' ? sql`latchkey.access_tokens` : sql`latchkey.refresh_tokens`
-  return sql<{ session_id: string; client_id: string; finished_at: Date | null; spent_at: Date | null }[]>`
-    select s.id as session_id, s.client_id, s.finished_at,
-      ${kind === 'access' ? sql`coalesce(t.revoked_at, t.expires_at)` : sql`t.consumed_at`} as spent_at
+  return sql<{ session_id: string; client_id: string }[]>`
+    select s.id as session_id, s.client_id
     from ${table} t join latchkey.oauth_sessions s on s.id = t.session_id
     where t.token_hash = ${hash}`
 }

@@ -166,15 +166,15 @@ create index access_tokens_session on latchkey.access_tokens (session_id);
 create table latchkey.refresh_tokens (
   id uuid primary key,
   session_id uuid not null references latchkey.oauth_sessions on delete cascade,
-  access_token_id uuid references latchkey.access_tokens on delete set null,
+  -- The access token that came with it, and the token that replaced it. No foreign keys: rows of both tables go with
+  -- their session, and a third of a refresh's writes would be for keys that protect nothing.
+  access_token_id uuid,
   token_hash bytea not null unique,
   created_at timestamptz not null,
   consumed_at timestamptz,
-  -- The token that replaced this one.
-  next_id uuid references latchkey.refresh_tokens on delete set null
+  next_id uuid
 );
 create index refresh_tokens_session on latchkey.refresh_tokens (session_id);
-create index refresh_tokens_next on latchkey.refresh_tokens (next_id);
 
 -- One row a limited key: the theoretical arrival time of GCRA. A crash may lose them, which forgives everyone.
 create unlogged table latchkey.rate_limits (

@@ -5,7 +5,7 @@ import {
   insertBrowserSession,
 } from '../../sql/browser-sessions.ts'
 import type { Db } from '../../sql/connect.ts'
-import { finishOAuthSessionOf } from '../../sql/oauth-sessions.ts'
+import { finishOAuthSession, finishOAuthSessionOf } from '../../sql/oauth-sessions.ts'
 import type { Deps } from '../deps.ts'
 import { type Browser, sessionHash } from '../http/browser.ts'
 import type { Requester } from '../http/requester.ts'
@@ -73,3 +73,18 @@ export const endSession = (
     if (browser || app) deps.log.info('session.ended', { user_id: userId, session_id: sessionId })
     return browser !== undefined || app !== undefined
   })
+
+/**
+ * Ends the session of an app, whoever asks, in the caller's transaction; false when it had ended. The homeserver learns
+ * of a vanished device through a job.
+ */
+export async function endAppSession(
+  deps: Pick<Deps, 'clock' | 'jobs'>,
+  tx: Db,
+  sessionId: string,
+): Promise<boolean> {
+  const [ended] = await finishOAuthSession(tx, sessionId, deps.clock.now())
+  if (ended?.user_id && ended.device_id)
+    await deps.jobs.enqueue(tx, 'sync-devices', { user_id: ended.user_id })
+  return ended !== undefined
+}

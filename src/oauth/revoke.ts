@@ -1,5 +1,4 @@
 import { Type } from '@sinclair/typebox'
-import { finishOAuthSession } from '../../sql/oauth-sessions.ts'
 import { findTokenSession } from '../../sql/tokens.ts'
 import { parseToken, tokenDigest } from '../crypto/tokens.ts'
 import type { Deps } from '../deps.ts'
@@ -9,6 +8,7 @@ import { check, params, parseForm, readFormText } from '../http/params.ts'
 import { empty } from '../http/reply.ts'
 import { requesterOf } from '../http/requester.ts'
 import type { Route } from '../http/route.ts'
+import { endAppSession } from '../identity/sessions.ts'
 import { transact } from '../lib/transact.ts'
 import { authenticateClient } from './client-auth.ts'
 
@@ -17,8 +17,9 @@ const RevocationRequest = params(
 )
 
 /**
- * POST /oauth2/revoke (RFC 7009, reference section 1.2): ends the whole session of either token. Every token that is not
- * good any more is answered as if it were, so that a second try is no error.
+ * POST /oauth2/revoke (RFC 7009, reference section 1.2): ends the whole session of either token. An expired or replaced
+ * token does so too (MAS leaves the session alive): an app that lost the answer to its last refresh still means to sign
+ * out. Unknown tokens are answered as if they were good, so that a second try is no error.
  */
 export async function revoke(deps: Deps, request: Request): Promise<Response> {
   const form = parseForm(await readFormText(request))
@@ -39,14 +40,8 @@ export async function revoke(deps: Deps, request: Request): Promise<Response> {
   if (!row) return empty(200)
   if (row.client_id !== client.id)
     throw new OAuthError('unauthorized_client', { description: 'The token was issued to another client.' })
-  const now = deps.clock.now()
-  if (row.finished_at || (row.spent_at && row.spent_at <= now)) return empty(200)
-  await transact(deps.sql, async (tx) => {
-    const [ended] = await finishOAuthSession(tx, row.session_id, now)
-    if (ended?.user_id && ended.device_id)
-      await deps.jobs.enqueue(tx, 'sync-devices', { user_id: ended.user_id })
-  })
-  deps.log.info('session.revoked', { session_id: row.session_id })
+  const ended = await transact(deps.sql, (tx) => endAppSession(deps, tx, row.session_id))
+  if (ended) deps.log.info('session.revoked', { session_id: row.session_id })
   return empty(200)
 }
 

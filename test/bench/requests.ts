@@ -3,26 +3,24 @@ import { seededToken } from './seed.ts'
 import { HOMESERVER_SECRET } from './setup.ts'
 import type { Subject } from './subject.ts'
 
-/** Requests whose text is kept, so that the load is not busy with making it. */
-const KEPT = 5000
-
-/** What the homeserver asks, with the headers that Synapse sends. */
-export function introspections(count: number, turn: () => number): () => string {
+/**
+ * What the homeserver asks about the seeded sessions of `indices`, in turn, with the headers that Synapse sends. The
+ * texts are made beforehand, so that the load is not busy with them.
+ */
+export function introspections(indices: readonly number[]): () => string {
   const headers =
     'accept: application/json\r\nuser-agent: Synapse/1.140.0\r\n' +
     `authorization: Bearer ${HOMESERVER_SECRET}\r\nx-mas-supports-device-id: 1\r\n`
-  const made = new Map<number, string>()
-  return () => {
-    const index = turn() % count
-    let text = made.get(index)
-    if (text === undefined) {
-      const form = `token=${seededToken('mat', index)}&token_type_hint=access_token`
-      text = formPost('/oauth2/introspect', form, headers)
-      if (made.size < KEPT) made.set(index, text)
-    }
-    return text
-  }
+  const texts = indices.map((index) => {
+    const form = `token=${seededToken('mat', index)}&token_type_hint=access_token`
+    return formPost('/oauth2/introspect', form, headers)
+  })
+  let turn = 0
+  return () => texts[turn++ % texts.length] ?? ''
 }
+
+/** `count` numbers from 0. */
+export const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index)
 
 /** Chains of refreshes, one a connection and round: each presents the token that the last one got. */
 export function refreshChains(clientId: string): Pick<Subject, 'next' | 'answered'> {

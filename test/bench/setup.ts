@@ -5,7 +5,7 @@ import { createSql, type Sql } from '../../sql/connect.ts'
 import { migrate } from '../../sql/migrate.ts'
 import type { ConfigInput } from '../../src/config/load.ts'
 import { generateSigningKeys } from '../../src/crypto/keystore.ts'
-import { ensureDatabase, startCluster } from '../../src/embedded/cluster.ts'
+import { type Cluster, ensureDatabase, startCluster } from '../../src/embedded/cluster.ts'
 
 const CHECKOUT = join(import.meta.dirname, '..', '..')
 const DIRECTORY = join(CHECKOUT, '.cache', 'bench')
@@ -34,9 +34,7 @@ export async function prepareBench(): Promise<Bench> {
     exclusive: true,
   })
   try {
-    const admin = createSql({ uri: cluster.uri('postgres') }, { max: 1 })
-    await admin`drop database if exists ${admin(DATABASE)} with (force)`
-    await admin.end()
+    await dropDatabase(cluster)
     await ensureDatabase(cluster, DATABASE)
     const uri = cluster.uri(DATABASE)
     const sql = createSql({ uri }, { max: 2, stallTimeout: null })
@@ -51,6 +49,8 @@ export async function prepareBench(): Promise<Bench> {
       configPath: await writeConfig(uri, port),
       async stop() {
         await sql.end({ timeout: 1 })
+        // A gigabyte with --large.
+        await dropDatabase(cluster)
         await cluster.stop()
       },
     }
@@ -58,6 +58,12 @@ export async function prepareBench(): Promise<Bench> {
     await cluster.stop()
     throw error
   }
+}
+
+async function dropDatabase(cluster: Cluster): Promise<void> {
+  const admin = createSql({ uri: cluster.uri('postgres') }, { max: 1 })
+  await admin`drop database if exists ${admin(DATABASE)} with (force)`
+  await admin.end()
 }
 
 async function writeConfig(uri: string, port: number): Promise<string> {

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { load } from './load.ts'
 import { memory } from './process-figures.ts'
-import { introspections } from './requests.ts'
+import { introspections, range } from './requests.ts'
 import { type Bench, OWN, startProcess } from './setup.ts'
 import { spread } from './stats.ts'
 
@@ -28,8 +28,7 @@ export async function measureProcess(
   try {
     await Bun.sleep(2000)
     console.log(`memory idle: ${await memory(server.pid)}`)
-    let turn = 0
-    const next = introspections(options.sessions, () => turn++)
+    const next = introspections(range(options.sessions))
     for (let part = 1; part <= 4; part++) {
       await load({ port, connections: options.connections, requests: MEMORY_REQUESTS / 4, next })
       console.log(`memory after ${(part * MEMORY_REQUESTS) / 4} introspections: ${await memory(server.pid)}`)

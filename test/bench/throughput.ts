@@ -1,10 +1,13 @@
 import { formPost, get } from './load.ts'
 import { memory } from './process-figures.ts'
-import { introspections, refreshChains } from './requests.ts'
+import { introspections, range, refreshChains } from './requests.ts'
 import { seedSessions } from './seed.ts'
 import type { Bench } from './setup.ts'
 import { table } from './stats.ts'
-import { ratios, row, run, type Subject } from './subject.ts'
+import { HEADINGS, ratios, row, run, type Subject } from './subject.ts'
+
+/** Sessions that are asked for when there are many; their tokens are far more than the 5,000 that stay cached. */
+const SPREAD = 40_000
 
 interface ThroughputOptions {
   /** The process that is measured. */
@@ -45,7 +48,7 @@ export async function measureThroughput(
     name: 'introspection',
     requests: 8000,
     port,
-    next: introspections(sessions, () => turn++),
+    next: introspections(range(sessions)),
   })
   const refresh = subject({ name: 'refresh', requests: 2000, port, ...chains })
 
@@ -53,13 +56,12 @@ export async function measureThroughput(
   await run(first, pid, connections)
   // Warm-up of the compiler and of the pool.
   for (const warm of [select, insert, introspection, refresh])
-    await run({ ...warm, rounds: [] }, pid, connections)
+    await run({ ...warm, requests: 2 * warm.requests, rounds: [] }, pid, connections)
   for (let round = 0; round < rounds; round++)
     for (const each of [select, introspection, insert, refresh]) await run(each, pid, connections)
 
   console.log(`\n${connections} connections, ${rounds} interleaved rounds, ${sessions} live tokens\n`)
-  const headings = ['', 'requests/s', 'p50 ms', 'p99 ms', 'CPU µs/request']
-  console.log(table(headings, [select, introspection, insert, refresh, first].map(row)))
+  console.log(table(HEADINGS, [select, introspection, insert, refresh, first].map(row)))
   console.log(`\nintrospection / select: ${ratios(introspection, select)}, to reach 0.7`)
   console.log(`refresh / insert: ${ratios(refresh, insert)}, to reach 0.5`)
   console.log(`memory: ${await memory(pid)}`)
@@ -72,15 +74,15 @@ export async function measureThroughput(
       name: `introspection of ${large}`,
       requests: 8000,
       port,
-      // A step that shares no factor with the number of sessions meets them all, far apart from each other.
-      next: introspections(large, () => (turn++ * 618_033) % large),
+      // A step that shares no factor with the number of sessions: far apart from each other, and from all over it.
+      next: introspections(range(SPREAD).map((index) => (index * 618_033) % large)),
     })
     const again = subject({ ...introspection, name: `introspection of the same ${sessions}` })
     for (const warm of [select, spreadOut, again]) await run({ ...warm, rounds: [] }, pid, connections)
     select.rounds = []
     for (let round = 0; round < rounds; round++)
       for (const each of [select, again, spreadOut]) await run(each, pid, connections)
-    console.log(`\n${table(headings, [select, again, spreadOut].map(row))}`)
+    console.log(`\n${table(HEADINGS, [select, again, spreadOut].map(row))}`)
     console.log(`\nspread over ${large} / the same ${sessions}: ${ratios(spreadOut, again)}`)
     console.log(`spread over ${large} / select: ${ratios(spreadOut, select)}`)
   }

@@ -9,7 +9,12 @@ beforeAll(async () => {
 afterAll(() => harness.close())
 
 const present = (client: string, secret: string) =>
-  harness.form('/oauth2/token', { grant_type: 'refresh_token', refresh_token: 'x', client_id: client, client_secret: secret })
+  harness.form('/oauth2/token', {
+    grant_type: 'refresh_token',
+    refresh_token: 'x',
+    client_id: client,
+    client_secret: secret,
+  })
 
 test('POST /oauth2/token: wrong client secrets are limited, and then the right one waits too', async () => {
   const { client_id: client, client_secret: secret = '' } = await registerClient(harness, {

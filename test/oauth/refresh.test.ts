@@ -149,11 +149,12 @@ describe('POST /oauth2/token, refresh_token: rotation', () => {
 })
 
 describe('POST /oauth2/token, refresh_token: accounts', () => {
-  test('a locked person is answered access_denied, nothing is consumed, and unlocking resumes it (decision 7)', async () => {
+  test('a locked person is answered 503, which no app takes for a sign-out, nothing is consumed, and unlocking resumes it (decision 7)', async () => {
     await lock(world.harness.deps, session.userId)
     expect(await present(world, one, session.pair.refresh)).toMatchObject({
-      status: 403,
-      error: 'access_denied',
+      status: 503,
+      error: 'temporarily_unavailable',
+      retryAfter: '60',
     })
     expect(await readStored(world, session.sessionId)).toMatchObject({ finished: false, refresh: 1 })
     await unlock(world.harness.deps, session.userId)
@@ -164,7 +165,7 @@ describe('POST /oauth2/token, refresh_token: accounts', () => {
     const lost = await refreshed(session.pair.refresh)
     await lock(world.harness.deps, session.userId)
     expect(await use(one, lost.access)).toBe(false)
-    expect((await present(world, one, session.pair.refresh)).status).toBe(403)
+    expect((await present(world, one, session.pair.refresh)).status).toBe(503)
     await unlock(world.harness.deps, session.userId)
     expect(await refreshed(session.pair.refresh)).toEqual(lost)
   })

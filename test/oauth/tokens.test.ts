@@ -362,9 +362,23 @@ describe('POST /oauth2/revoke (RFC 7009, reference 1.2)', () => {
     ])
       expect([form, ...(await revoke(form as Record<string, string>))]).toEqual([form, 200, ''])
     expect((await introspect(harness, app.tokens.access_token)).active).toBe(true)
+  })
+
+  test('an app that signs out with tokens of yesterday is signed out: expired and replaced ones end the session too', async () => {
+    const app = await signedInApp(harness, 'yesterday')
     harness.clock.advance(301)
     expect(await revoke({ token: app.tokens.access_token })).toEqual([200, ''])
-    expect((await ask({ token: app.tokens.refresh_token }))[1]).toMatchObject({ active: true })
+    expect((await ask({ token: app.tokens.refresh_token }))[1]).toEqual({ active: false })
+
+    const lost = await signedInApp(harness, 'lostanswer')
+    const form = {
+      grant_type: 'refresh_token',
+      client_id: lost.clientId,
+      refresh_token: lost.tokens.refresh_token,
+    }
+    const next = (await (await harness.form('/oauth2/token', form)).json()) as { access_token: string }
+    expect(await revoke({ token: lost.tokens.refresh_token, client_id: lost.clientId })).toEqual([200, ''])
+    expect((await introspect(harness, next.access_token)).active).toBe(false)
   })
 
   test('errors', async () => {

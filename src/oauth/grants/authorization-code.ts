@@ -14,6 +14,7 @@ import type { Deps } from '../../deps.ts'
 import { OAuthError, Unavailable } from '../../http/errors.ts'
 import type { Requester } from '../../http/requester.ts'
 import { addDevice } from '../../identity/devices.ts'
+import { endAppSession } from '../../identity/sessions.ts'
 import { addSeconds } from '../../lib/clock.ts'
 import { sha256 } from '../../lib/digest.ts'
 import { deviceOf } from '../../lib/scope.ts'
@@ -172,15 +173,12 @@ async function endReplayed(deps: Needs, grant: CodeRow): Promise<void> {
   const sessionId = grant.oauth_session_id
   if (sessionId === null) return
   await transact(deps.sql, async (tx) => {
-    const [ended] = await finishOAuthSession(tx, sessionId, deps.clock.now())
-    if (!ended) return
+    if (!(await endAppSession(deps, tx, sessionId))) return
     deps.log.warn('security.code_replayed', {
       grant_id: grant.id,
       session_id: sessionId,
       user_id: grant.user_id,
     })
-    if (ended.user_id && ended.device_id)
-      await deps.jobs.enqueue(tx, 'sync-devices', { user_id: ended.user_id })
   })
 }
 
@@ -242,9 +240,7 @@ async function giveUp(deps: Needs, grantId: string, sessionId: string): Promise<
   for (const pause of [50, 250, undefined])
     try {
       return await transact(deps.sql, async (tx) => {
-        const [ended] = await finishOAuthSession(tx, sessionId, deps.clock.now())
-        if (ended?.user_id && ended.device_id)
-          await deps.jobs.enqueue(tx, 'sync-devices', { user_id: ended.user_id })
+        await endAppSession(deps, tx, sessionId)
         await releaseCode(tx, grantId, sessionId)
       })
     } catch (error) {

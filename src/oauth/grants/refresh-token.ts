@@ -1,10 +1,10 @@
 import type { ClientRow } from '../../../sql/clients.ts'
-import { finishOAuthSession } from '../../../sql/oauth-sessions.ts'
 import { findRefreshToken, type RefreshRow, renewSuccessor, rotateRefreshToken } from '../../../sql/tokens.ts'
 import { deriveToken, parseToken, tokenDigest } from '../../crypto/tokens.ts'
 import type { Deps } from '../../deps.ts'
 import { OAuthError, Unavailable } from '../../http/errors.ts'
 import type { Requester } from '../../http/requester.ts'
+import { endAppSession } from '../../identity/sessions.ts'
 import { addSeconds } from '../../lib/clock.ts'
 import { transact } from '../../lib/transact.ts'
 import { newId } from '../../lib/ulid.ts'
@@ -18,7 +18,7 @@ type Needs = Pick<Deps, 'config' | 'sql' | 'clock' | 'random' | 'secrets' | 'job
  * same token again while the successor is unused (a lost response, two tabs) gets the same pair, and nothing is stored
  * in clear. The first use of the successor freezes it.
  *
- * @throws OAuthError unauthorized_client, invalid_grant; access_denied for a locked user, whose session waits
+ * @throws OAuthError unauthorized_client, invalid_grant; temporarily_unavailable for a locked user, whose session waits
  */
 export async function refresh(
   deps: Needs,
@@ -55,6 +55,9 @@ export async function refreshPublic(
   const rotated = await rotate(deps, clientId, 'none', presented)
   return rotated && note(deps, rotated, requester)
 }
+
+/** Seconds after which an app may ask whether its account was unlocked. */
+const LOCKED_RETRY = 60
 
 /** What a session gets for a refresh token. */
 interface Answer {
@@ -125,8 +128,13 @@ async function repeat(
   if (row.client_id !== client.id) throw new OAuthError('invalid_grant', { cause: 'token of another client' })
   if (row.finished_at || row.deactivated_at)
     throw new OAuthError('invalid_grant', { cause: 'the session has ended' })
-  // Not invalid_grant, on which apps throw their session away: nothing is consumed, unlocking resumes it.
-  if (row.locked_at) throw new OAuthError('access_denied', { description: 'This account is locked.' })
+  // Nothing is consumed, so that unlocking resumes the session. A 503, since apps take every 4xx of this endpoint for a
+  // sign-out (Matrix specification, refresh token grant) and delete their keys with the session.
+  if (row.locked_at)
+    throw new OAuthError('temporarily_unavailable', {
+      description: 'This account is locked.',
+      retryAfter: LOCKED_RETRY,
+    })
   if (!row.consumed_at) return undefined
   if (!row.next_id || row.next_consumed_at || row.next_first_used_at) return refuseReuse(deps, row)
   const { columns, answer } = successor(deps, presented, row.next_id, deps.clock.now())
@@ -142,12 +150,6 @@ async function refuseReuse(deps: Needs, row: RefreshRow): Promise<never> {
     user_id: row.user_id,
     session_ended: ends,
   })
-  if (ends)
-    await transact(deps.sql, async (tx) => {
-      const [ended] = await finishOAuthSession(tx, row.session_id, deps.clock.now())
-      if (ended?.user_id && ended.device_id)
-        await deps.jobs.enqueue(tx, 'sync-devices', { user_id: ended.user_id })
-      return undefined
-    })
+  if (ends) await transact(deps.sql, (tx) => endAppSession(deps, tx, row.session_id))
   throw new OAuthError('invalid_grant', { cause: 'the successor of the token was used' })
 }

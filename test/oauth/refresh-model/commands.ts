@@ -199,7 +199,7 @@ const locksWhileRefreshing = (at: 0 | 1): Command =>
       lock(world.harness.deps, seed.userId),
     ])
     model.locked = true
-    settle(model, real, answer.status === 403 ? 'waits' : outcome, answer)
+    settle(model, real, answer.status === 503 ? 'waits' : outcome, answer)
     if (answer.pair) model.holds = model.pairs.length - 1
   })
 

@@ -47,7 +47,7 @@ export function outcomeOf(model: Model, index: number): Outcome {
 export const ANSWERS: Record<Outcome, { status: number; error: string | undefined }> = {
   rotated: { status: 200, error: undefined },
   repeated: { status: 200, error: undefined },
-  waits: { status: 403, error: 'access_denied' },
+  waits: { status: 503, error: 'temporarily_unavailable' },
   reused: { status: 400, error: 'invalid_grant' },
   ended: { status: 400, error: 'invalid_grant' },
 }
