@@ -1,4 +1,4 @@
-import type { Db } from './connect.ts'
+import type { Db, Json } from './connect.ts'
 
 /** A client as stored. `metadata` is what it registered, with localised members. */
 export interface ClientRow {
@@ -36,57 +36,31 @@ export const findClient = (sql: Db, id: string) => sql<ClientRow[]>`
 export const findClientByDigest = (sql: Db, digest: string) => sql<ClientRow[]>`
   select ${columns(sql)} from latchkey.clients c where c.metadata_digest = ${digest}`
 
-/** Adds a registered client; no row when an identical registration came first. */
-export const insertClient = (
-  sql: Db,
-  client: {
-    id: string
-    digest: string | null
-    authMethod: string
-    sealedSecret: string | null
-    redirectUris: string[]
-    grantTypes: string[]
-    metadata: ClientMetadata
-    now: Date
-  },
-) => sql<ClientRow[]>`
+interface NewClient {
+  id: string
+  authMethod: string
+  sealedSecret: string | null
+  redirectUris: string[]
+  grantTypes: string[]
+  metadata: ClientMetadata
+  now: Date
+}
+
+/** Adds a registered client; no row when an identical registration (its `digest`, if it has one) came first. */
+export const insertClient = (sql: Db, client: NewClient & { digest: string | null }) => sql<ClientRow[]>`
   insert into latchkey.clients as c
     (id, metadata_digest, auth_method, sealed_secret, redirect_uris, grant_types, metadata, created_at)
   values (${client.id}, ${client.digest}, ${client.authMethod}, ${client.sealedSecret}, ${client.redirectUris},
-    ${client.grantTypes}, ${sql.json(client.metadata as never)}, ${client.now})
+    ${client.grantTypes}, ${sql.json(client.metadata as Json)}, ${client.now})
   on conflict (metadata_digest) do nothing
   returning ${columns(sql)}`
 
 /** Adds or replaces a client of the configuration. */
-export const upsertStaticClient = (
-  sql: Db,
-  client: {
-    id: string
-    authMethod: string
-    sealedSecret: string | null
-    redirectUris: string[]
-    grantTypes: string[]
-    metadata: ClientMetadata
-    now: Date
-  },
-) => sql`
+export const upsertStaticClient = (sql: Db, client: NewClient) => sql`
   insert into latchkey.clients
     (id, is_static, auth_method, sealed_secret, redirect_uris, grant_types, metadata, created_at)
   values (${client.id}, true, ${client.authMethod}, ${client.sealedSecret}, ${client.redirectUris},
-    ${client.grantTypes}, ${sql.json(client.metadata as never)}, ${client.now})
+    ${client.grantTypes}, ${sql.json(client.metadata as Json)}, ${client.now})
   on conflict (id) do update set is_static = true, auth_method = excluded.auth_method,
     sealed_secret = excluded.sealed_secret, redirect_uris = excluded.redirect_uris,
     grant_types = excluded.grant_types, metadata = excluded.metadata, metadata_digest = null`
-
-/** Whether a user agreed to these scopes of a client before. */
-export const findConsent = (sql: Db, userId: string, clientId: string, scope: string) => sql<
-  { found: boolean }[]
->`
-  select true as found from latchkey.consents
-  where user_id = ${userId} and client_id = ${clientId} and scope = ${scope}`
-
-/** Remembers that a user agreed to these scopes of a client. */
-export const insertConsent = (sql: Db, userId: string, clientId: string, scope: string, now: Date) => sql`
-  insert into latchkey.consents (user_id, client_id, scope, created_at)
-  values (${userId}, ${clientId}, ${scope}, ${now})
-  on conflict do nothing`

@@ -1,5 +1,5 @@
 import postgres from 'postgres'
-import { type DatabaseLocation, locate } from './location.ts'
+import { type DatabaseConfig, type DatabaseLocation, locate } from './location.ts'
 import { arrayTypes } from './types.ts'
 
 /** A pool of connections. */
@@ -9,36 +9,8 @@ export type Tx = postgres.TransactionSql
 /** Either: what query functions take. */
 // biome-ignore lint/complexity/noBannedTypes: the driver's own default for "no custom types".
 export type Db = postgres.ISql<{}>
-
-export type SslMode = 'disable' | 'allow' | 'prefer' | 'require' | 'verify-ca' | 'verify-full'
-
-/**
- * The `database` section of the configuration (reference/operations.md section 1.4). `uri` excludes the split fields.
- * Times are in seconds; `null` means no limit. What is absent comes from libpq's PG* variables.
- */
-export interface DatabaseConfig {
-  uri?: string
-  host?: string
-  port?: number
-  /** Directory of a Unix socket. */
-  socket?: string
-  username?: string
-  password?: string
-  database?: string
-  ssl_mode?: SslMode
-  /** PEM text. */
-  ssl_ca?: string
-  ssl_certificate?: string
-  ssl_key?: string
-  max_connections?: number
-  connect_timeout?: number
-  idle_timeout?: number | null
-  max_lifetime?: number | null
-  /** The server itself, where `uri` leads to a pooler: for migrations and LISTEN. */
-  direct_uri?: string
-  /** `transaction`: no prepared statements. */
-  pooler?: 'transaction'
-}
+/** What a jsonb column takes. The driver's type knows no `unknown`, which is what parsed JSON is. */
+export type Json = postgres.JSONValue
 
 export interface SqlOptions {
   /** Connections at most; else `max_connections`. */
@@ -75,7 +47,7 @@ export function createSql(database: DatabaseConfig, options: SqlOptions = {}): S
     backoff: (failures: number) => Math.min(0.05 * 2 ** failures, 0.5),
     connection: { application_name: options.applicationName ?? 'latchkey', ...parameters },
     onnotice: () => {},
-  }) as unknown as Sql
+  })
 }
 
 /** The same database without the pooler: `direct_uri` where it is given, else unchanged. */
@@ -127,5 +99,3 @@ function tlsOptions({ sslMode, ca, certificate, key }: DatabaseLocation): boolea
       return client ? { rejectUnauthorized: false, ...client } : 'prefer'
   }
 }
-
-export { isOutage } from './outage.ts'

@@ -1,7 +1,7 @@
 import type { Db } from './connect.ts'
 
 /**
- * One step of GCRA, the limiter of reference section 7, in one conditional write: the arrival time moves on by
+ * One step of GCRA, the limiter of reference operations 7, in one conditional write: the arrival time moves on by
  * `interval` unless that would run further ahead of now than `burst * interval`. No row means: limited.
  */
 export const takeFromLimit = (sql: Db, key: string, now: Date, intervalMs: number, burst: number) => sql<
@@ -22,6 +22,3 @@ export const findLimit = (sql: Db, key: string) => sql<{ arrival_at: Date }[]>`
 /** Forgets keys that limit nobody any more. */
 export const deleteIdleLimits = (sql: Db, now: Date) => sql`
   delete from latchkey.rate_limits where arrival_at < ${now}`
-
-/** Asks the database for a sign of life. */
-export const pingDatabase = (sql: Db) => sql<{ alive: number }[]>`select 1 as alive`

@@ -1,6 +1,35 @@
 // node:fs: libpq's URI parameters name certificate files.
 import { readFileSync } from 'node:fs'
-import type { DatabaseConfig, SslMode } from './connect.ts'
+
+export type SslMode = 'disable' | 'allow' | 'prefer' | 'require' | 'verify-ca' | 'verify-full'
+
+/**
+ * The `database` section of the configuration (reference operations 1.4). `uri` excludes the split fields.
+ * Times are in seconds; `null` means no limit. What is absent comes from libpq's PG* variables.
+ */
+export interface DatabaseConfig {
+  uri?: string
+  host?: string
+  port?: number
+  /** Directory of a Unix socket. */
+  socket?: string
+  username?: string
+  password?: string
+  database?: string
+  ssl_mode?: SslMode
+  /** PEM text. */
+  ssl_ca?: string
+  ssl_certificate?: string
+  ssl_key?: string
+  max_connections?: number
+  connect_timeout?: number
+  idle_timeout?: number | null
+  max_lifetime?: number | null
+  /** The server itself, where `uri` leads to a pooler: for migrations and LISTEN. */
+  direct_uri?: string
+  /** `transaction`: no prepared statements. */
+  pooler?: 'transaction'
+}
 
 /** Where a database is and how to get in, from a URI or from the split fields. */
 export interface DatabaseLocation {

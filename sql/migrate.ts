@@ -1,6 +1,8 @@
 // node:fs: the migrations are files on disk, beside this one.
 import { readdir, readFile } from 'node:fs/promises'
 import { sha256 } from '../src/lib/digest.ts'
+import { codeOf } from '../src/lib/thrown.ts'
+import { sleep } from '../src/lib/waiting.ts'
 import type { Sql } from './connect.ts'
 
 /** Why a database can't be migrated: one sentence for the operator. */
@@ -42,7 +44,7 @@ export async function migrate(sql: Sql, options: MigrationOptions = {}): Promise
   // snapshot, so that `create index concurrently` on the other connection does not wait for it.
   await sql.begin(async (lock) => {
     await lock`set local idle_in_transaction_session_timeout = 0`
-    while (!(await holds(lock))) await new Promise((resolve) => setTimeout(resolve, 100))
+    while (!(await holds(lock))) await sleep(100)
     await prepare(sql)
     for (const migration of await pending(sql, files)) {
       await apply(sql, migration)
@@ -124,7 +126,7 @@ async function prepare(sql: Sql): Promise<void> {
         applied_at timestamptz not null default now()
       )`
   } catch (cause) {
-    if ((cause as { code?: string }).code !== '42501') throw cause
+    if (codeOf(cause) !== '42501') throw cause
     throw new MigrationError(
       'The database user may not create the schema latchkey; run as the owner of the database: grant create on database <name> to <user>',
       { cause },
@@ -153,7 +155,7 @@ async function apply(sql: Sql, { version, name, text, checksum }: Migration): Pr
       })
     }
   } catch (cause) {
-    if ((cause as { name?: string }).name !== 'PostgresError') throw cause
-    throw new MigrationError(`The migration ${name} failed: ${(cause as Error).message}.`, { cause })
+    if (!(cause instanceof Error && cause.name === 'PostgresError')) throw cause
+    throw new MigrationError(`The migration ${name} failed: ${cause.message}.`, { cause })
   }
 }

@@ -46,25 +46,3 @@ export const listDevices = (sql: Db, userId: string) => sql<{ device_id: string 
   select distinct device_id from latchkey.oauth_sessions
   where user_id = ${userId} and finished_at is null and device_id is not null
   order by device_id`
-
-/** How many sessions of a user are active. */
-export const countActiveSessions = (sql: Db, userId: string) => sql<{ browser: number; oauth: number }[]>`
-  select
-    (select count(*)::int from latchkey.browser_sessions where user_id = ${userId} and finished_at is null) as browser,
-    (select count(*)::int from latchkey.oauth_sessions where user_id = ${userId} and finished_at is null) as oauth`
-
-/** One flush of remembered activity. A session that vanished meanwhile is left out, the others are written. */
-export const recordActivity = (
-  sql: Db,
-  kind: 'browser' | 'oauth',
-  rows: { ids: string[]; times: Date[]; ips: (string | null)[] },
-) => {
-  const table = kind === 'browser' ? sql`latchkey.browser_sessions` : sql`latchkey.oauth_sessions`
-  // The driver takes the type of a list from its first item, which for a Date is not that of a list.
-  const times = rows.times.map((time) => time.toISOString())
-  return sql`
-    update ${table} s
-    set last_active_at = greatest(s.last_active_at, seen.at), last_active_ip = coalesce(seen.ip, s.last_active_ip)
-    from unnest(${rows.ids}::uuid[], ${times}::timestamptz[], ${rows.ips}::inet[]) as seen (id, at, ip)
-    where s.id = seen.id`
-}

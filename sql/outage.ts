@@ -1,3 +1,5 @@
+import { codeOf } from '../src/lib/thrown.ts'
+
 /** What the driver and the socket say when the server can't be reached, or the connection was lost. */
 const CONNECTION_CODES = new Set([
   'CONNECTION_CLOSED',
@@ -31,11 +33,11 @@ export function isOutage(error: unknown): boolean {
   for (let seen = error, depth = 0; seen instanceof Error && depth < 5; seen = seen.cause, depth++) {
     if (seen instanceof AggregateError && seen.errors.some((inner) => inner !== seen && isOutage(inner)))
       return true
-    const { code, syscall } = seen as { code?: unknown; syscall?: unknown }
-    if (typeof code !== 'string') continue
+    const code = codeOf(seen)
+    if (code === undefined) continue
     if (CONNECTION_CODES.has(code) || SQLSTATE.test(code)) return true
     // A missing Unix socket.
-    if (code === 'ENOENT' && syscall === 'connect') return true
+    if (code === 'ENOENT' && 'syscall' in seen && seen.syscall === 'connect') return true
   }
   return false
 }

@@ -41,19 +41,18 @@ export const findActiveRefreshToken = (sql: Db, hash: Uint8Array) => sql<ActiveT
 export const markFirstUse = (sql: Db, id: string, now: Date) => sql`
   update latchkey.access_tokens set first_used_at = ${now} where id = ${id} and first_used_at is null`
 
+/** A new access token and the refresh token that goes with it. `expiresAt` is the end of the first. */
+interface NewPair {
+  accessId: string
+  accessHash: Uint8Array
+  expiresAt: Date
+  refreshId: string
+  refreshHash: Uint8Array
+  now: Date
+}
+
 /** Gives a session its first pair of tokens. */
-export const insertTokenPair = (
-  sql: Db,
-  pair: {
-    sessionId: string
-    accessId: string
-    accessHash: Uint8Array
-    expiresAt: Date
-    refreshId: string
-    refreshHash: Uint8Array
-    now: Date
-  },
-) => sql`
+export const insertTokenPair = (sql: Db, pair: NewPair & { sessionId: string }) => sql`
   with access as (
     insert into latchkey.access_tokens (id, session_id, token_hash, created_at, expires_at)
     values (${pair.accessId}, ${pair.sessionId}, ${pair.accessHash}, ${pair.now}, ${pair.expiresAt})
@@ -97,17 +96,7 @@ export const findRefreshToken = (sql: Db, hash: Uint8Array) => sql<RefreshRow[]>
  */
 export const rotateRefreshToken = (
   sql: Db,
-  rotation: {
-    hash: Uint8Array
-    clientId: string
-    authMethod: string
-    accessId: string
-    accessHash: Uint8Array
-    expiresAt: Date
-    refreshId: string
-    refreshHash: Uint8Array
-    now: Date
-  },
+  rotation: NewPair & { hash: Uint8Array; clientId: string; authMethod: string },
 ) => sql<{ session_id: string; scope: string[] }[]>`
   with good as (
     select r.id, r.access_token_id, r.session_id, s.scope

@@ -34,7 +34,7 @@ export const insertUser = (
 
 /**
  * The user of a name: the folded name decides, except where an import brought several that differ in case only; then
- * only the exact spelling counts (reference edge 54).
+ * only the exact spelling counts (edge 54).
  */
 export const findUserByName = (sql: Db, username: string, folded: string) => sql<UserRow[]>`
   select ${columns(sql)} from latchkey.users u
@@ -121,27 +121,6 @@ export const insertTerms = (sql: Db, userId: string, uri: string, now: Date) => 
   insert into latchkey.user_terms (user_id, terms_uri, accepted_at) values (${userId}, ${uri}, ${now})
   on conflict do nothing`
 
-/** Takes the lease of a user if it is free; the row carries the new generation (decision 9). */
-export const takeLease = (sql: Db, userId: string, now: Date, expiresAt: Date) => sql<
-  { generation: string }[]
->`
-  insert into latchkey.user_leases as lease (user_id, generation, expires_at)
-  values (${userId}, 1, ${expiresAt})
-  on conflict (user_id) do update set generation = lease.generation + 1, expires_at = ${expiresAt}
-    where lease.expires_at <= ${now}
-  returning generation`
-
-/** Whether a lease is still held in this generation, and until at least `until`. */
-export const findLease = (sql: Db, userId: string, generation: string, until: Date) => sql<
-  { held: boolean }[]
->`
-  select true as held from latchkey.user_leases
-  where user_id = ${userId} and generation = ${generation} and expires_at >= ${until}`
-
-/** Frees a lease, if this generation still holds it. */
-export const releaseLease = (sql: Db, userId: string, generation: string, now: Date) => sql`
-  update latchkey.user_leases set expires_at = ${now} where user_id = ${userId} and generation = ${generation}`
-
 /** Forgets that the homeserver knows anybody: there was none, and now there is one (decision 27). */
 export const forgetProvisioning = (sql: Db) => sql`
   update latchkey.users set provisioned_at = null where provisioned_at is not null`
@@ -151,3 +130,12 @@ export const listUnprovisioned = (sql: Db, after: string | null, limit: number) 
   select id from latchkey.users
   where provisioned_at is null and deactivated_at is null and (${after}::uuid is null or id > ${after}::uuid)
   order by id limit ${limit}`
+
+/** Gives or takes the right to administer; no row for an account that does not exist. */
+export const setAdmin = (sql: Db, id: string, isAdmin: boolean) => sql<{ id: string }[]>`
+  update latchkey.users set is_admin = ${isAdmin} where id = ${id} returning id`
+
+/** The accounts that may administer, by name; deactivated ones are not among them. */
+export const listAdmins = (sql: Db) => sql<{ username: string; locked_at: Date | null }[]>`
+  select username, locked_at from latchkey.users
+  where is_admin and deactivated_at is null order by username_folded, id`

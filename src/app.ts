@@ -1,6 +1,6 @@
 import { type AnyElysia, Elysia } from 'elysia'
 import { accountRoutes } from './account/account.ts'
-import type { Config } from './config/load.ts'
+import type { Config } from './config/schema.ts'
 import type { Deps } from './deps.ts'
 import { assetRoutes } from './http/assets.ts'
 import { errorResponse, methodNotAllowed, surfaceOf } from './http/boundary.ts'
@@ -104,7 +104,7 @@ export function createApp(
 }
 
 /** Bodies are read by our own readers (`http/params.ts`), which know the rules of each surface. */
-const UNPARSED = { parse: 'none' } as never
+const UNPARSED = { parse: 'none' } as const
 
 /** What the router hands over. */
 type Context = Record<string, unknown>
@@ -138,9 +138,16 @@ function addPath(deps: Deps, router: AnyElysia, prefix: string, path: string, en
  * Runs an endpoint. Errors are answered here and not in the router's hook, which would turn an error that is a page
  * with status 200 (`form_post`) into a 500; and those of an endpoint that other origins call must be readable there.
  */
-async function answer(deps: Deps, request: Request, endpoint: Route, params: PathParams): Promise<Response> {
+async function answer(
+  deps: Deps,
+  request: Request,
+  endpoint: Route,
+  params: PathParams = {},
+): Promise<Response> {
   let response: Response
   try {
+    // The router gives null for a segment that is not percent-encoded UTF-8.
+    if (Object.values(params).some((value) => typeof value !== 'string')) throw new NotFound()
     response = await endpoint.handle(request, params)
   } catch (error) {
     response = errorResponse(deps, request, surfaceOf(endpoint.path), error)

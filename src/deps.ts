@@ -1,5 +1,6 @@
-import { createSql, type DatabaseConfig, type Sql } from '../sql/connect.ts'
-import type { Config } from './config/load.ts'
+import { createSql, type Sql } from '../sql/connect.ts'
+import type { DatabaseConfig } from '../sql/location.ts'
+import type { Config } from './config/schema.ts'
 import { type Keystore, loadKeystore } from './crypto/keystore.ts'
 import { createPasswords, type Passwords } from './crypto/passwords.ts'
 import { deriveSecrets, type Secrets } from './crypto/seal.ts'
@@ -40,7 +41,9 @@ export interface Deps {
   translate: Translate
   assets: Assets
   log: Log
+  /** Who is on the other end of each request under way. */
   peers: Peers
+  /** Whose wrong secrets this process saw. */
   guessers: Guessers
   trustedProxies: readonly Network[]
 }
@@ -63,7 +66,7 @@ const VIEWS = new URL('../views', import.meta.url).pathname
 /**
  * Builds everything that requests need. Opens no connection: the pool connects at the first query.
  *
- * @throws KeyError, RangeError: the configuration's keys or password schemes cannot be used
+ * @throws KeyError, HomeserverError: the keys or the kind of homeserver of the configuration cannot be used
  */
 export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; warnings: string[] }> {
   const { config, log, clock = systemClock, random = systemRandom } = options

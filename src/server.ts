@@ -1,8 +1,10 @@
 import { chmod, rename, rm } from 'node:fs/promises'
 import { networkInterfaces } from 'node:os'
 import { type App, createApp } from './app.ts'
-import type { Config } from './config/load.ts'
+import type { Config } from './config/schema.ts'
 import type { Deps } from './deps.ts'
+import { codeOf } from './lib/thrown.ts'
+import { sleep } from './lib/waiting.ts'
 
 type Listener = Config['http']['listeners'][number]
 type Bind = Listener['binds'][number]
@@ -31,13 +33,13 @@ export interface Servers {
  *
  * @throws ListenError
  */
-export async function listen(deps: Deps, options: { reusePort?: boolean } = {}): Promise<Servers> {
+export async function listen(deps: Deps): Promise<Servers> {
   const open: { server: Bun.Server<undefined>; address: string }[] = []
   try {
     for (const listener of deps.config.http.listeners) {
       const app = createApp(deps, listener)
       for (const bind of listener.binds.flatMap(bothLoopbacks))
-        open.push(await openBind(deps, app, listener, bind, options.reusePort ?? false))
+        open.push(await openBind(deps, app, listener, bind))
     }
   } catch (error) {
     await Promise.all(open.map(({ server }) => server.stop(true)))
@@ -47,7 +49,7 @@ export async function listen(deps: Deps, options: { reusePort?: boolean } = {}):
     addresses: open.map(({ address }) => address),
     async stop(deadline) {
       const drained = Promise.all(open.map(({ server }) => server.stop()))
-      await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, deadline))])
+      await Promise.race([drained, sleep(deadline)])
       await Promise.all(open.map(({ server }) => server.stop(true)))
     },
   }
@@ -58,13 +60,24 @@ async function openBind(
   app: App,
   listener: Listener,
   bind: Bind,
-  reusePort: boolean,
 ): Promise<{ server: Bun.Server<undefined>; address: string }> {
   const shared = {
-    fetch(request: Request, server: Bun.Server<undefined>) {
-      const peer = server.requestIP(request)
-      if (peer) deps.peers.set(request, peer.address.replace(/^::ffff:(?=\d+\.)/, ''))
+    fetch(given: Request, server: Bun.Server<undefined>) {
+      const request = routable(given)
+      if (!request) return text('The Host header of this request is not a host name.', 400)
+      // A connection whose peer is not told must not count as a Unix socket, which is trusted with X-Forwarded-For.
+      if ('port' in bind)
+        deps.peers.set(
+          request,
+          server.requestIP(given)?.address.replace(/^::ffff:(?=\d+\.)/, '') ?? 'unknown',
+        )
       return app.handle(request)
+    },
+    // Or it would answer what we failed to catch with our source and paths.
+    development: false,
+    error(error: Error) {
+      deps.log.error('request.failed', { error })
+      return text('Something went wrong on this server.', 500)
     },
     maxRequestBodySize: MAX_BODY,
     // Not in Bun's types yet.
@@ -76,10 +89,10 @@ async function openBind(
   const { host: hostname = '::', port } = bind
   const address = `${scheme}://${hostname.includes(':') ? `[${hostname}]` : hostname}:${port}`
   try {
-    const server = Bun.serve({ ...shared, hostname, port, reusePort, idleTimeout: IDLE_TIMEOUT })
+    const server = Bun.serve({ ...shared, hostname, port, reusePort: false, idleTimeout: IDLE_TIMEOUT })
     return { server, address: port === 0 ? `${scheme}://${hostname}:${server.port}` : address }
   } catch (cause) {
-    const code = (cause as { code?: string }).code
+    const code = codeOf(cause)
     const reason =
       code === 'EADDRINUSE'
         ? 'another program uses this port'
@@ -92,6 +105,22 @@ async function openBind(
     )
   }
 }
+
+/**
+ * A request as the router can read it; undefined when its Host header makes no address. The router looks for the path
+ * from the 11th character on, and would take `http://a/x/health` for `/health`.
+ */
+function routable(request: Request): Request | undefined {
+  if (!URL.canParse(request.url)) return undefined
+  const path = request.url.indexOf('/', 8)
+  return path >= 11 ? request : new Request(`http://short.invalid${request.url.slice(path)}`, request)
+}
+
+const text = (sentence: string, status: number): Response =>
+  new Response(`${sentence}\n`, {
+    status,
+    headers: { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' },
+  })
 
 /** Bound under another name first, so that a stale socket is replaced and never met half open. */
 async function openSocket(

@@ -1,9 +1,5 @@
-import {
-  type BrowserSessionRow,
-  findActiveSession,
-  listActiveSessions,
-  type SessionListRow,
-} from '../../sql/browser-sessions.ts'
+import type { BrowserSessionRow } from '../../sql/browser-sessions.ts'
+import { findActiveSession, listActiveSessions, type SessionRow } from '../../sql/sessions.ts'
 import type { Deps } from '../deps.ts'
 import { noSessionCookie } from '../http/browser.ts'
 import { NotFound } from '../http/errors.ts'
@@ -53,7 +49,7 @@ async function account(deps: Deps, request: Request): Promise<Response> {
   })
 }
 
-function describe(row: SessionListRow, current: BrowserSessionRow): AccountSession {
+function describe(row: SessionRow, current: BrowserSessionRow): AccountSession {
   const agent = describeUserAgent(row.user_agent ?? undefined)
   return {
     id: ulidFromUuid(row.id),
@@ -85,12 +81,12 @@ async function end(deps: Deps, request: Request, { id = '' }: PathParams): Promi
   const opened = await open(deps, request)
   if (opened instanceof Response) return opened
   const { visit, session } = opened
+  const uuid = uuidFromUlid(id)
+  if (uuid === undefined) throw new NotFound()
   const { form, own } = await readOwnForm(deps, visit)
   // From the list, or with a stale token: the page that says what this means comes (again) first.
   if (!own || form.confirm === undefined)
     return redirect(deps.urls.path(`/account/sessions/${id}/end`), visit.browser.cookies)
-  const uuid = uuidFromUlid(id)
-  if (uuid === undefined) throw new NotFound()
   const ended = await endSession(deps, session.user_id, uuid)
   if (uuid === session.id)
     return redirect(deps.urls.path('/login'), [...visit.browser.cookies, noSessionCookie(deps.urls)])

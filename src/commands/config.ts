@@ -4,6 +4,7 @@ import { configJsonSchema } from '../config/json-schema.ts'
 import { generateSigningKeys, loadKeystore } from '../crypto/keystore.ts'
 import { createPasswords } from '../crypto/passwords.ts'
 import { systemRandom } from '../lib/random.ts'
+import { codeOf } from '../lib/thrown.ts'
 import { CommandError, type Context, say } from './context.ts'
 import type { ConfigOnly } from './flags.ts'
 import { load } from './load.ts'
@@ -37,7 +38,7 @@ export async function generateCommand(
   try {
     await writeFile(flags.output, text, { mode: 0o600, flag: 'wx' })
   } catch (cause) {
-    if ((cause as { code?: string }).code !== 'EEXIST') throw cause
+    if (codeOf(cause) !== 'EEXIST') throw cause
     throw new CommandError(
       `${flags.output} exists already, and its secrets may be in use; name another file.`,
       {

@@ -1,3 +1,4 @@
+import { messageOf } from '../lib/thrown.ts'
 import { CommandError, type Context, say } from './context.ts'
 import { runDemo } from './demo/demo.ts'
 import { cacheDirectory } from './demo/install-synapse.ts'
@@ -13,6 +14,6 @@ export default async function demo(this: Context, flags: { directory: string }):
     })
   } catch (cause) {
     // Its errors are sentences for the person who started it.
-    throw new CommandError(cause instanceof Error ? cause.message : String(cause), { cause })
+    throw new CommandError(messageOf(cause), { cause })
   }
 }

@@ -1,4 +1,5 @@
 import { isOutage } from '../../sql/outage.ts'
+import { codeOf, messageOf } from '../lib/thrown.ts'
 
 /**
  * Errors whose message is a sentence for the operator. By name, so that this file, which every command loads, does not
@@ -11,7 +12,7 @@ const SENTENCES = new Set([
   'ClusterError',
   'MigrationError',
   'ListenError',
-  'RangeError',
+  'HomeserverError',
 ])
 
 /** What to print for whatever a command threw: one sentence, one a line for several problems of a configuration. */
@@ -23,13 +24,10 @@ export function explain(error: unknown): string {
   if (isOutage(error))
     return `The database stopped answering (${reasonOf(error)}); check that PostgreSQL runs, and try again.`
   const expected = ['EACCES', 'EPERM', 'EROFS', 'ENOSPC', 'ENOENT', 'ENOTDIR', 'EISDIR']
-  if (expected.includes((error as { code?: string }).code ?? '')) return `${error.message}.`
+  if (expected.includes(codeOf(error) ?? '')) return `${error.message}.`
   // A mistake of ours: the stack is what a report needs.
   return `Something unexpected happened, please report it:\n${error.stack ?? error.message}`
 }
 
 /** A few words on why something failed: the code where there is one. */
-export function reasonOf(error: unknown): string {
-  const { code, message } = error as { code?: unknown; message?: unknown }
-  return typeof code === 'string' && code !== '' ? code : String(message ?? error)
-}
+export const reasonOf = (error: unknown): string => codeOf(error) || messageOf(error)

@@ -1,6 +1,7 @@
 import { dirname, join } from 'node:path'
 import { diskFiles } from '../config/files.ts'
-import { type Config, loadConfig } from '../config/load.ts'
+import { loadConfig } from '../config/load.ts'
+import type { Config } from '../config/schema.ts'
 import type { Context } from './context.ts'
 
 /** A configuration and where it came from. */

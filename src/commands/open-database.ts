@@ -1,7 +1,10 @@
-import { createSql, type DatabaseConfig, directDatabase, isOutage, type Sql } from '../../sql/connect.ts'
-import { locate } from '../../sql/location.ts'
+import { createSql, directDatabase, type Sql } from '../../sql/connect.ts'
+import { type DatabaseConfig, locate } from '../../sql/location.ts'
 import { migrate, pendingMigrations } from '../../sql/migrate.ts'
-import { type Cluster, ClusterError, ensureDatabase, startCluster } from '../embedded/cluster.ts'
+import { isOutage } from '../../sql/outage.ts'
+import { type Cluster, ensureDatabase, startCluster } from '../embedded/cluster.ts'
+import { ClusterError } from '../embedded/cluster-error.ts'
+import { messageOf } from '../lib/thrown.ts'
 import { CommandError } from './context.ts'
 import { reasonOf } from './explain.ts'
 import { embeddedFolder, type Loaded } from './load.ts'
@@ -96,7 +99,7 @@ function connect(settings: DatabaseConfig): Sql {
     return createSql(settings, { max: 2, applicationName: 'latchkey migrations', stallTimeout: null })
   } catch (cause) {
     // What is wrong with the URI, in a sentence already; a certificate file that is missing too.
-    throw new CommandError(cause instanceof Error ? cause.message : String(cause), { cause })
+    throw new CommandError(messageOf(cause), { cause })
   }
 }
 
@@ -110,7 +113,7 @@ function unusable(settings: DatabaseConfig, error: unknown): CommandError | unde
     '28P01': `The database at ${where} refuses the user name or password; correct the database section of the configuration.`,
     '28000': `The database at ${where} refuses this user; correct the database section of the configuration, or pg_hba.conf there.`,
     '3D000': `There is no database named ${location.database ?? '(none given)'} at ${where}; create it (createdb), or correct the database section of the configuration.`,
-    '42501': `The database user lacks a right: ${(error as Error).message}; make it the owner of the database.`,
+    '42501': `The database user lacks a right: ${messageOf(error)}; make it the owner of the database.`,
   }
   const known = sentence[code]
   if (known === undefined && !isOutage(error)) return undefined

@@ -4,6 +4,7 @@ import { anyUserExists, forgetProvisioning } from '../../sql/users.ts'
 import type { Deps } from '../deps.ts'
 import { transact } from '../lib/transact.ts'
 import { uuidFromUlid } from '../lib/ulid.ts'
+import { sealClientSecret } from '../oauth/client-secret.ts'
 import { CommandError } from './context.ts'
 
 /** Where the server name is remembered. */
@@ -63,7 +64,7 @@ export async function syncClients(deps: Pick<Deps, 'config' | 'sql' | 'secrets' 
     await upsertStaticClient(deps.sql, {
       id,
       authMethod: client.client_auth_method,
-      sealedSecret: secret === undefined ? null : await deps.secrets.seal(secret, `client:${id}`),
+      sealedSecret: secret === undefined ? null : await sealClientSecret(deps.secrets, id, secret),
       redirectUris: [...client.redirect_uris],
       grantTypes: GRANTS,
       metadata: {

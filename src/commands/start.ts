@@ -1,6 +1,7 @@
 import { link, mkdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { ConfigError } from '../config/load.ts'
+import { ConfigError } from '../config/report.ts'
+import { codeOf } from '../lib/thrown.ts'
 import { createLog } from '../telemetry/log.ts'
 import { newConfig } from './config.ts'
 import { CommandError, type Context, say } from './context.ts'
@@ -50,8 +51,8 @@ async function writeNewConfig(path: string): Promise<void> {
     // As root, others may pass through (not look): PostgreSQL does not run as root, and its files are in here.
     await mkdir(folder, { recursive: true, mode: process.getuid?.() === 0 ? 0o711 : 0o700 })
     await writeFile(draft, await newConfig(undefined), { mode: 0o600, flag: 'wx' })
-    await link(draft, path).catch((error: { code?: string }) => {
-      if (error.code !== 'EEXIST') throw error
+    await link(draft, path).catch((error: unknown) => {
+      if (codeOf(error) !== 'EEXIST') throw error
     })
   } catch (cause) {
     throw new CommandError(

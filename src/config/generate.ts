@@ -63,7 +63,7 @@ account:
 
 secrets:
   # Protects what is stored. If it is lost, stored secrets can't be read any more.
-  encryption: ${JSON.stringify(hex(random.bytes(32)))}
+  encryption: ${JSON.stringify(random.bytes(32).toHex())}
   # Sign tokens. Where two fit, the last one signs; add a new one below and keep the old one for a while.
   keys:${signingKeyPem.length === 0 ? ' []' : ''}
 ${signingKeyPem.map((pem) => keyEntry(pem, randomString(random, 10))).join('')}`
@@ -77,6 +77,3 @@ ${pem
   .split(/\r?\n/)
   .map((line) => `        ${line}\n`)
   .join('')}`
-
-const hex = (bytes: Uint8Array): string =>
-  Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')

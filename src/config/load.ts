@@ -1,4 +1,5 @@
 import { parseDocument } from 'yaml'
+import { codeOf } from '../lib/thrown.ts'
 import { applyEnvironment } from './environment.ts'
 import { emptyLayers, mergeDocument, originOf } from './merge.ts'
 import type { Files, Reading } from './reading.ts'
@@ -18,9 +19,6 @@ import {
 import type { Config, ConfigInput, MutableConfig } from './schema.ts'
 import { DEAD, UNBUILT } from './unbuilt.ts'
 import { isMapping, validate } from './validate.ts'
-
-export { ConfigError } from './report.ts'
-export type { Config, ConfigInput } from './schema.ts'
 
 /**
  * The configuration in `input` (what a YAML file says, parsed): checked, completed with the defaults, secret files
@@ -82,8 +80,7 @@ async function readFiles(options: Parameters<typeof loadConfig>[0]): Promise<Sou
       if (named === undefined) return texts
     } catch (error) {
       const reason = reasonOf(error)
-      const absent = error instanceof Error && 'code' in error && error.code === 'ENOENT'
-      if (named !== undefined || !absent) {
+      if (named !== undefined || codeOf(error) !== 'ENOENT') {
         problems.push(`${file}: this configuration file can't be read (${reason}).`)
       }
     }

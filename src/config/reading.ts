@@ -1,3 +1,4 @@
+import { codeOf } from '../lib/thrown.ts'
 import type { Path, Report } from './report.ts'
 
 /** How files are read. Relative paths are up to the implementation: the working directory, as in MAS. */
@@ -31,11 +32,11 @@ export async function readBytes(reading: Reading, file: string, path: Path): Pro
 
 /** Why a file could not be read, in words. */
 export function reasonOf(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  const code = codeOf(error)
   if (code === 'ENOENT') return 'it does not exist'
   if (code === 'EACCES' || code === 'EPERM') return 'permission denied'
   if (code === 'EISDIR') return 'it is a directory'
-  return code === '' ? 'unknown reason' : code
+  return code ?? 'unknown reason'
 }
 
 /**

@@ -138,20 +138,20 @@ function range(schema: TSchema): string {
 /** Replaces every URL by its WHATWG form, in place, and reports those that are none. */
 function normaliseUrls(schema: TSchema, value: unknown, path: Path, report: Report): void {
   const shape = shapeOf(schema)
-  const visit = (holder: Record<string | number, unknown>, key: string | number, child: TSchema) => {
-    const item = holder[key]
-    if (child.url === undefined) return normaliseUrls(child, item, [...path, key], report)
-    if (typeof item !== 'string' || item === '') return
+  const normalised = (item: unknown, key: string | number, child: TSchema): unknown => {
+    if (child.url === undefined) normaliseUrls(child, item, [...path, key], report)
+    if (child.url === undefined || typeof item !== 'string' || item === '') return item
     const parsed = URL.canParse(item) ? new URL(item) : undefined
     const complaint =
       parsed === undefined ? 'must be a full URL, scheme included' : urlFault(parsed, child.url)
     if (complaint !== undefined) report.problem([...path, key], complaint)
-    else if (parsed !== undefined) holder[key] = parsed.href
+    return complaint === undefined ? parsed?.href : item
   }
   if (shape.kind === 'list' && Array.isArray(value)) {
-    for (const index of value.keys()) visit(value as unknown as Record<number, unknown>, index, shape.items)
+    for (const [index, item] of value.entries()) value[index] = normalised(item, index, shape.items)
   } else if (shape.kind === 'fields' && isMapping(value)) {
-    for (const [key, child] of Object.entries(shape.properties)) visit(value, key, child)
+    for (const [key, child] of Object.entries(shape.properties))
+      if (Object.hasOwn(value, key)) value[key] = normalised(value[key], key, child)
   }
 }
 

@@ -31,7 +31,7 @@ export type JwtExpectations = {
   now: Date
 }
 
-/** Algorithms that we sign with, in the order that discovery lists them (reference/protocol.md 2.1, then ours). */
+/** Algorithms that we sign with, in the order that discovery lists them (reference 2.1, then ours). */
 export const SIGNING_ALGORITHMS: readonly string[] = [
   'RS256',
   'RS384',

@@ -1,7 +1,7 @@
 import { equalBytes } from '../lib/digest.ts'
 import type { Random } from '../lib/random.ts'
 
-/** One entry of `passwords.schemes` (reference/operations.md 1.9). */
+/** One entry of `passwords.schemes` (reference operations 1.9). */
 export type PasswordScheme = {
   readonly version: number
   readonly algorithm: 'argon2id' | 'bcrypt' | 'pbkdf2'

@@ -14,7 +14,7 @@ const OURS = /^(mat|mar|mct|mcr|mpt)_[0-9A-Za-z]{30}_[0-9A-Za-z]{6}$/
 const LONGEST = 4096
 
 /**
- * A new token, `<kind>_<30 alphanumerics>_<checksum>` (reference/protocol.md 5.1): 178 random bits, and a checksum
+ * A new token, `<kind>_<30 alphanumerics>_<checksum>` (reference 5.1): 178 random bits, and a checksum
  * so that secret scanners and typos are told apart from real tokens without a look in the database.
  */
 export const newToken = (kind: TokenKind, random: Random): string =>

@@ -14,7 +14,8 @@ import {
   symlink,
 } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
-import { ClusterError, messageOf } from './cluster-error.ts'
+import { codeOf, messageOf } from '../lib/thrown.ts'
+import { ClusterError } from './cluster-error.ts'
 import { type Account, run } from './run.ts'
 
 /** PostgreSQL's programs for this machine. */
@@ -76,7 +77,7 @@ async function linkLibraries(native: string): Promise<boolean> {
       await symlink(basename(source), path)
     } catch (error) {
       // EEXIST: another process just made it.
-      if ((error as { code?: string }).code !== 'EEXIST') return false
+      if (codeOf(error) !== 'EEXIST') return false
     }
   }
   return true

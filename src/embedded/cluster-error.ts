@@ -8,6 +8,3 @@ export class ClusterError extends Error {
     this.reason = options.reason ?? 'unusable'
   }
 }
-
-/** The text of any thrown value, without a stack. */
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

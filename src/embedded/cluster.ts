@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createSql } from '../../sql/connect.ts'
+import { codeOf } from '../lib/thrown.ts'
 import { chooseAccount } from './account.ts'
 import { findBinaries, usableBinaries } from './binaries.ts'
 import { ClusterError } from './cluster-error.ts'
@@ -9,8 +10,6 @@ import { type Lock, tryLock, waitForLock } from './lock.ts'
 import { chooseBase, clusterOf, type Place, prepareDirectory, recordedBase, shelterOf } from './place.ts'
 import { type Postmaster, runningPostmaster } from './postmaster.ts'
 import { startServer, stopServer } from './server.ts'
-
-export { ClusterError } from './cluster-error.ts'
 
 /** A PostgreSQL that runs on this machine for us. */
 export interface Cluster {
@@ -162,7 +161,7 @@ export async function ensureDatabase(cluster: Cluster, name: string): Promise<vo
     if (!found) await sql`create database ${sql(name)}`
   } catch (error) {
     // Two starts at once: the other one was faster.
-    if (!['42P04', '23505'].includes((error as { code?: string }).code ?? '')) throw error
+    if (!['42P04', '23505'].includes(codeOf(error) ?? '')) throw error
   } finally {
     await sql.end()
   }

@@ -1,6 +1,8 @@
 // bun:sqlite for its file lock: the kernel frees it when the process dies in whatever way, which no pid file does.
 // Neither Node nor Bun offers flock or fcntl.
 import { Database } from 'bun:sqlite'
+import { chmodSync, closeSync, openSync } from 'node:fs'
+import { codeOf } from '../lib/thrown.ts'
 
 export interface Lock {
   release(): void
@@ -8,16 +10,30 @@ export interface Lock {
 
 /** Takes the lock that `path` stands for; undefined when another process (or caller) has it. */
 export function tryLock(path: string): Lock | undefined {
-  const file = new Database(path, { create: true })
+  makePrivateFile(path)
+  const file = new Database(path)
   try {
     file.run('pragma busy_timeout = 0')
     file.run('begin exclusive')
   } catch (error) {
     file.close()
-    if ((error as { code?: string }).code === 'SQLITE_BUSY') return undefined
+    if (codeOf(error) === 'SQLITE_BUSY') return undefined
     throw error
   }
   return { release: () => file.close() }
+}
+
+/**
+ * Makes the file unless it is there; only we may read it, since whoever may read it may lock it too, and keep us from
+ * starting. One that is there is not opened: closing it again would free a lock that this process has on it.
+ */
+function makePrivateFile(path: string): void {
+  try {
+    closeSync(openSync(path, 'wx', 0o600))
+  } catch (error) {
+    if (codeOf(error) !== 'EEXIST') throw error
+    chmodSync(path, 0o600)
+  }
 }
 
 /** Takes the lock, waiting up to `seconds`; undefined when it stays taken. */

@@ -2,8 +2,9 @@ import { chmod, chown, lstat, mkdir, readFile, rm, stat, writeFile } from 'node:
 import { join, resolve } from 'node:path'
 import { base64url } from '../lib/base64url.ts'
 import { type Random, systemRandom } from '../lib/random.ts'
+import { messageOf } from '../lib/thrown.ts'
 import { canWorkIn } from './account.ts'
-import { ClusterError, messageOf } from './cluster-error.ts'
+import { ClusterError } from './cluster-error.ts'
 import type { Account } from './run.ts'
 
 /** Where everything of one cluster lies. */

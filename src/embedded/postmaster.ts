@@ -1,5 +1,7 @@
-import { readFile, readlink, realpath, writeFile } from 'node:fs/promises'
+import { constants, open, readFile, readlink, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
+import { codeOf } from '../lib/thrown.ts'
+import { ClusterError } from './cluster-error.ts'
 import { run } from './run.ts'
 
 /** The lines of `postmaster.pid` that matter (PostgreSQL manual, section 66.1; src/include/utils/pidfile.h). */
@@ -23,7 +25,7 @@ export async function isAlive(pid: number): Promise<boolean> {
   try {
     process.kill(pid, 0)
   } catch (error) {
-    if ((error as { code?: string }).code === 'ESRCH') return false
+    if (codeOf(error) === 'ESRCH') return false
   }
   const status = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
   return !/^\d+ \(.*\) [ZX]/s.test(status)
@@ -49,9 +51,27 @@ export async function runningPostmaster(cluster: string): Promise<Postmaster | u
   if (await isAlive(found.pid)) {
     // PostgreSQL would refuse to start. It takes its parent's pid for a stale one, and still checks that no orphaned
     // backend uses the shared memory that the other lines name; removing the file would skip that check.
-    const path = join(cluster, 'postmaster.pid')
-    const [, ...rest] = (await readFile(path, 'utf8')).split('\n')
-    await writeFile(path, [process.pid, ...rest].join('\n'))
+    await replaceFirstLine(join(cluster, 'postmaster.pid'), String(process.pid))
   }
   return undefined
+}
+
+/**
+ * Rewrites a file of PostgreSQL's account, which we may meet as root: a link that this account put in its place is not
+ * followed, or it could have us write to any file of the system.
+ */
+async function replaceFirstLine(path: string, line: string): Promise<void> {
+  const foreign = () => new ClusterError(`${path} is not a file of PostgreSQL; remove it.`)
+  const file = await open(path, constants.O_RDWR | constants.O_NOFOLLOW).catch((error: unknown) => {
+    throw codeOf(error) === 'ELOOP' ? foreign() : error
+  })
+  try {
+    const info = await file.stat()
+    if (!info.isFile() || info.nlink !== 1) throw foreign()
+    const [, ...rest] = (await file.readFile('utf8')).split('\n')
+    await file.truncate(0)
+    await file.write([line, ...rest].join('\n'), 0)
+  } finally {
+    await file.close()
+  }
 }

@@ -2,7 +2,7 @@ import type { Deps } from '../deps.ts'
 import { NotFound } from './errors.ts'
 import type { Route } from './route.ts'
 
-/** GET /assets/{file}: static files, for ever when asked for by their content hash (reference section 1.7). */
+/** GET /assets/{file}: static files, for ever when asked for by their content hash (reference 1.7). */
 export const assetRoutes = (deps: Pick<Deps, 'assets'>): Route[] => [
   {
     method: 'GET',

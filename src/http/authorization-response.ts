@@ -1,12 +1,10 @@
 import type { Deps } from '../deps.ts'
-import { languageOf, pageResponse } from '../render/respond.ts'
-import { readBrowser } from './browser.ts'
-import { csrfToken } from './csrf.ts'
 import type { RedirectTarget } from './errors.ts'
+import { plainPage } from './page-response.ts'
 import { redirect } from './reply.ts'
 
 /**
- * Delivers an authorization response to the client (reference section 3.3, RFC 9207): `state`, the result, `iss`. In
+ * Delivers an authorization response to the client (reference 3.3, RFC 9207): `state`, the result, `iss`. In
  * query mode the fragment is emptied, so that the browser does not carry over the one of the page before.
  */
 export function authorizationResponse(
@@ -22,15 +20,8 @@ export function authorizationResponse(
     ['iss', deps.urls.issuer],
   ]
   if (target.responseMode === 'form_post') {
-    const browser = readBrowser(deps.urls, deps.random, request)
-    return pageResponse(
-      deps,
-      languageOf(deps, request),
-      csrfToken(deps.secrets.csrf, browser),
-      'form_post',
-      { redirect_uri: target.redirectUri, params: pairs },
-      { formAction: false, cookies },
-    )
+    const context = { redirect_uri: target.redirectUri, params: pairs }
+    return plainPage(deps, request, 'form_post', context, { formAction: false, cookies })
   }
   const url = new URL(target.redirectUri)
   if (target.responseMode === 'fragment') {

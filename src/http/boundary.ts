@@ -1,11 +1,8 @@
-import { isOutage } from '../../sql/connect.ts'
+import { isOutage } from '../../sql/outage.ts'
 import type { Deps } from '../deps.ts'
 import { Overloaded } from '../lib/overloaded.ts'
 import { randomString } from '../lib/random.ts'
-import { languageOf, pageResponse } from '../render/respond.ts'
 import { authorizationResponse } from './authorization-response.ts'
-import { readBrowser } from './browser.ts'
-import { csrfToken } from './csrf.ts'
 import {
   AuthorizeError,
   MatrixError,
@@ -16,6 +13,7 @@ import {
   RateLimited,
   Unavailable,
 } from './errors.ts'
+import { languageOf, plainPage } from './page-response.ts'
 import { json } from './reply.ts'
 
 /** Seconds after which an outage is worth another try. */
@@ -64,10 +62,7 @@ function describeError(deps: Deps, request: Request, surface: Surface, error: un
   if (error instanceof MatrixError)
     return matrixError(error.errcode, error.description, error.status, error.retryAfter)
   if (error instanceof PageError)
-    return problemPage(deps, request, error.problem, error.status, {
-      ...(error.code !== undefined && { code: error.code }),
-      ...(error.retryAfter !== undefined && { retryAfter: error.retryAfter }),
-    })
+    return problemPage(deps, request, error.problem, error.status, { code: error.code })
   if (error instanceof RateLimited) return rateLimited(deps, request, surface, error.retryAfter)
   if (error instanceof NotFound) return notFound(deps, request, surface)
   if (error instanceof Unavailable || error instanceof Overloaded || isOutage(error))
@@ -122,36 +117,17 @@ function rateLimited(deps: Deps, request: Request, surface: Surface, seconds: nu
     return json(
       { errcode: 'M_LIMIT_EXCEEDED', error: 'Too many requests', retry_after_ms: seconds * 1000 },
       429,
-      {
-        'retry-after': String(seconds),
-      },
+      retryHeader(seconds),
     )
-  const browser = readBrowser(deps.urls, deps.random, request)
-  return pageResponse(
-    deps,
-    languageOf(deps, request),
-    csrfToken(deps.secrets.csrf, browser),
-    'rate_limited',
-    { retry_after_seconds: seconds },
-    { status: 429, retryAfter: seconds },
-  )
+  const options = { status: 429, retryAfter: seconds }
+  return plainPage(deps, request, 'rate_limited', { retry_after_seconds: seconds }, options)
 }
 
 function notFound(deps: Deps, request: Request, surface: Surface): Response {
   if (surface === 'matrix') return matrixError('M_UNRECOGNIZED', 'Unrecognized request', 404)
   if (surface === 'oauth')
     return json({ error: 'not_found', error_description: 'There is nothing here.' }, 404)
-  const browser = readBrowser(deps.urls, deps.random, request)
-  return pageResponse(
-    deps,
-    languageOf(deps, request),
-    csrfToken(deps.secrets.csrf, browser),
-    'not_found',
-    {},
-    {
-      status: 404,
-    },
-  )
+  return plainPage(deps, request, 'not_found', {}, { status: 404 })
 }
 
 /** Known path, another method: 405 with the methods that there are (RFC 9110 section 15.5.6). */
@@ -164,33 +140,25 @@ export function methodNotAllowed(surface: Surface, methods: string[]): Response 
   return text(sentence, 405, allow)
 }
 
-/** The page of a problem. Needs no database, so that it can say that there is none. */
+/** The page of a problem. */
 function problemPage(
   deps: Deps,
   request: Request,
   problem: PageProblem,
   status: number,
-  options: { code?: string; retryAfter?: number; referenceId?: string } = {},
+  { code, ...options }: { code?: string | undefined; retryAfter?: number; referenceId?: string } = {},
 ): Response {
   const lang = languageOf(deps, request)
-  const browser = readBrowser(deps.urls, deps.random, request)
-  return pageResponse(
-    deps,
-    lang,
-    csrfToken(deps.secrets.csrf, browser),
-    'error',
-    {
-      title: deps.translate.text(lang, `problem.${problem}.title`),
-      description: deps.translate.text(lang, `problem.${problem}.lead`),
-      ...(options.code !== undefined && { code: options.code }),
-    },
-    {
-      status,
-      retryAfter: options.retryAfter,
-      ...(options.referenceId !== undefined && { referenceId: options.referenceId }),
-    },
-  )
+  const context = {
+    title: deps.translate.text(lang, `problem.${problem}.title`),
+    description: deps.translate.text(lang, `problem.${problem}.lead`),
+    ...(code !== undefined && { code }),
+  }
+  return plainPage(deps, request, 'error', context, { status, ...options })
 }
+
+const retryHeader = (seconds: number | undefined): Record<string, string> =>
+  seconds === undefined ? {} : { 'retry-after': String(seconds) }
 
 /** For probes, and for the case that no page can be rendered. */
 const text = (sentence: string, status: number, headers: Record<string, string> = {}): Response =>
@@ -209,13 +177,9 @@ function oauthError(
     error,
     error_description: description ?? 'The service is not available just now. Try again shortly.',
   }
-  return json(body, status, retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) })
+  return json(body, status, retryHeader(retryAfter))
 }
 
 function matrixError(errcode: string, error: string, status: number, retryAfter?: number): Response {
-  return json(
-    { errcode, error },
-    status,
-    retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) },
-  )
+  return json({ errcode, error }, status, retryHeader(retryAfter))
 }

@@ -11,7 +11,7 @@ const SESSION_LIFETIME = 400 * 24 * 3600
 
 /**
  * The browser that asks. Its random id ties forms, authorization requests and sign-ups to it, so that a link which
- * somebody sends cannot continue theirs in another browser (reference edge 8).
+ * somebody sends cannot continue theirs in another browser (edge 8).
  */
 export interface Browser {
   id: string

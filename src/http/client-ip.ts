@@ -4,7 +4,7 @@ import { contains, formatIp, type Network, parseIp } from '../lib/ip.ts'
 export type Peers = WeakMap<Request, string>
 
 /**
- * The address of the client (decisions and reference section 9, corrected): every item of every X-Forwarded-For line,
+ * The address of the client (reference operations 9, corrected): every item of every X-Forwarded-For line,
  * trimmed, then the peer; walked from the right past trusted proxies. The header counts only when the peer itself is
  * trusted (a Unix socket is). Undefined when nothing is known.
  */

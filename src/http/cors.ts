@@ -1,25 +1,26 @@
-/** What a web client of another origin may send to an endpoint (reference section 1.0). Never with credentials. */
+/** What a web client of another origin may send to an endpoint (reference 1.0). Never with credentials. */
 export interface CorsRule {
   headers: string
-  /** Seconds that a preflight answer may be kept; undefined sends none. */
-  maxAge?: number
 }
+
+/** Seconds that a preflight answer may be kept. */
+const MAX_AGE = 3600
 
 const COMMON = 'authorization, accept, accept-language, content-language, content-type'
 
 /** Discovery documents. */
-export const discoveryCors: CorsRule = { headers: COMMON, maxAge: 3600 }
+export const discoveryCors: CorsRule = { headers: COMMON }
 /** OAuth endpoints and those of the Matrix API. */
-export const apiCors: CorsRule = { headers: `${COMMON}, x-requested-with`, maxAge: 3600 }
+export const apiCors: CorsRule = { headers: `${COMMON}, x-requested-with` }
 
 /** The answer to a preflight request for an endpoint that has `methods`. */
 export function preflight(rule: CorsRule, methods: string[]): Response {
-  const headers = new Headers({
+  const headers = {
     'access-control-allow-origin': '*',
     'access-control-allow-methods': methods.join(', '),
     'access-control-allow-headers': rule.headers,
-  })
-  if (rule.maxAge !== undefined) headers.set('access-control-max-age', String(rule.maxAge))
+    'access-control-max-age': String(MAX_AGE),
+  }
   return new Response(null, { status: 204, headers })
 }
 

@@ -1,5 +1,5 @@
-import { base64url, fromBase64url } from '../lib/base64url.ts'
-import { equalBytes, hmacSha256 } from '../lib/digest.ts'
+import { base64url } from '../lib/base64url.ts'
+import { equalSecrets, hmacSha256 } from '../lib/digest.ts'
 import type { Browser } from './browser.ts'
 
 /**
@@ -19,10 +19,6 @@ export function isOwnForm(
   request: Request,
   token: string | undefined,
 ): boolean {
-  const site = request.headers.get('sec-fetch-site')
-  if (site === 'cross-site') return false
-  const given = token === undefined ? undefined : fromBase64url(token)
-  return (
-    given !== undefined && equalBytes(given, hmacSha256(key, `${browser.id}\n${browser.sessionSecret ?? ''}`))
-  )
+  if (request.headers.get('sec-fetch-site') === 'cross-site') return false
+  return token !== undefined && equalSecrets(token, csrfToken(key, browser))
 }

@@ -139,18 +139,12 @@ export class PageError extends Error {
   readonly status: number
   /** A protocol code or parameter name for the small print. */
   readonly code: string | undefined
-  readonly retryAfter: number | undefined
 
-  constructor(
-    problem: PageProblem,
-    status: number,
-    options: { code?: string; cause?: unknown; retryAfter?: number } = {},
-  ) {
+  constructor(problem: PageProblem, status: number, options: { code?: string; cause?: unknown } = {}) {
     super(problem, { cause: options.cause })
     this.problem = problem
     this.status = status
     this.code = options.code
-    this.retryAfter = options.retryAfter
   }
 }
 

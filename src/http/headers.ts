@@ -1,5 +1,8 @@
 import type { Urls } from './urls.ts'
 
+/** Hosts that a CSP source can name. WHATWG's may hold `;` and `,`, which would begin another directive or policy. */
+const NAMEABLE = /^[a-z0-9._-]+$/
+
 /**
  * The source that CSP `form-action` needs for a redirect URI (decision 1): browsers check the whole redirect chain
  * after a form. CSP cannot name IPv6 literals or private-scheme hosts, so there the scheme stands alone.
@@ -7,7 +10,7 @@ import type { Urls } from './urls.ts'
 export function formActionSource(redirectUri: string): string {
   const url = new URL(redirectUri)
   const web = url.protocol === 'https:' || url.protocol === 'http:'
-  return web && !url.hostname.startsWith('[') ? url.origin : url.protocol
+  return web && NAMEABLE.test(url.hostname) ? url.origin : url.protocol
 }
 
 /** What a page needs beyond itself. */
@@ -21,8 +24,10 @@ export interface PagePolicy {
 /** The headers of an HTML page. */
 export function pageHeaders(urls: Urls, { formAction = [], images = [] }: PagePolicy = {}): Headers {
   const pictures = images
-    .filter((image) => image?.startsWith('https://'))
-    .map((image) => new URL(image ?? '').origin)
+    .filter((image) => image !== undefined)
+    .map((image) => new URL(image))
+    .filter((url) => url.protocol === 'https:' && NAMEABLE.test(url.hostname))
+    .map((url) => url.origin)
   const policy = [
     "default-src 'none'",
     "script-src 'self'",

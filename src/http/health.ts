@@ -1,4 +1,4 @@
-import { pingDatabase } from '../../sql/limits.ts'
+import { pingDatabase } from '../../sql/ping.ts'
 import type { Deps } from '../deps.ts'
 import type { Route } from './route.ts'
 

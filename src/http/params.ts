@@ -1,24 +1,19 @@
 import type { Static, TObject } from '@sinclair/typebox'
-import { type TypeCheck, TypeCompiler } from '@sinclair/typebox/compiler'
+import type { TypeCheck } from '@sinclair/typebox/compiler'
 import { OAuthError, PageError } from './errors.ts'
 
 /** Bytes that a form or JSON body may have. */
 export const BODY_LIMIT = 256 * 1024
 
+/** The media type of a form. */
+export const FORM = 'application/x-www-form-urlencoded'
+
+/** The media type of a request's body in lower case, without its parameters; '' when it names none. */
+export const mediaType = (request: Request): string =>
+  (request.headers.get('content-type') ?? '').split(';')[0]?.trim().toLowerCase() ?? ''
+
 /** Parameters by name; a null prototype, so that `__proto__` is a name like any other. */
 export type Params = Record<string, string>
-
-/** A compiled schema of parameters. Made once, at module level, from a TypeBox object of strings. */
-export interface ParamSchema<T extends TObject> {
-  schema: T
-  check: TypeCheck<T>
-}
-
-/** Compiles a schema of request parameters. */
-export const params = <T extends TObject>(schema: T): ParamSchema<T> => ({
-  schema,
-  check: TypeCompiler.Compile(schema),
-})
 
 /**
  * The form of an OAuth request: `application/x-www-form-urlencoded` (any case, with or without parameters), each name
@@ -26,33 +21,21 @@ export const params = <T extends TObject>(schema: T): ParamSchema<T> => ({
  *
  * @throws OAuthError invalid_request
  */
-export async function readForm<T extends TObject>(
-  request: Request,
-  schema: ParamSchema<T>,
-): Promise<Static<T>> {
-  return check(schema, parsePairs(new URLSearchParams(await readFormText(request))))
-}
-
-/** The text of an OAuth form, for endpoints that authenticate the client before they look at the rest. */
-export async function readFormText(request: Request): Promise<string> {
-  const type = (request.headers.get('content-type') ?? '').split(';')[0]?.trim().toLowerCase()
-  if (type !== 'application/x-www-form-urlencoded')
+export async function readForm(request: Request): Promise<Params> {
+  if (mediaType(request) !== FORM)
     throw new OAuthError('invalid_request', {
       description: 'The body must be application/x-www-form-urlencoded.',
     })
   const text = await readText(request)
   if (text === undefined)
     throw new OAuthError('invalid_request', { description: 'The body is too large.', status: 413 })
-  return text
+  return parsePairs(new URLSearchParams(text))
 }
 
-/** All parameters of an OAuth form, unchecked but for the rules of `readForm`. */
-export const parseForm = (text: string): Params => parsePairs(new URLSearchParams(text))
-
-/** Checks parameters against a schema. @throws OAuthError invalid_request, naming the parameter */
-export function check<T extends TObject>(schema: ParamSchema<T>, values: Params): Static<T> {
-  if (schema.check.Check(values)) return values
-  const first = schema.check.Errors(values).First()
+/** The parameters that an endpoint takes, checked. @throws OAuthError invalid_request, naming the parameter */
+export function checkParams<T extends TObject>(schema: TypeCheck<T>, values: Params): Static<T> {
+  if (schema.Check(values)) return values
+  const first = schema.Errors(values).First()
   const name = first?.path.slice(1) ?? ''
   throw new OAuthError('invalid_request', {
     description:
@@ -90,8 +73,7 @@ const printable = (name: string): string => name.replace(/[^\x20-\x7e]/g, '?').s
  * @throws PageError when the body is no form, or too large
  */
 export async function readPageForm(request: Request): Promise<Params> {
-  const type = (request.headers.get('content-type') ?? '').split(';')[0]?.trim().toLowerCase()
-  if (type !== 'application/x-www-form-urlencoded') throw new PageError('bad_request', 400)
+  if (mediaType(request) !== FORM) throw new PageError('bad_request', 400)
   const text = await readText(request)
   if (text === undefined) throw new PageError('bad_request', 413)
   return lenient(new URLSearchParams(text))

@@ -1,5 +1,6 @@
-import { isOutage, type Sql } from '../../sql/connect.ts'
-import { recordActivity } from '../../sql/oauth-sessions.ts'
+import type { Sql } from '../../sql/connect.ts'
+import { isOutage } from '../../sql/outage.ts'
+import { recordActivity } from '../../sql/sessions.ts'
 import type { Log } from '../telemetry/log.ts'
 
 type Kind = 'browser' | 'oauth'

@@ -3,7 +3,7 @@ import { uuidFromUlid } from '../lib/ulid.ts'
 
 /**
  * Where a person goes after signing in: a typed action in the query, never a URL, so it cannot lead elsewhere
- * (reference section 1.4). `text` is the query that pages carry on, '' for none.
+ * (reference 1.4). `text` is the query that pages carry on, '' for none.
  */
 export interface Continuation {
   text: string

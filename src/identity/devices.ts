@@ -1,9 +1,11 @@
+import { findLease, releaseLease, takeLease } from '../../sql/leases.ts'
 import { listDevices } from '../../sql/oauth-sessions.ts'
-import { findLease, findUser, listEmails, markProvisioned, releaseLease, takeLease } from '../../sql/users.ts'
+import { findUser, listEmails, markProvisioned } from '../../sql/users.ts'
 import type { Deps } from '../deps.ts'
 import { Unavailable } from '../http/errors.ts'
 import { addSeconds } from '../lib/clock.ts'
 import { ulidFromUuid } from '../lib/ulid.ts'
+import { poll } from '../lib/waiting.ts'
 import { HomeserverError } from '../matrix/homeserver/homeserver.ts'
 
 type Needs = Pick<Deps, 'sql' | 'clock' | 'homeserver' | 'log'>
@@ -51,19 +53,18 @@ export async function withUserLease<T>(
 }
 
 async function waitForLease(deps: Needs, userId: string): Promise<string> {
-  for (let waited = 0, pause = 20; ; waited += pause, pause = Math.min(pause * 2, 500)) {
+  const taken = await poll(PATIENCE, async () => {
     const now = deps.clock.now()
     const [lease] = await takeLease(deps.sql, userId, now, addSeconds(now, LEASE))
-    if (lease) return lease.generation
-    if (waited >= PATIENCE)
-      throw new Unavailable('homeserver', { cause: new Error('the lease of the user is taken') })
-    await new Promise((resolve) => setTimeout(resolve, pause))
-  }
+    return lease
+  })
+  if (!taken) throw new Unavailable('homeserver', { cause: new Error('the lease of the user is taken') })
+  return taken.generation
 }
 
 /**
  * Tells the homeserver the complete set of a person's devices. Reads the set under the lease, so that a session which
- * was committed before is never left out (reference edge 38).
+ * was committed before is never left out (edge 38).
  *
  * @throws HomeserverError, Unavailable: the job tries again
  */
@@ -80,7 +81,7 @@ export async function syncDevices(deps: Needs, userId: string): Promise<void> {
 }
 
 /**
- * Makes a device exist at the homeserver before its token is given out (reference edge 36).
+ * Makes a device exist at the homeserver before its token is given out (edge 36).
  *
  * @throws Unavailable
  */
@@ -101,7 +102,7 @@ function rethrow(error: unknown): never {
 }
 
 /**
- * Makes sure that the homeserver has heard of a person before a code is given out (reference edge 37).
+ * Makes sure that the homeserver has heard of a person before a code is given out (edge 37).
  *
  * @throws Unavailable
  */

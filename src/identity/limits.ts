@@ -5,7 +5,7 @@ import { base64url } from '../lib/base64url.ts'
 import { hmacSha256 } from '../lib/digest.ts'
 import { formatIp, parseIp } from '../lib/ip.ts'
 
-/** How often something may happen: `burst` at once, then `per_second` (reference section 7). */
+/** How often something may happen: `burst` at once, then `per_second` (reference operations 7). */
 export interface Limit {
   burst: number
   per_second: number

@@ -11,8 +11,8 @@ import { fold } from '../lib/fold.ts'
 import { limitSubject, take } from './limits.ts'
 import { localpartOf } from './usernames.ts'
 
-/** Characters of a password that are looked at; a longer one is wrong, and is not worth a hash. */
-export const PASSWORD_LIMIT = 1024
+/** An id that no account has. */
+const NOBODY = '00000000-0000-0000-0000-000000000000'
 
 export type SignInResult =
   | { result: 'ok'; user: UserRow }
@@ -22,7 +22,7 @@ export type SignInResult =
 /**
  * Checks a name (or address, where the configuration allows it) and a password. The limit of the address is taken
  * before anything is looked up and a dummy hash is verified for unknown names, so that neither count nor time tells
- * which names exist; lock and deactivation are told only to who knows the password (reference edge 45).
+ * which names exist; lock and deactivation are told only to who knows the password (edge 45).
  *
  * @throws RateLimited
  */
@@ -34,14 +34,16 @@ export async function checkPassword(
   const limits = deps.config.rate_limiting.login
   await take(deps, 'login.ip', limitSubject(requester.ip), limits.per_ip)
   const user = await findByLogin(deps, input.username)
-  // Unknown names have a limit of their own each: guessing at one looks the same whether it exists or not.
-  await take(deps, 'login.account', user?.id ?? `name:${fold(input.username)}`, limits.per_account)
-  const [stored] = user ? await findPassword(deps.sql, user.id) : []
-  const tooLong = input.password.length > PASSWORD_LIMIT
-  const verdict = await deps.passwords.verify(tooLong ? '' : input.password, stored)
+  // Unknown names have a limit of their own each, however they are written: guessing at one looks the same whether it
+  // exists or not.
+  const name = fold(localpartOf(input.username, deps.config.matrix.homeserver))
+  await take(deps, 'login.account', user?.id ?? `name:${name}`, limits.per_account)
+  // Asked for nobody too: a query less would be seen in the time.
+  const [stored] = await findPassword(deps.sql, user?.id ?? NOBODY)
+  const verdict = await deps.passwords.verify(input.password, stored)
   if (!verdict.ok && verdict.unknownVersion)
     deps.log.error('login.scheme_missing', { user_id: user?.id, version: stored?.version })
-  if (!user || !stored || tooLong || !verdict.ok) {
+  if (!user || !stored || !verdict.ok) {
     // Not what was typed: now and then it is the password, in the wrong field.
     deps.log.warn('login.failed', { user_id: user?.id, ip: requester.ip })
     return { result: 'wrong' }
@@ -54,15 +56,13 @@ export async function checkPassword(
 
 async function findByLogin(deps: Pick<Deps, 'config' | 'sql'>, input: string): Promise<UserRow | undefined> {
   const name = localpartOf(input, deps.config.matrix.homeserver)
-  if (name.includes('@') && deps.config.account.login_with_email_allowed) {
-    const [byEmail] = await findUserByEmail(deps.sql, fold(name))
-    if (byEmail) return byEmail
-  }
-  const [user] = await findUserByName(deps.sql, name, fold(name))
-  return user
+  const isEmail = name.includes('@') && deps.config.account.login_with_email_allowed
+  const [byEmail] = isEmail ? await findUserByEmail(deps.sql, fold(name)) : []
+  const [byName] = await findUserByName(deps.sql, name, fold(name))
+  return byEmail ?? byName
 }
 
-/** An older scheme verified: the password is hashed with the current one (reference section 1.9). */
+/** An older scheme verified: the password is hashed with the current one (reference operations 1.9). */
 async function upgrade(
   deps: Pick<Deps, 'sql' | 'passwords'>,
   passwordId: string,

@@ -32,7 +32,7 @@ const SYSTEMS: [RegExp, string][] = [
   [/Linux|X11/, 'Linux'],
 ]
 
-/** Matrix apps: `Name/Version (model; system; …)` (reference section 9). */
+/** Matrix apps: `Name/Version (model; system; …)` (reference operations 9). */
 function describeApp(userAgent: string): string | undefined {
   const segments = /\(([^)]*)\)/
     .exec(userAgent)?.[1]

@@ -9,7 +9,7 @@ import { checkUsernamePolicy, type UsernameViolation } from '../policy/register.
 export type UsernameAnswer = { available: true } | { available: false; reason: 'taken' | UsernameViolation }
 
 /**
- * Whether a name may be registered: the policy of reference section 6.3, then our own accounts, then the homeserver,
+ * Whether a name may be registered: the policy of reference operations 6.3, then our own accounts, then the homeserver,
  * which also knows the namespaces of application services.
  *
  * @throws Unavailable when the homeserver cannot be asked

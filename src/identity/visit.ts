@@ -2,10 +2,10 @@ import type { BrowserSessionRow } from '../../sql/browser-sessions.ts'
 import type { Deps } from '../deps.ts'
 import { type Browser, readBrowser } from '../http/browser.ts'
 import { csrfToken, isOwnForm } from '../http/csrf.ts'
+import { languageOf, type PageOptions, pageResponse } from '../http/page-response.ts'
 import { type Params, readPageForm } from '../http/params.ts'
 import { type Requester, requesterOf } from '../http/requester.ts'
 import type { Contexts, PageName, SessionSummary } from '../render/contexts.ts'
-import { languageOf, type PageOptions, pageResponse } from '../render/respond.ts'
 import { loadSession, type SessionState } from './sessions.ts'
 
 /** One visit of a person to a page: the browser, where it is, its language, its session. */

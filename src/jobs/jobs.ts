@@ -1,5 +1,6 @@
 import type { PgBoss } from 'pg-boss'
-import { createSql, type DatabaseConfig, type Db, type Sql } from '../../sql/connect.ts'
+import { createSql, type Db, type Sql } from '../../sql/connect.ts'
+import type { DatabaseConfig } from '../../sql/location.ts'
 import type { Log } from '../telemetry/log.ts'
 
 /** Every job and what it is given. Jobs are repeatable: running one twice does no harm. */
@@ -34,8 +35,8 @@ const SCHEMA = 'latchkey_jobs'
 
 /**
  * The job queue: pg-boss, loaded and started at the first use, since it costs a tenth of a second and 23 MB. Its own
- * statements have a connection to themselves (the driver lets no pool open transactions by text): on the pool of the requests they could wait for transactions which
- * wait, in `enqueue`, for the queue to start.
+ * statements have a connection to themselves (the driver lets no pool open transactions by text): on the pool of the
+ * requests they could wait for transactions which wait, in `enqueue`, for the queue to start.
  */
 export function createJobs(database: DatabaseConfig, log: Log): Jobs {
   let starting: Promise<PgBoss> | undefined
@@ -109,9 +110,14 @@ export function createJobs(database: DatabaseConfig, log: Log): Jobs {
   }
 }
 
-async function run(log: Log, handlers: JobHandlers, name: JobName, data: JobData[JobName]): Promise<void> {
+async function run<Name extends JobName>(
+  log: Log,
+  handlers: JobHandlers,
+  name: Name,
+  data: JobData[Name],
+): Promise<void> {
   try {
-    await handlers[name](data as never)
+    await handlers[name](data)
   } catch (error) {
     log.warn('job.failed', { job: name, subject: subjectOf(data), error })
     throw error

@@ -1,4 +1,4 @@
-/** Scopes: their syntax (RFC 6749 section 3.3), and the Matrix ones in both spellings (reference section 6). */
+/** Scopes: their syntax (RFC 6749 section 3.3), and the Matrix ones in both spellings (reference 6). */
 
 const API = { stable: 'urn:matrix:client:api:*', unstable: 'urn:matrix:org.matrix.msc2967.client:api:*' }
 const DEVICE = {
@@ -45,7 +45,7 @@ export function spellingOf(scope: string): 'stable' | 'unstable' | undefined {
   return undefined
 }
 
-/** The scopes as introspection tells them: every Matrix scope in both spellings, sorted by byte (section 5.3). */
+/** The scopes as introspection tells them: every Matrix scope in both spellings, sorted by byte (reference 5.3). */
 export function normaliseScope(scopes: readonly string[]): string {
   const all: string[] = []
   for (const scope of scopes) {

@@ -6,7 +6,7 @@ import type { Sql, Tx } from '../../sql/connect.ts'
  */
 export async function transact<T>(sql: Sql, fn: (tx: Tx) => Promise<T | Error>): Promise<Exclude<T, Error>> {
   // Boxed: the driver treats a returned list as queries to wait for.
-  const { result } = (await sql.begin(async (tx) => ({ result: await fn(tx as unknown as Tx) }))) as {
+  const { result } = (await sql.begin(async (tx) => ({ result: await fn(tx) }))) as {
     result: T | Error
   }
   if (result instanceof Error) throw result

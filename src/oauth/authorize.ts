@@ -3,26 +3,28 @@ import { insertGrant } from '../../sql/grants.ts'
 import type { Deps } from '../deps.ts'
 import { browserHash } from '../http/browser.ts'
 import { AuthorizeError, OAuthError, PageError, type RedirectTarget } from '../http/errors.ts'
-import { type Params, parseForm, readFormText, readQuery } from '../http/params.ts'
+import { languageOf } from '../http/page-response.ts'
+import { type Params, readForm, readQuery } from '../http/params.ts'
 import { redirect } from '../http/reply.ts'
 import type { Route } from '../http/route.ts'
 import { readContinuation, withContinuation } from '../identity/continuation.ts'
 import { activeSession, openVisit, type Visit } from '../identity/visit.ts'
 import { parseScope } from '../lib/scope.ts'
 import { newId, ulidFromUuid, uuidFromUlid } from '../lib/ulid.ts'
-import { languageOf } from '../render/respond.ts'
 import { isChallenge } from './pkce.ts'
 import { isRegistered } from './redirect-uri.ts'
 
-/** Characters of one opaque parameter (`state`, `nonce`, …) that are kept. */
-const OPAQUE_LIMIT = 4096
+/** Characters of one parameter (`state`, `nonce`, …) that are kept. */
+const PARAMETER_LIMIT = 4096
+/** Characters of all parameters that are kept as they came: anybody can make rows of this table. */
+const RAW_LIMIT = 8192
 
 /**
- * GET and POST /authorize (OpenID Connect Core section 3.1.2, RFC 7636, reference section 3). The checks run in two
+ * GET and POST /authorize (OpenID Connect Core section 3.1.2, RFC 7636, reference 3). The checks run in two
  * parts: what is wrong before the redirect URI is known to be the client's is a page, what is wrong after it goes back
  * to the client. Then the person signs in, signs up or consents.
  */
-export async function authorize(deps: Deps, request: Request): Promise<Response> {
+async function authorize(deps: Deps, request: Request): Promise<Response> {
   const visit = await openVisit(deps, request)
   const params = await readParams(request)
   const client = await findClientOf(deps, params)
@@ -43,15 +45,26 @@ export async function authorize(deps: Deps, request: Request): Promise<Response>
     codeChallenge: params.code_challenge ?? null,
     loginHint: params.login_hint ?? null,
     locale: languageOf(deps, request, params.ui_locales),
-    rawParameters: params,
+    rawParameters: withinLimit(params),
     now,
   })
   return redirect(deps.urls.path(nextPage(visit, id, checked.prompt, params)), visit.browser.cookies)
 }
 
+/** The first parameters, up to the limit of a row. */
+function withinLimit(params: Params): Params {
+  let length = 0
+  return Object.fromEntries(
+    Object.entries(params).filter(([name, value]) => {
+      length += name.length + value.length
+      return length <= RAW_LIMIT
+    }),
+  )
+}
+
 async function readParams(request: Request): Promise<Params> {
   try {
-    return request.method === 'POST' ? parseForm(await readFormText(request)) : readQuery(request)
+    return request.method === 'POST' ? await readForm(request) : readQuery(request)
   } catch (error) {
     if (error instanceof OAuthError)
       throw new PageError('bad_request', 400, { code: error.description, cause: error })
@@ -82,7 +95,7 @@ function redirectTarget(client: ClientRow, params: Params): RedirectTarget {
   return { redirectUri: new URL(redirectUri).href, responseMode: mode, state: params.state }
 }
 
-/** Everything else, in the order of reference section 3.2. @throws AuthorizeError */
+/** Everything else, in the order of reference 3.2. @throws AuthorizeError */
 function checkRequest(
   client: ClientRow,
   target: RedirectTarget,
@@ -101,15 +114,15 @@ function checkRequest(
   if (prompt.includes('none')) throw refuse('login_required')
   if (!client.grant_types.includes('authorization_code')) throw refuse('unauthorized_client')
   checkPkce(client, params, refuse)
-  for (const name of ['state', 'nonce', 'login_hint'])
-    if ((params[name]?.length ?? 0) > OPAQUE_LIMIT)
+  for (const name of ['state', 'nonce', 'login_hint', 'scope'])
+    if ((params[name]?.length ?? 0) > PARAMETER_LIMIT)
       throw refuse('invalid_request', `The parameter ${name} is too long.`)
   const scope = params.scope === undefined ? undefined : parseScope(params.scope)
   if (!scope) throw refuse('invalid_scope', 'The parameter scope is missing or malformed.')
   return { scope, prompt }
 }
 
-/** S256 for everybody who uses PKCE, and PKCE for every client that cannot keep a secret (reference edges 3 and 4). */
+/** S256 for everybody who uses PKCE, and PKCE for every client that cannot keep a secret (edges 3 and 4). */
 function checkPkce(
   client: ClientRow,
   { code_challenge, code_challenge_method }: Params,

@@ -2,10 +2,11 @@ import { type ClientRow, findClient } from '../../sql/clients.ts'
 import type { Deps } from '../deps.ts'
 import { OAuthError } from '../http/errors.ts'
 import type { Params } from '../http/params.ts'
-import type { Requester } from '../http/requester.ts'
+import { requesterOf } from '../http/requester.ts'
 import { checkSecret, limitSubject } from '../identity/limits.ts'
 import { equalSecrets } from '../lib/digest.ts'
 import { uuidFromUlid } from '../lib/ulid.ts'
+import { openClientSecret } from './client-secret.ts'
 
 /** Wrong secrets of one client from one address. */
 const GUESSES = { burst: 10, per_second: 1 / 10 }
@@ -18,32 +19,27 @@ interface Credentials {
 }
 
 /**
- * Authenticates the client of a form-encoded request with exactly the method that it registered (reference section
- * 4.1).
+ * Authenticates the client of a form-encoded request with exactly the method that it registered (reference 4.1).
  *
  * @throws OAuthError invalid_request (no or several credentials), invalid_grant (two client ids), invalid_client;
  *   RateLimited
  */
 export async function authenticateClient(
-  deps: Pick<Deps, 'sql' | 'clock' | 'secrets' | 'guessers' | 'log'>,
-  authorization: string | null,
+  deps: Pick<Deps, 'sql' | 'clock' | 'secrets' | 'guessers' | 'peers' | 'trustedProxies' | 'log'>,
+  request: Request,
   form: Params,
-  requester: Requester,
 ): Promise<ClientRow> {
-  const credentials = readCredentials(authorization, form)
+  const credentials = readCredentials(request.headers.get('authorization'), form)
   const id = uuidFromUlid(credentials.clientId)
   const [client] = id === undefined ? [] : await findClient(deps.sql, id)
   if (!client) throw invalidClient(deps, credentials, 'unknown client')
   if (client.auth_method !== credentials.method)
     throw invalidClient(deps, credentials, `the client registered ${client.auth_method}`)
   if (credentials.method === 'none') return client
-  const secret =
-    client.sealed_secret === null
-      ? undefined
-      : await deps.secrets.open(client.sealed_secret, `client:${client.id}`)
+  const secret = await openClientSecret(deps.secrets, client)
   if (secret === undefined)
     throw new OAuthError('server_error', { cause: 'the client secret cannot be unsealed' })
-  const subject = `${client.id} ${limitSubject(requester.ip)}`
+  const subject = `${client.id} ${limitSubject(requesterOf(deps, request).ip)}`
   const right = await checkSecret(deps, 'client-secret', subject, GUESSES, () =>
     equalSecrets(secret, credentials.secret ?? ''),
   )
@@ -52,12 +48,10 @@ export async function authenticateClient(
 }
 
 /** The id (a uuid) of a client that presents nothing but its id; undefined for any other request. */
-export function publicClientOf(authorization: string | null, form: Params): string | undefined {
-  const { client_id, client_secret, client_assertion, client_assertion_type } = form
-  const credentials = [client_secret, client_assertion, client_assertion_type]
-  if (authorization !== null || client_id === undefined || credentials.some((given) => given !== undefined))
-    return undefined
-  return uuidFromUlid(client_id)
+export function publicClientOf(request: Request, form: Params): string | undefined {
+  const others = [form.client_secret, form.client_assertion, form.client_assertion_type]
+  if (request.headers.has('authorization') || others.some((given) => given !== undefined)) return undefined
+  return uuidFromUlid(form.client_id ?? '')
 }
 
 function invalidClient(deps: Pick<Deps, 'log'>, credentials: Credentials, reason: string): OAuthError {

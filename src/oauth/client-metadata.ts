@@ -4,7 +4,7 @@ import type { ClientMetadata } from '../../sql/clients.ts'
 import { OAuthError } from '../http/errors.ts'
 import { sha256 } from '../lib/digest.ts'
 
-/** Client metadata as registered (RFC 7591 section 2, OpenID Connect Registration section 2, reference section 7.1). */
+/** Client metadata as registered (RFC 7591 section 2, OpenID Connect Registration section 2, reference 7.1). */
 const text = Type.Optional(Type.String())
 const texts = Type.Optional(Type.Array(Type.String()))
 const uri = Type.Optional(Type.String({ pattern: '^[a-zA-Z][a-zA-Z0-9+.-]*:' }))
@@ -66,6 +66,21 @@ const GRANT_ORDER = [
 /** NUL and lone surrogates in JSON text, neither of which PostgreSQL's jsonb can keep. */
 const UNSTORABLE = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/
 
+/** Characters of all metadata together: real ones have under two thousand, and anybody may register. */
+const METADATA_LIMIT = 32 * 1024
+const NAME_LIMIT = 200
+/**
+ * Controls, line separators, and the marks that turn the direction of text: with them a name could rewrite the sentence
+ * of the consent page that it stands in, the host in it too.
+ */
+const DECEPTIVE = /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/u
+
+/**
+ * Hosts as they are in use. WHATWG's may also hold `;` and `,`, which would end a directive of our
+ * Content-Security-Policy, `*`, and empty labels, which the list of public suffixes does not know.
+ */
+const HOST = /^(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:]+\])$/
+
 const invalid = (description: string) => new OAuthError('invalid_client_metadata', { description })
 
 /**
@@ -83,8 +98,9 @@ export function parseRegistration(body: unknown): Registration {
     if (tag === undefined && Object.hasOwn(ClientMetadataSchema.properties, base)) known[base] = value
     if (tag !== undefined) known[name] = checkLocalised(body, base, tag, value)
   }
-  if (UNSTORABLE.test(JSON.stringify(known)))
-    throw invalid('A member has a NUL character, or half of a surrogate pair.')
+  const text = JSON.stringify(known)
+  if (text.length > METADATA_LIMIT) throw invalid('The metadata is too large.')
+  if (UNSTORABLE.test(text)) throw invalid('A member has a NUL character, or half of a surrogate pair.')
   if (!checker.Check(known)) {
     const first = checker.Errors(known).First()
     throw invalid(`${first?.path.slice(1) || 'The body'} is not valid.`)
@@ -97,10 +113,19 @@ function checkLocalised(body: object, base: string, tag: string, value: unknown)
   if (!LOCALISED.includes(base)) return undefined
   if (typeof value !== 'string') throw invalid(`${base}#${tag} must be a string.`)
   if (!Object.hasOwn(body, base)) throw invalid(`${base} is required beside ${base}#${tag}.`)
-  return base === 'client_name' ? value : normalUri(`${base}#${tag}`, value)
+  if (base !== 'client_name') return normalUri(`${base}#${tag}`, value)
+  checkName(`${base}#${tag}`, value)
+  return value
+}
+
+function checkName(member: string, name: string): void {
+  if (name.length > NAME_LIMIT) throw invalid(`${member} has more than ${NAME_LIMIT} characters.`)
+  if (DECEPTIVE.test(name)) throw invalid(`${member} has a character that is not for names.`)
 }
 
 function isLanguageTag(tag: string): boolean {
+  // ICU takes seconds to refuse a tag of 200 kB.
+  if (tag.length > 100) return false
   try {
     return Intl.getCanonicalLocales(tag).length === 1
   } catch {
@@ -109,6 +134,7 @@ function isLanguageTag(tag: string): boolean {
 }
 
 function normalise(metadata: Registration): Registration {
+  if (metadata.client_name !== undefined) checkName('client_name', metadata.client_name)
   for (const name of URI_MEMBERS) {
     const value = metadata[name]
     if (typeof value === 'string') metadata[name] = normalUri(name, value)
@@ -127,7 +153,9 @@ const rank = (grant: string): number =>
 
 function normalUri(name: string, value: string): string {
   if (!URL.canParse(value)) throw invalid(`${name} is not a URI.`)
-  return new URL(value).href
+  const url = new URL(value)
+  if (!hasUsualHost(url)) throw invalid(`${name} has a host that is not in use.`)
+  return url.href
 }
 
 function normalRedirect(value: string): string {
@@ -136,10 +164,17 @@ function normalRedirect(value: string): string {
   const url = new URL(value)
   if (value.includes('#'))
     throw new OAuthError('invalid_redirect_uri', { description: 'A redirect URI must not have a fragment.' })
+  if (!hasUsualHost(url))
+    throw new OAuthError('invalid_redirect_uri', {
+      description: 'A redirect URI has a host that is not in use.',
+    })
   return url.href
 }
 
-/** The digest by which identical registrations share one client (reference section 7.2, step 8). */
+const hasUsualHost = (url: URL): boolean =>
+  (url.protocol !== 'https:' && url.protocol !== 'http:') || HOST.test(url.hostname)
+
+/** The digest by which identical registrations share one client (reference 7.2, step 8). */
 export const metadataDigest = (metadata: Registration): string =>
   sha256(
     JSON.stringify(Object.fromEntries(Object.entries(metadata).sort(([a], [b]) => (a < b ? -1 : 1)))),

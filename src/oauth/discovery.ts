@@ -21,10 +21,10 @@ const ACCOUNT_ACTIONS = [
 ]
 
 /**
- * The discovery document (OpenID Connect Discovery section 3, RFC 8414, reference section 2.1). It names only what
+ * The discovery document (OpenID Connect Discovery section 3, RFC 8414, reference 2.1). It names only what
  * works here. `issuer` may live elsewhere than the endpoints; Synapse insists on `issuer` and `account_management_uri`.
  */
-export function discoveryDocument({ config, urls, keys }: Pick<Deps, 'config' | 'urls' | 'keys'>): object {
+function discoveryDocument({ config, urls, keys }: Pick<Deps, 'config' | 'urls' | 'keys'>): object {
   const methods = ['client_secret_basic', 'client_secret_post', 'none']
   return {
     issuer: urls.issuer,
@@ -61,7 +61,7 @@ export function discoveryDocument({ config, urls, keys }: Pick<Deps, 'config' | 
   }
 }
 
-/** WebFinger (RFC 7033) for the issuer relation, which is all that it is used for here (reference section 2.2). */
+/** WebFinger (RFC 7033) for the issuer relation, which is all that it is used for here (reference 2.2). */
 function webfinger(deps: Pick<Deps, 'urls'>, request: Request): Response {
   const { resource } = readPageQuery(request)
   if (resource === undefined)

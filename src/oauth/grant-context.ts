@@ -14,7 +14,7 @@ export type GrantWithClient = Awaited<ReturnType<typeof findGrant>>[number]
 const GRANT_LIFETIME = 3600
 
 /**
- * The pending authorization request of a page, bound to the browser that began it (reference edge 8).
+ * The pending authorization request of a page, bound to the browser that began it (edge 8).
  *
  * @throws PageError when it is unknown, over, or another browser's
  */

@@ -7,7 +7,7 @@ import { ulidFromUuid } from '../lib/ulid.ts'
 /** Seconds that an ID token holds. */
 const LIFETIME = 3600
 
-/** Signs an ID token (OpenID Connect Core section 2, reference section 4.6) in the algorithm that the client registered. */
+/** Signs an ID token (OpenID Connect Core section 2, reference 4.6) in the algorithm that the client registered. */
 export function idToken(
   deps: Pick<Deps, 'urls' | 'clock' | 'keys'>,
   client: ClientRow,

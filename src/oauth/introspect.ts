@@ -1,10 +1,11 @@
 import { Type } from '@sinclair/typebox'
-import { findActiveAccessToken, findActiveRefreshToken, markFirstUse } from '../../sql/tokens.ts'
+import { TypeCompiler } from '@sinclair/typebox/compiler'
+import { findActiveRefreshToken } from '../../sql/tokens.ts'
 import { parseToken, tokenDigest } from '../crypto/tokens.ts'
 import type { Deps } from '../deps.ts'
 import { apiCors } from '../http/cors.ts'
 import { OAuthError } from '../http/errors.ts'
-import { check, type Params, params, parseForm, readFormText } from '../http/params.ts'
+import { checkParams, type Params, readForm } from '../http/params.ts'
 import { json } from '../http/reply.ts'
 import { requesterOf } from '../http/requester.ts'
 import type { Route } from '../http/route.ts'
@@ -12,14 +13,15 @@ import { limitSubject, take } from '../identity/limits.ts'
 import { equalSecrets } from '../lib/digest.ts'
 import { normaliseScope } from '../lib/scope.ts'
 import { ulidFromUuid } from '../lib/ulid.ts'
+import { useAccessToken } from './access-token.ts'
 import { authenticateClient } from './client-auth.ts'
 
-const IntrospectionRequest = params(
+const IntrospectionRequest = TypeCompiler.Compile(
   Type.Object({ token: Type.String(), token_type_hint: Type.Optional(Type.String()) }),
 )
 
 /**
- * An active answer (RFC 7662 section 2.2, reference section 5.3); whole numbers where Synapse insists on them. What is
+ * An active answer (RFC 7662 section 2.2, reference 5.3); whole numbers where Synapse insists on them. What is
  * undefined is not in the JSON.
  */
 interface ActiveToken {
@@ -50,20 +52,19 @@ type Needs = Pick<
  * POST /oauth2/introspect: the hot path. For the homeserver it is one statement and no write, but for the first use of
  * a token.
  */
-export async function introspect(deps: Needs, request: Request): Promise<Response> {
-  const form = parseForm(await readFormText(request))
+async function introspect(deps: Needs, request: Request): Promise<Response> {
+  const form = await readForm(request)
   await authenticateCaller(deps, request, form)
-  const { token, token_type_hint } = check(IntrospectionRequest, form)
+  const { token, token_type_hint } = checkParams(IntrospectionRequest, form)
   return json(await describeToken(deps, token, token_type_hint))
 }
 
 /**
  * The homeserver by its shared secret, or a client of the configuration by its own: a self-registered client learns
- * nothing about tokens that it comes by (reference edge 30).
+ * nothing about tokens that it comes by (edge 30).
  */
 async function authenticateCaller(deps: Needs, request: Request, form: Params): Promise<void> {
-  const authorization = request.headers.get('authorization')
-  const bearer = /^bearer +(.+)$/i.exec(authorization ?? '')?.[1]
+  const bearer = /^bearer +(.+)$/i.exec(request.headers.get('authorization') ?? '')?.[1]
   if (bearer !== undefined) {
     if (equalSecrets(bearer, deps.config.matrix.secret)) return
     deps.log.warn('introspection.rejected', { reason: 'wrong homeserver secret' })
@@ -72,7 +73,7 @@ async function authenticateCaller(deps: Needs, request: Request, form: Params): 
     await take(deps, 'homeserver-secret', limitSubject(requesterOf(deps, request).ip), GUESSES)
     throw new OAuthError('access_denied', { status: 401 })
   }
-  const client = await authenticateClient(deps, authorization, form, requesterOf(deps, request))
+  const client = await authenticateClient(deps, request, form)
   if (client.is_static && client.auth_method !== 'none') return
   throw new OAuthError('access_denied', {
     status: 401,
@@ -81,7 +82,7 @@ async function authenticateCaller(deps: Needs, request: Request, form: Params): 
 }
 
 /** What a token stands for; `{active: false}` for every token that is not good, whatever the reason. */
-export async function describeToken(
+async function describeToken(
   deps: Pick<Needs, 'sql' | 'clock' | 'activity' | 'log'>,
   token: string,
   hint: string | undefined,
@@ -91,15 +92,11 @@ export async function describeToken(
   const type = kind === 'mat' ? 'access_token' : 'refresh_token'
   if (hint !== undefined && hint !== type) return INACTIVE
   const now = deps.clock.now()
-  const hash = tokenDigest(token)
-  const [row] =
+  const row =
     kind === 'mat'
-      ? await findActiveAccessToken(deps.sql, hash, now)
-      : await findActiveRefreshToken(deps.sql, hash)
+      ? await useAccessToken(deps, token, now)
+      : (await findActiveRefreshToken(deps.sql, tokenDigest(token)))[0]
   if (!row) return INACTIVE
-  if (row.unused) await markFirstUse(deps.sql, row.id, now)
-  // No address: it would be the homeserver's.
-  deps.activity.record('oauth', row.session_id, now)
   const expires = row.expires_at ?? undefined
   const issued = Math.round(row.issued_at)
   return {

@@ -2,7 +2,7 @@ import { type ClientRow, findClientByDigest, insertClient } from '../../sql/clie
 import type { Deps } from '../deps.ts'
 import { apiCors } from '../http/cors.ts'
 import { OAuthError } from '../http/errors.ts'
-import { readJson } from '../http/params.ts'
+import { mediaType, readJson } from '../http/params.ts'
 import { json } from '../http/reply.ts'
 import { type Requester, requesterOf } from '../http/requester.ts'
 import type { Route } from '../http/route.ts'
@@ -12,10 +12,11 @@ import { randomString } from '../lib/random.ts'
 import { newId, ulidFromUuid } from '../lib/ulid.ts'
 import { checkRegistrationPolicy } from '../policy/client-registration.ts'
 import { metadataDigest, parseRegistration, type Registration } from './client-metadata.ts'
+import { sealClientSecret } from './client-secret.ts'
 
 const invalid = (description: string) => new OAuthError('invalid_client_metadata', { description })
 
-/** Grants that a registered client may keep; the others are dropped, as clients rely on (reference section 7.1). */
+/** Grants that a registered client may keep; the others are dropped, as clients rely on (reference 7.1). */
 const GRANTS = ['authorization_code', 'refresh_token']
 const SECRET_METHODS = ['client_secret_basic', 'client_secret_post']
 const METHODS = ['none', ...SECRET_METHODS]
@@ -23,12 +24,11 @@ const METHODS = ['none', ...SECRET_METHODS]
 /** Registrations of one address: a person installs few apps, an office on a Monday hundreds, a script thousands. */
 export const REGISTRATION_LIMIT = { burst: 300, per_second: 300 / 3600 }
 
-/** POST /oauth2/registration (RFC 7591, reference section 7). */
-export async function register(deps: Deps, request: Request): Promise<Response> {
+/** POST /oauth2/registration (RFC 7591, reference 7). */
+async function register(deps: Deps, request: Request): Promise<Response> {
   const requester = requesterOf(deps, request)
   await take(deps, 'client-registration.ip', limitSubject(requester.ip), REGISTRATION_LIMIT)
-  const type = request.headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()
-  if (type !== 'application/json')
+  if (mediaType(request) !== 'application/json')
     throw new OAuthError('invalid_request', { description: 'The body must be application/json.' })
   const metadata = parseRegistration(await readJson(request))
   checkStructure(metadata)
@@ -39,7 +39,7 @@ export async function register(deps: Deps, request: Request): Promise<Response> 
   return json(describeClient(client, secret), 201)
 }
 
-/** Rules between members (reference section 7.2, step 4). Absent members mean their RFC defaults here. */
+/** Rules between members (reference 7.2, step 4). Absent members mean their RFC defaults here. */
 function checkStructure(metadata: Registration): void {
   const grants = metadata.grant_types ?? ['authorization_code']
   const responses = metadata.response_types ?? (grants.includes('authorization_code') ? ['code'] : [])
@@ -75,7 +75,7 @@ function checkAlgorithms({ keys }: Pick<Deps, 'keys'>, metadata: Registration): 
   }
 }
 
-/** A host that is a public suffix itself belongs to nobody (reference section 7.2, step 5). */
+/** A host that is a public suffix itself belongs to nobody (reference 7.2, step 5). */
 async function checkPublicSuffix(metadata: Registration): Promise<void> {
   // 1 MB of data, of use to this endpoint only.
   const { parse } = await import('tldts')
@@ -119,7 +119,7 @@ function checkPolicy(deps: Pick<Deps, 'config' | 'log'>, metadata: Registration,
 
 /**
  * Stores a registration. A client that authenticates gets a secret and a row of its own; identical registrations of
- * public clients share one (reference edge 28).
+ * public clients share one (edge 28).
  */
 async function store(
   deps: Pick<Deps, 'sql' | 'clock' | 'random' | 'secrets' | 'log'>,
@@ -135,7 +135,7 @@ async function store(
     id,
     digest,
     authMethod: method,
-    sealedSecret: secret === undefined ? null : await deps.secrets.seal(secret, `client:${id}`),
+    sealedSecret: secret === undefined ? null : await sealClientSecret(deps.secrets, id, secret),
     redirectUris: metadata.redirect_uris ?? [],
     grantTypes: (metadata.grant_types ?? ['authorization_code']).filter((grant) => GRANTS.includes(grant)),
     metadata,

@@ -1,35 +1,30 @@
 import { Type } from '@sinclair/typebox'
+import { TypeCompiler } from '@sinclair/typebox/compiler'
 import { findTokenSession } from '../../sql/tokens.ts'
 import { parseToken, tokenDigest } from '../crypto/tokens.ts'
 import type { Deps } from '../deps.ts'
 import { apiCors } from '../http/cors.ts'
 import { OAuthError } from '../http/errors.ts'
-import { check, params, parseForm, readFormText } from '../http/params.ts'
+import { checkParams, readForm } from '../http/params.ts'
 import { empty } from '../http/reply.ts'
-import { requesterOf } from '../http/requester.ts'
 import type { Route } from '../http/route.ts'
 import { endAppSession } from '../identity/sessions.ts'
 import { transact } from '../lib/transact.ts'
 import { authenticateClient } from './client-auth.ts'
 
-const RevocationRequest = params(
+const RevocationRequest = TypeCompiler.Compile(
   Type.Object({ token: Type.String(), token_type_hint: Type.Optional(Type.String()) }),
 )
 
 /**
- * POST /oauth2/revoke (RFC 7009, reference section 1.2): ends the whole session of either token. An expired or replaced
+ * POST /oauth2/revoke (RFC 7009, reference 1.2): ends the whole session of either token. An expired or replaced
  * token does so too (MAS leaves the session alive): an app that lost the answer to its last refresh still means to sign
  * out. Unknown tokens are answered as if they were good, so that a second try is no error.
  */
-export async function revoke(deps: Deps, request: Request): Promise<Response> {
-  const form = parseForm(await readFormText(request))
-  const client = await authenticateClient(
-    deps,
-    request.headers.get('authorization'),
-    form,
-    requesterOf(deps, request),
-  )
-  const { token, token_type_hint: hint } = check(RevocationRequest, form)
+async function revoke(deps: Deps, request: Request): Promise<Response> {
+  const form = await readForm(request)
+  const client = await authenticateClient(deps, request, form)
+  const { token, token_type_hint: hint } = checkParams(RevocationRequest, form)
   const kind = parseToken(token)
   if (kind !== undefined && hint !== undefined && hint !== 'access_token' && hint !== 'refresh_token')
     throw new OAuthError('unsupported_token_type')

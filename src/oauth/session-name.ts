@@ -3,9 +3,12 @@ import { describeUserAgent } from '../identity/user-agent.ts'
 import { ulidFromUuid } from '../lib/ulid.ts'
 import type { Translate } from '../render/translate.ts'
 
+/** Characters of a device's name: Synapse refuses longer ones, and the app could never sign in. */
+const LIMIT = 100
+
 /**
  * The name of a new session, which is also its device's name at the homeserver: "client on device", in the language of
- * the browser that consented (reference section 5.9).
+ * the browser that consented (reference flows 5.9).
  */
 export function sessionName(
   translate: Translate,
@@ -13,9 +16,11 @@ export function sessionName(
   userAgent: string | undefined,
   locale: string | null,
 ): string {
-  const name = client.metadata.client_name ?? ulidFromUuid(client.id)
+  const client_name = client.metadata.client_name ?? ulidFromUuid(client.id)
   const device = describeUserAgent(userAgent)
-  return device === undefined
-    ? name
-    : translate.text(locale ?? 'en', 'session.name', { client: name, device })
+  const name =
+    device === undefined
+      ? client_name
+      : translate.text(locale ?? 'en', 'session.name', { client: client_name, device })
+  return [...name].slice(0, LIMIT).join('')
 }

@@ -1,26 +1,23 @@
 import { findClient } from '../../sql/clients.ts'
-import { findActiveAccessToken, markFirstUse } from '../../sql/tokens.ts'
-import { parseToken, tokenDigest } from '../crypto/tokens.ts'
+import { parseToken } from '../crypto/tokens.ts'
 import type { Deps } from '../deps.ts'
 import { apiCors } from '../http/cors.ts'
 import { OAuthError } from '../http/errors.ts'
-import { parseForm, readFormText, readQuery } from '../http/params.ts'
+import { FORM, mediaType, readForm, readQuery } from '../http/params.ts'
 import { empty, json } from '../http/reply.ts'
 import type { Route } from '../http/route.ts'
 import { ulidFromUuid } from '../lib/ulid.ts'
+import { useAccessToken } from './access-token.ts'
 
-/** GET and POST /oauth2/userinfo (OpenID Connect Core section 5.3, reference section 1.2). */
-export async function userinfo(deps: Deps, request: Request): Promise<Response> {
+/** GET and POST /oauth2/userinfo (OpenID Connect Core section 5.3, reference 1.2). */
+async function userinfo(deps: Deps, request: Request): Promise<Response> {
   const token = await readToken(request)
   if (token === 'malformed') return empty(400, { 'www-authenticate': 'Bearer error="invalid_request"' })
-  const now = deps.clock.now()
-  const [row] =
+  const row =
     token !== undefined && parseToken(token) === 'mat'
-      ? await findActiveAccessToken(deps.sql, tokenDigest(token), now)
-      : []
+      ? await useAccessToken(deps, token, deps.clock.now())
+      : undefined
   if (!row?.user_id || !row.username || !row.scope.includes('openid')) return empty(401)
-  if (row.unused) await markFirstUse(deps.sql, row.id, now)
-  deps.activity.record('oauth', row.session_id, now)
   const claims = { sub: ulidFromUuid(row.user_id), username: row.username }
   const [client] = await findClient(deps.sql, row.client_id)
   const alg = client?.metadata.userinfo_signed_response_alg
@@ -32,9 +29,6 @@ export async function userinfo(deps: Deps, request: Request): Promise<Response> 
   return new Response(signed, { headers: { 'content-type': 'application/jwt', 'cache-control': 'no-store' } })
 }
 
-/** Any other body says nothing about the token (RFC 6750 section 2.2). */
-const FORM = /^application\/x-www-form-urlencoded\s*(;|$)/i
-
 /** RFC 6750 section 2: the header or the form, never both. A token in the query is refused: it would be logged. */
 async function readToken(request: Request): Promise<string | undefined | 'malformed'> {
   const header = request.headers.get('authorization')
@@ -42,8 +36,9 @@ async function readToken(request: Request): Promise<string | undefined | 'malfor
   if (header !== null && bearer === undefined) return 'malformed'
   try {
     if (readQuery(request).access_token !== undefined) return 'malformed'
-    if (request.method !== 'POST' || !FORM.test(request.headers.get('content-type') ?? '')) return bearer
-    const inForm = parseForm(await readFormText(request)).access_token
+    // Any other body says nothing about the token (RFC 6750 section 2.2).
+    if (request.method !== 'POST' || mediaType(request) !== FORM) return bearer
+    const { access_token: inForm } = await readForm(request)
     return inForm !== undefined && bearer !== undefined ? 'malformed' : (inForm ?? bearer)
   } catch (error) {
     if (error instanceof OAuthError) return 'malformed'

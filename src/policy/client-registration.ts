@@ -1,6 +1,7 @@
-import { isBannedRequester, policyData } from './constraints.ts'
+import type { Requester } from '../http/requester.ts'
+import { isBannedRequester, type PolicyConfig } from './constraints.ts'
 
-/** What the policy looks at (reference section 7.2, step 6). */
+/** What the policy looks at (reference 7.2, step 6). */
 export interface RegistrationInput {
   client_uri?: string
   logo_uri?: string
@@ -18,18 +19,20 @@ export interface RegistrationViolation {
   message: string
 }
 
-const LOCAL_HOSTS = new Set(['localhost', '127.0.0.1', '0.0.0.0', '[::1]'])
+/** Hosts of the visitor's own machine (RFC 6761 section 6.3, RFC 1122 section 3.2.1.3). */
+const LOCAL_HOST =
+  /^(?:(?:.*\.)?localhost\.?|127\.[0-9.]+|0\.0\.0\.0|\[::1?\]|\[::ffff:7f[0-9a-f]{2}:[0-9a-f]+\])$/
 const LOOPBACK_HOSTS = new Set(['localhost', '127.0.0.1', '[::1]'])
 /** Grants whose answer goes to a redirect URI. */
 const REDIRECTING = ['authorization_code', 'implicit']
 
 /** The client registration policy; empty means: allowed. */
 export function checkRegistrationPolicy(
-  config: { policy: { data?: unknown } },
+  config: PolicyConfig,
   client: RegistrationInput,
-  requester: { ip: string | undefined; userAgent: string | undefined },
+  requester: Requester,
 ): RegistrationViolation[] {
-  const data = policyData(config)
+  const { data } = config.policy
   const relax = data.client_registration ?? {}
   const violations: RegistrationViolation[] = []
   const metadata = (message: string) => violations.push({ code: 'invalid_client_metadata', message })
@@ -39,7 +42,7 @@ export function checkRegistrationPolicy(
     const uri = client[field]
     if (uri === undefined) continue
     if (!relax.allow_insecure_uris && !isSecure(uri)) metadata(`${field} must be https and not local`)
-    // Compared whenever there is something to compare with, whatever else is relaxed (reference edge 26).
+    // Compared whenever there is something to compare with, whatever else is relaxed (edge 26).
     if (field !== 'client_uri' && !relax.allow_host_mismatch && client.client_uri !== undefined)
       if (!isHostOf(client.client_uri, uri))
         metadata(`${field} must be on the host of client_uri, or below it`)
@@ -88,7 +91,7 @@ function isPrivateScheme(url: URL, uri: string, clientUri: string | undefined, a
 
 function isSecure(uri: string): boolean {
   const url = new URL(uri)
-  return url.protocol === 'https:' && !LOCAL_HOSTS.has(url.hostname)
+  return url.protocol === 'https:' && !LOCAL_HOST.test(url.hostname)
 }
 
 function isHostOf(clientUri: string, uri: string): boolean {

@@ -1,13 +1,17 @@
+import type { Config } from '../config/schema.ts'
+import type { Requester } from '../http/requester.ts'
 import { contains, parseIp, parseNetwork } from '../lib/ip.ts'
 
-/** Matchers of `policy.data` (reference section 6.4): a text matches when any of them does. */
-export interface Constraints {
-  literals?: readonly string[]
-  substrings?: readonly string[]
-  regexes?: readonly string[]
-  prefixes?: readonly string[]
-  suffixes?: readonly string[]
+/** What the operator says in `policy.data` (reference operations 6.4). */
+export type PolicyData = Config['policy']['data']
+
+/** As much of the configuration as rules look at. */
+export interface PolicyConfig {
+  policy: { data: PolicyData }
 }
+
+/** Matchers: a text matches when any of them does. */
+type Constraints = NonNullable<NonNullable<PolicyData['requester']>['banned_user_agents']>
 
 /** Whether `text` meets any of the constraints. Regular expressions are unanchored; a broken one matches nothing. */
 export function matches(constraints: Constraints | undefined, text: string): boolean {
@@ -30,28 +34,8 @@ function compiled(source: string): RegExp | undefined {
   }
 }
 
-/** Operator data that the typed policy reads; anything else in `policy.data` is left alone. */
-export interface PolicyData {
-  admin_users?: readonly string[]
-  admin_clients?: readonly string[]
-  client_registration?: {
-    allow_host_mismatch?: boolean
-    allow_insecure_uris?: boolean
-    allow_missing_client_uri?: boolean
-  }
-  registration?: { allowed_usernames?: Constraints; banned_usernames?: Constraints }
-  requester?: { banned_ips?: readonly string[]; banned_user_agents?: Constraints }
-}
-
-/** `policy.data` as the typed functions read it. */
-export const policyData = (config: { policy: { data?: unknown } }): PolicyData =>
-  (config.policy.data ?? {}) as PolicyData
-
 /** Whether the operator banned an address or user agent. */
-export function isBannedRequester(
-  data: PolicyData,
-  requester: { ip: string | undefined; userAgent: string | undefined },
-): boolean {
+export function isBannedRequester(data: PolicyData, requester: Requester): boolean {
   const address = requester.ip === undefined ? undefined : parseIp(requester.ip)
   const banned = (data.requester?.banned_ips ?? []).some((text) => {
     const network = parseNetwork(text)

@@ -1,5 +1,6 @@
+import type { Requester } from '../http/requester.ts'
 import { deviceOfScope, isApiScope, MAS_ADMIN, SYNAPSE_ADMIN, spellingOf } from '../lib/scope.ts'
-import { isBannedRequester, policyData } from './constraints.ts'
+import { isBannedRequester, type PolicyConfig } from './constraints.ts'
 
 /** Why a grant is refused: a code for pages and clients, a sentence for the log and for `error_description`. */
 export interface GrantViolation {
@@ -7,16 +8,16 @@ export interface GrantViolation {
   message: string
 }
 
-/** Characters of a device id in a scope (reference section 6). */
+/** Characters of a device id in a scope (reference 6). */
 const DEVICE_ID = /^[A-Za-z0-9._~!$&'()*+,;=:@/-]{10,}$/
 
-/** The policy for a grant that a person makes (reference section 6); empty means: allowed. */
+/** The policy for a grant that a person makes (reference 6); empty means: allowed. */
 export function checkGrantPolicy(
-  config: { policy: { data?: unknown } },
+  config: PolicyConfig,
   grant: { scope: readonly string[]; user: { username: string; is_admin: boolean } },
-  requester: { ip: string | undefined; userAgent: string | undefined },
+  requester: Requester,
 ): GrantViolation[] {
-  const data = policyData(config)
+  const { data } = config.policy
   const isAdmin = grant.user.is_admin || (data.admin_users ?? []).includes(grant.user.username)
   const violations: GrantViolation[] = []
   for (const scope of grant.scope)

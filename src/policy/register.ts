@@ -1,7 +1,8 @@
-import type { Config } from '../config/load.ts'
-import { isBannedRequester, matches, policyData } from './constraints.ts'
+import type { Config } from '../config/schema.ts'
+import type { Requester } from '../http/requester.ts'
+import { isBannedRequester, matches, type PolicyConfig } from './constraints.ts'
 
-/** Codes of reference section 6.1, without their `username-` prefix where the page's field says it. */
+/** Codes of reference operations 6.1, without their `username-` prefix where the page's field says it. */
 export type UsernameViolation =
   | 'too_short'
   | 'too_long'
@@ -14,17 +15,21 @@ export type UsernameViolation =
 /** Characters of a full Matrix id (Matrix specification, user identifiers). */
 const MXID_LIMIT = 255
 
-/** The registration policy for a name (reference section 6.3); the first violation is the one to show. */
+/** The registration policy for a name (reference operations 6.3); the first violation is the one to show. */
 export function checkUsernamePolicy(
-  config: { policy: { data?: unknown }; matrix: { homeserver: string } },
+  config: PolicyConfig & { matrix: { homeserver: string } },
   username: string,
-  requester: { ip: string | undefined; userAgent: string | undefined },
+  requester: Requester,
 ): UsernameViolation[] {
-  const data = policyData(config)
+  const { data } = config.policy
   const violations: UsernameViolation[] = []
   if (username === '') violations.push('too_short')
   else if (!/^[a-z0-9.=_/+-]+$/.test(username)) violations.push('invalid')
-  if (`@${username}:${config.matrix.homeserver}`.length > MXID_LIMIT) violations.push('too_long')
+  if (`@${username}:${config.matrix.homeserver}`.length > MXID_LIMIT) {
+    // Nothing of any length reaches the operator's regular expressions, which may take for ever over it.
+    violations.push('too_long')
+    return violations
+  }
   if (/^[0-9]+$/.test(username)) violations.push('all_numeric')
   if (matches(data.registration?.banned_usernames, username)) violations.push('banned')
   if (data.registration?.allowed_usernames && !matches(data.registration.allowed_usernames, username))

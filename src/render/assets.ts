@@ -36,14 +36,14 @@ const CONTENT_TYPES: Record<string, string> = {
  * prefix, ending in `/`. What is asked for is looked up in a map of these names and never joined to a path, so nothing
  * outside can be reached. Files of unknown types and sub-directories are left out.
  */
-export function createAssets(directories: string | readonly string[], base = '/'): Assets {
+export function createAssets(directories: readonly string[], base: string): Assets {
   const files = new Map<string, { hash: string; bytes: Uint8Array<ArrayBuffer>; contentType: string }>()
   const add = (name: string, bytes: Uint8Array<ArrayBuffer>): void => {
     const contentType = CONTENT_TYPES[name.slice(name.lastIndexOf('.') + 1)]
     if (contentType === undefined) return
     files.set(name, { hash: base64url(sha256(bytes)).slice(0, 16), bytes, contentType })
   }
-  for (const directory of typeof directories === 'string' ? [directories] : directories) {
+  for (const directory of directories) {
     for (const entry of readdirSync(directory, { withFileTypes: true })) {
       const known = CONTENT_TYPES[entry.name.slice(entry.name.lastIndexOf('.') + 1)] !== undefined
       if (entry.isFile() && known) add(entry.name, new Uint8Array(readFileSync(join(directory, entry.name))))

@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Environment } from 'minijinja-js'
+import { messageOf } from '../lib/thrown.ts'
 import type { BaseContext, Contexts, PageName } from './contexts.ts'
 import { templateFunctions } from './functions.ts'
 import type { Translate } from './translate.ts'
@@ -20,8 +21,6 @@ export interface ViewOptions {
   /** The operator's directory of the same shape: a file there stands in for ours of the same name. */
   overlay?: string
   translate: Translate
-  /** More values for every template, plain data only. */
-  globals?: Record<string, unknown>
 }
 
 const FOLDERS = ['layouts', 'partials', 'pages'] as const
@@ -33,7 +32,7 @@ const FUEL = 1_000_000
  * Reads and compiles all templates, so that a broken one stops the start and not a visitor. Escaping is on (the names
  * end in `.html`), undefined variables are errors, and templates can reach nothing but their context.
  */
-export function createViews({ directory, overlay, translate, globals = {} }: ViewOptions): Views {
+export function createViews({ directory, overlay, translate }: ViewOptions): Views {
   const sources = new Map<string, string>()
   for (const root of overlay === undefined ? [directory] : [directory, overlay]) {
     for (const [name, source] of readTemplates(root)) sources.set(name, source)
@@ -62,7 +61,6 @@ export function createViews({ directory, overlay, translate, globals = {} }: Vie
     environment.fuel = FUEL
     environment.trimBlocks = true
     environment.lstripBlocks = true
-    for (const [name, value] of Object.entries(globals)) environment.addGlobal(name, value)
     for (const [name, call] of Object.entries(templateFunctions(translate))) {
       environment.addGlobal(name, guarded(call))
     }
@@ -92,7 +90,7 @@ export function createViews({ directory, overlay, translate, globals = {} }: Vie
       } catch (error) {
         // After an engine panic the old environment stays borrowed; a new one costs a few milliseconds.
         environment = undefined
-        throw new Error(`Page ${name} did not render: ${error instanceof Error ? error.message : error}`, {
+        throw new Error(`Page ${name} did not render: ${messageOf(error)}`, {
           cause: error,
         })
       } finally {

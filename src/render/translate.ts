@@ -109,7 +109,11 @@ function readMessages(path: string): Record<string, string> {
   return messages
 }
 
+/** Characters of a language tag: real ones have under 40, and ICU takes seconds for one of 200 kB. */
+const LONGEST_TAG = 100
+
 function parseLocale(tag: string): Intl.Locale | undefined {
+  if (tag.length > LONGEST_TAG) return undefined
   try {
     return new Intl.Locale(tag)
   } catch {

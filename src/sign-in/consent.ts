@@ -1,5 +1,5 @@
 import type { BrowserSessionRow } from '../../sql/browser-sessions.ts'
-import { findConsent, insertConsent } from '../../sql/clients.ts'
+import { findConsent, insertConsent } from '../../sql/consents.ts'
 import { cancelGrant, fulfilGrant } from '../../sql/grants.ts'
 import type { Deps } from '../deps.ts'
 import { authorizationResponse } from '../http/authorization-response.ts'
@@ -55,7 +55,7 @@ async function open(
   return { visit, grant, session, violations }
 }
 
-/** GET /consent/{id} (reference section 3.6, decision 10). */
+/** GET /consent/{id} (reference 3.6, decision 10). */
 async function showConsent(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
   const opened = await open(deps, request, id)
   if (opened instanceof Response) return opened
@@ -85,7 +85,7 @@ async function answerConsent(deps: Deps, request: Request, { id = '' }: PathPara
   return fulfil(deps, visit, grant, session)
 }
 
-/** Gives out the code. The homeserver must know the person first (reference edge 37). */
+/** Gives out the code. The homeserver must know the person first (edge 37). */
 async function fulfil(
   deps: Deps,
   visit: Visit,
@@ -178,7 +178,7 @@ function scopeLine(scope: string): ScopeLine {
 
 /**
  * The policy said no. A request with Matrix scopes gets a page and not a redirect, with status 200, since clients rely
- * on it; any other goes back to the client (decision 11, reference edge 1).
+ * on it; any other goes back to the client (decision 11, edge 1).
  */
 async function deny(
   deps: Deps,

@@ -11,8 +11,18 @@ export function interstitial(deps: Deps, visit: Visit, continuation: Continuatio
   if (session.state === 'none' || session.state === 'active') return undefined
   if (session.state === 'ended')
     return page(deps, visit, 'session_ended', { continuation: continuation.text })
-  return page(deps, visit, session.state === 'locked' ? 'account_locked' : 'account_deactivated', {
-    mxid: deps.homeserver.mxid(session.session.username),
+  return stoppedPage(deps, visit, continuation, session.state, session.session.username)
+}
+
+/** The page for somebody whose account may not sign in. */
+export const stoppedPage = (
+  deps: Deps,
+  visit: Visit,
+  continuation: Continuation,
+  reason: 'locked' | 'deactivated',
+  username: string,
+): Response =>
+  page(deps, visit, `account_${reason}`, {
+    mxid: deps.homeserver.mxid(username),
     continuation: continuation.text,
   })
-}

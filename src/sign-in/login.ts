@@ -12,7 +12,7 @@ import { activeSession, openVisit, page, readOwnForm, type Visit } from '../iden
 import { describeGrant } from '../oauth/grant-context.ts'
 import { registrationEnabled } from '../policy/register.ts'
 import type { FieldErrors, FormError } from '../render/contexts.ts'
-import { interstitial } from './interstitial.ts'
+import { interstitial, stoppedPage } from './interstitial.ts'
 
 /** GET /login (reference flows 2.1). */
 async function showLogin(deps: Deps, request: Request): Promise<Response> {
@@ -26,7 +26,7 @@ async function showLogin(deps: Deps, request: Request): Promise<Response> {
   )
 }
 
-/** `mxid:@name:server` of this server, or an address where those sign in, fills the field (reference section 3.5). */
+/** `mxid:@name:server` of this server, or an address where those sign in, fills the field (reference 3.5). */
 function hintedName(deps: Pick<Deps, 'config'>, hint = ''): string {
   const server = deps.config.matrix.homeserver
   if (hint.startsWith('mxid:')) {
@@ -65,10 +65,7 @@ async function signIn(deps: Deps, visit: Visit, continuation: Continuation, form
   if (result.result === 'wrong')
     return again(deps, visit, continuation, form, { code: 'invalid_credentials' })
   if (result.result !== 'ok')
-    return page(deps, visit, result.result === 'locked' ? 'account_locked' : 'account_deactivated', {
-      mxid: deps.homeserver.mxid(result.user.username),
-      continuation: continuation.text,
-    })
+    return stoppedPage(deps, visit, continuation, result.result, result.user.username)
   // Somebody who signs in over a session leaves none behind that no cookie leads to.
   const before = activeSession(visit)
   if (before) await endSession(deps, before.user_id, before.id)

@@ -8,7 +8,7 @@ import { endSession } from '../identity/sessions.ts'
 import { openVisit, page, readOwnForm } from '../identity/visit.ts'
 
 /**
- * POST /logout: ends this browser's session, not the apps that it signed in (reference edge 60), and goes on with what
+ * POST /logout: ends this browser's session, not the apps that it signed in (edge 60), and goes on with what
  * the form carries.
  */
 async function logout(deps: Deps, request: Request): Promise<Response> {

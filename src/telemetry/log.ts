@@ -6,6 +6,7 @@ import {
   type LogRecord,
 } from '@logtape/logtape'
 import { redactByField } from '@logtape/redaction'
+import { codeOf } from '../lib/thrown.ts'
 import { ulidFromUuid } from '../lib/ulid.ts'
 
 /** Fields of an event: names in snake_case, values that print; never a secret. */
@@ -72,14 +73,19 @@ function describe(fields: LogFields): LogFields {
 /** Ids print as ULIDs, which is what admins and clients see of them; the database's form stays inside. */
 function describeValue(name: string, value: unknown): unknown {
   if (value instanceof Error) return describeError(value)
-  return name.endsWith('_id') && typeof value === 'string' && UUID.test(value) ? ulidFromUuid(value) : value
+  if (typeof value !== 'string') return value
+  return name.endsWith('_id') && UUID.test(value) ? ulidFromUuid(value) : printable(value)
 }
+
+/** Without control characters: what a stranger wrote must not steer the operator's terminal, or begin a line. */
+const printable = (text: string): string =>
+  text.replace(/\p{Cc}/gu, (control) => `\\x${control.charCodeAt(0).toString(16).padStart(2, '0')}`)
 
 function describeError(error: Error): string {
   const causes: string[] = []
   for (let at: unknown = error; at instanceof Error && causes.length < 5; at = at.cause) {
-    const code = (at as { code?: unknown }).code
-    causes.push(`${at.name}: ${at.message}${typeof code === 'string' ? ` (${code})` : ''}`)
+    const code = codeOf(at)
+    causes.push(`${at.name}: ${printable(at.message)}${code === undefined ? '' : ` (${code})`}`)
   }
   return (
     causes.join('; caused by ') + (error.stack ? `\n${error.stack.split('\n').slice(1, 6).join('\n')}` : '')

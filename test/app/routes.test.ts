@@ -46,13 +46,17 @@ const ROUTES: Record<string, [auth: Auth, surface: 'page' | 'oauth' | 'probe', c
 }
 
 const SECRET = 'select secret from vault'
-const RESOURCES = ['discovery', 'human', 'oauth', 'assets', 'health', 'well-known'].map((name) => ({ name }))
+const RESOURCES = (['discovery', 'human', 'oauth', 'assets', 'health', 'well-known'] as const).map(
+  (name) => ({
+    name,
+  }),
+)
 
 let harness: Harness
 let app: App
 beforeAll(async () => {
   harness = await createHarness()
-  app = createApp(harness.deps, { resources: RESOURCES as never })
+  app = createApp(harness.deps, { resources: RESOURCES })
 })
 afterAll(() => harness.close())
 
@@ -79,7 +83,7 @@ test('the list of routes is complete', () => {
 
 describe('the boundary', () => {
   test('covers every route: an unknown error is a 500 without its message, with a reference that the log has', async () => {
-    const failing = createApp(harness.deps, { resources: RESOURCES as never })
+    const failing = createApp(harness.deps, { resources: RESOURCES })
     for (const route of failing.routes) route.handle = explode
     const covered: string[] = []
     for (const { method, path } of failing.routes) {
@@ -104,7 +108,7 @@ describe('the boundary', () => {
   })
 
   test('a route that throws where nobody expected it says nothing of why either', async () => {
-    const failing = createApp(broken(harness.deps), { resources: RESOURCES as never })
+    const failing = createApp(broken(harness.deps), { resources: RESOURCES })
     for (const { method, path } of failing.routes) {
       const response = await failing.handle(new Request(`http://auth.test${addressOf(path)}`, { method }))
       expect([path, (await response.text()).includes(SECRET)]).toEqual([path, false])
@@ -118,7 +122,7 @@ describe('the boundary', () => {
         throw new Error(SECRET)
       },
     }
-    const failing = createApp({ ...harness.deps, views }, { resources: RESOURCES as never })
+    const failing = createApp({ ...harness.deps, views }, { resources: RESOURCES })
     for (const path of ['/login', '/nothing', '/consent/x']) {
       const response = await failing.handle(new Request(`http://auth.test${path}`))
       expect(response.status).toBe(500)

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { createSql, type Sql } from '../../sql/connect.ts'
 import { migrate } from '../../sql/migrate.ts'
-import type { ConfigInput } from '../../src/config/load.ts'
+import type { ConfigInput } from '../../src/config/schema.ts'
 import { generateSigningKeys } from '../../src/crypto/keystore.ts'
 import { type Cluster, ensureDatabase, startCluster } from '../../src/embedded/cluster.ts'
 

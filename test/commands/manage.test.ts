@@ -100,7 +100,9 @@ describe('latchkey manage register-user', () => {
     const { code, err } = await manage(['register-user', 'dora'])
     fake.nonsense = false
     expect(code).toBe(1)
-    expect(err).toMatch(/could not be asked whether dora is free; check that it runs, and try again/)
+    expect(err).toMatch(
+      /could not be asked whether dora is free \(.*not a homeserver's\); mend that, and try again/,
+    )
   }, 60_000)
 
   test('a weak password and one on the command line are refused', async () => {

@@ -178,8 +178,11 @@ describe('latchkey server', () => {
     const { request, release } = await blockedRequest()
     server.kill('SIGTERM')
     while (!server.said().includes('server.stopping')) await Bun.sleep(20)
-    server.kill('SIGTERM')
-    expect((await server.ended).code).toBe(143)
+    // Within a second of the first it counts as the same Ctrl-C, so it is sent until it is heard.
+    const insisting = setInterval(() => server.kill('SIGTERM'), 100)
+    const { code } = await server.ended
+    clearInterval(insisting)
+    expect(code).toBe(143)
     expect(await request).toBe('cut off')
     await release()
   }, 30_000)

@@ -3,7 +3,8 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { diskFiles } from '../../src/config/files.ts'
-import { ConfigError, loadConfig } from '../../src/config/load.ts'
+import { loadConfig } from '../../src/config/load.ts'
+import { ConfigError } from '../../src/config/report.ts'
 import { decode, load, MINIMAL, PEM, problemsOf } from './support.ts'
 
 describe('finding files', () => {

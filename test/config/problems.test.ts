@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test'
-import { ConfigError } from '../../src/config/load.ts'
+import { ConfigError } from '../../src/config/report.ts'
 import { MINIMAL, parseText, problemsOf, withMinimal } from './support.ts'
 
 const CLIENT = 'client_id: 01JAYS74TCG3BTWKADN5Q4518C'

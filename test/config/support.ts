@@ -1,5 +1,7 @@
 import { parse } from 'yaml'
-import { type Config, ConfigError, loadConfig, parseConfig } from '../../src/config/load.ts'
+import { loadConfig, parseConfig } from '../../src/config/load.ts'
+import { ConfigError } from '../../src/config/report.ts'
+import type { Config } from '../../src/config/schema.ts'
 
 const bytes = (text: string) => new TextEncoder().encode(text)
 export const decode = (data: Uint8Array | undefined) =>

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'bun:test'
 import { createPublicKey } from 'node:crypto'
 import { compactVerify, createLocalJWKSet, decodeProtectedHeader, jwtVerify, SignJWT } from 'jose'
-import { generateSigningKeys, KeyError, loadKeystore } from '../../src/crypto/keystore.ts'
+import { generateSigningKeys, loadKeystore } from '../../src/crypto/keystore.ts'
+import { KeyError } from '../../src/crypto/private-key.ts'
 import * as keys from './fixtures.ts'
 
 const { RSA, P256, P384, P521, ED25519, pkcs8 } = keys

@@ -261,6 +261,7 @@ describe('the pages in Chromium', () => {
         const signingIn = await beginSignIn(webApp)
         await page.goto(signingIn.url)
         const focused = () => page.evaluate(() => document.activeElement?.textContent?.trim() ?? '')
+        await page.waitForFunction(() => document.activeElement?.id === 'username')
         await page.keyboard.type('ada')
         await page.keyboard.press('Tab')
         await page.keyboard.type(PASSWORD)

@@ -8,6 +8,7 @@ import { type Stack, startStack } from '../../src/commands/demo/demo.ts'
 import { cacheDirectory } from '../../src/commands/demo/install-synapse.ts'
 import type { StartLatchkey } from '../../src/commands/demo/start-latchkey.ts'
 import { createHomeserver } from '../../src/matrix/homeserver/create.ts'
+import { SILENT } from '../support/matrix-client.ts'
 import { SYNAPSE_START_MS } from '../support/synapse.ts'
 
 /** Stands in for Latchkey: discovery, and an introspection that takes `<localpart>/<device>` for a token. */
@@ -57,15 +58,6 @@ async function createUser(localpart: string, device: string) {
     deviceId: device,
     logger: SILENT,
   })
-}
-
-const SILENT = {
-  trace() {},
-  debug() {},
-  info() {},
-  warn() {},
-  error() {},
-  getChild: () => SILENT,
 }
 
 beforeAll(async () => {

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Stack, startStack } from '../../src/commands/demo/demo.ts'
@@ -20,6 +20,8 @@ const CONFIG: ConfigInput = {
  */
 export async function startTestStack(config: ConfigInput = {}): Promise<Stack> {
   const directory = await mkdtemp(join(tmpdir(), 'latchkey-e2e-'))
+  // As root the database runs under another account: one that can't pass through would move to /var/lib/latchkey.
+  await chmod(directory, 0o711)
   const remove = () => rm(directory, { recursive: true, force: true })
   const log = (line: string) => console.log(line)
   try {

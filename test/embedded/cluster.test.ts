@@ -3,7 +3,8 @@ import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/pr
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createSql } from '../../sql/connect.ts'
-import { type Cluster, ClusterError, ensureDatabase, startCluster } from '../../src/embedded/cluster.ts'
+import { type Cluster, ensureDatabase, startCluster } from '../../src/embedded/cluster.ts'
+import { ClusterError } from '../../src/embedded/cluster-error.ts'
 import { isAlive } from '../../src/embedded/postmaster.ts'
 
 let home = ''

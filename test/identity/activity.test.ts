@@ -2,8 +2,8 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'bun:test'
 import { createSql, type Sql } from '../../sql/connect.ts'
 import { type Activity, createActivity } from '../../src/identity/activity.ts'
 import { newId } from '../../src/lib/ulid.ts'
-import { createWorld, seedSession, type World } from '../oauth/refresh-model/world.ts'
 import { type DatabaseProxy, proxy } from '../support/database.ts'
+import { createWorld, seedSession, type World } from '../support/world.ts'
 
 let world: World
 let way: DatabaseProxy

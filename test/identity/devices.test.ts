@@ -7,7 +7,8 @@ import { deactivate, lock } from '../../src/identity/lifecycle.ts'
 import { endSession } from '../../src/identity/sessions.ts'
 import type { Clock } from '../../src/lib/clock.ts'
 import { newId, uuidFromUlid } from '../../src/lib/ulid.ts'
-import { createGate, type Gate } from '../oauth/refresh-model/gate.ts'
+import type { FakeHomeserver } from '../support/fake-homeserver.ts'
+import { createGate, type Gate } from '../support/gate.ts'
 import {
   createWorld,
   type Process,
@@ -16,8 +17,7 @@ import {
   startProcess,
   stopProcess,
   type World,
-} from '../oauth/refresh-model/world.ts'
-import type { FakeHomeserver } from '../support/fake-homeserver.ts'
+} from '../support/world.ts'
 
 let world: World
 let homeserver: FakeHomeserver

@@ -6,6 +6,7 @@ import { endSession, loadSession, startSession } from '../../src/identity/sessio
 import { fold } from '../../src/lib/fold.ts'
 import { transact } from '../../src/lib/transact.ts'
 import { newId } from '../../src/lib/ulid.ts'
+import { createHarness, type Harness } from '../support/harness.ts'
 import {
   createWorld,
   type Process,
@@ -14,8 +15,7 @@ import {
   seedSession,
   use,
   type World,
-} from '../oauth/refresh-model/world.ts'
-import { createHarness, type Harness } from '../support/harness.ts'
+} from '../support/world.ts'
 
 let world: World
 let harness: Harness

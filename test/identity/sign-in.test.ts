@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { insertEmail, insertPassword } from '../../sql/users.ts'
-import { createPasswords } from '../../src/crypto/passwords.ts'
+import { createPasswords, PASSWORD_LIMIT } from '../../src/crypto/passwords.ts'
 import { createUser, deactivate, lock, setPassword } from '../../src/identity/lifecycle.ts'
-import { checkPassword, PASSWORD_LIMIT } from '../../src/identity/sign-in.ts'
+import { checkPassword } from '../../src/identity/sign-in.ts'
 import { fold } from '../../src/lib/fold.ts'
 import { transact } from '../../src/lib/transact.ts'
 import { newId } from '../../src/lib/ulid.ts'
@@ -124,7 +124,7 @@ describe('an older scheme', () => {
     expect(after?.version).toBe(2)
     expect(others).toEqual([])
     expect(await signIn('upgrade')).toBe('ok')
-    expect(await stored(id)).toEqual([after] as never)
+    expect((await stored(id)).map((row) => row.hash)).toEqual([after?.hash])
   })
 
   test('a password that is changed while the old one is hashed anew stays changed', async () => {

@@ -7,9 +7,9 @@ import { sha256 } from '../../src/lib/digest.ts'
 import { newId } from '../../src/lib/ulid.ts'
 import type { Browser } from '../support/browser.ts'
 import type { FakeHomeserver } from '../support/fake-homeserver.ts'
+import { createGate, type Gate } from '../support/gate.ts'
 import type { Harness } from '../support/harness.ts'
 import { API_SCOPE, deviceScope, obtainCode, pkce, signUp, type TokenBody } from '../support/oauth.ts'
-import { createGate, type Gate } from './refresh-model/gate.ts'
 import {
   createWorld,
   type Process,
@@ -19,7 +19,7 @@ import {
   stopProcess,
   use,
   type World,
-} from './refresh-model/world.ts'
+} from '../support/world.ts'
 
 let world: World
 let harness: Harness

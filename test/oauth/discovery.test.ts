@@ -60,7 +60,7 @@ describe('GET /.well-known/openid-configuration (reference 2.1)', () => {
       { account: { password_registration_enabled: false } },
       { account: { password_registration_email_required: true } },
     ]) {
-      const closed = await createHarness({ beside: harness, config: config as never })
+      const closed = await createHarness({ beside: harness, config })
       const members = await document('/.well-known/openid-configuration', closed)
       expect(members.prompt_values_supported).not.toContain('create')
       await closed.close()
@@ -122,7 +122,7 @@ test('GET /.well-known/matrix/client: the homeserver, who signs people in, and w
           'm.homeserver': { base_url: 'overruled' },
         },
       },
-    ] as never,
+    ],
   })
   const response = await app.handle(new Request('https://auth.example.com/.well-known/matrix/client'))
   expect(response.headers.get('access-control-allow-origin')).toBe('*')

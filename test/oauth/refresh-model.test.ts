@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, test } from 'bun:test'
 import fc from 'fast-check'
+import { createWorld, seedSession, type World } from '../support/world.ts'
 import { commands, finish } from './refresh-model/commands.ts'
 import type { Model } from './refresh-model/model.ts'
-import { createWorld, seedSession, type World } from './refresh-model/world.ts'
 
 /**
  * Sequences of each variant: `LATCHKEY_RUNS=5000 bun test test/oauth/refresh-model.test.ts` is a long search, and

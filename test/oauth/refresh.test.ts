@@ -17,7 +17,7 @@ import {
   seedSession,
   use,
   type World,
-} from './refresh-model/world.ts'
+} from '../support/world.ts'
 
 let world: World
 let one: Process
@@ -247,6 +247,7 @@ describe('POST /oauth2/token, refresh_token: an outage of the database', () => {
     for (const answer of await answers) {
       expect([200, 503]).toContain(answer.status)
     }
+    await Promise.all(world.processes.map(recover))
     for (const { pair, sessionId } of people) {
       const next = await refreshed(pair.refresh)
       expect(await use(one, next.access)).toBe(true)

@@ -303,8 +303,10 @@ describe('GET and POST /oauth2/userinfo (reference 1.2)', () => {
     const response = await get(bearer(signed.access_token))
     expect(response.headers.get('content-type')).toBe('application/jwt')
     const jwt = await response.text()
-    const verified = await harness.deps.keys.verify(jwt, { algorithms: ['ES256'] } as never)
-    expect(JSON.stringify(verified)).toContain('"username":"signed"')
+    const { issuer } = harness.deps.urls
+    const expected = { issuer, audience: client_id, typ: 'JWT', now: harness.clock.now() }
+    const claims = { iss: issuer, aud: client_id, sub: expect.any(String), username: 'signed' }
+    expect(await harness.deps.keys.verify(jwt, expected)).toEqual(claims)
   })
 })
 

@@ -22,7 +22,7 @@ describe('createAssets', () => {
 
   test('url: below the base path, with a hash that changes with the content', () => {
     expect(assets.url('style.css')).toMatch(/^\/auth\/assets\/[\w-]{16}\.style\.css$/)
-    expect(assets.url('logo.svg')).not.toBe(createAssets(join(root, 'ours'), '/auth/').url('logo.svg'))
+    expect(assets.url('logo.svg')).not.toBe(createAssets([join(root, 'ours')], '/auth/').url('logo.svg'))
     expect(() => assets.url('missing.css')).toThrow('missing.css')
   })
 

@@ -14,13 +14,13 @@ const overlay = mkdtempSync(join(tmpdir(), 'views-'))
 mkdirSync(join(overlay, 'pages'))
 afterAll(() => rmSync(overlay, { recursive: true }))
 
-const withPage = (source: string, globals: Record<string, unknown> = {}) => {
+const withPage = (source: string) => {
   writeFileSync(join(overlay, 'pages/not_found.html'), source)
-  return createViews({ directory: VIEWS, overlay, translate, globals })
+  return createViews({ directory: VIEWS, overlay, translate })
 }
 
 test('an overlay directory replaces single templates and keeps the others', () => {
-  const views = withPage('<p>{{ motto }} {{ server_name }}</p>', { motto: 'Mind the gap' })
+  const views = withPage('<p>Mind the gap {{ server_name }}</p>')
   expect(views.page('not_found', {}, base)).toBe('<p>Mind the gap example.org</p>')
   expect(views.page('session_ended', { continuation: '' }, base)).toContain('You were signed out')
 })

@@ -8,7 +8,7 @@ import { createTranslate } from '../../src/render/translate.ts'
 
 const VIEWS = new URL('../../views', import.meta.url).pathname
 const translate = createTranslate({ directory: `${VIEWS}/locales` })
-const assets = createAssets(`${VIEWS}/static`, '/auth/')
+const assets = createAssets([`${VIEWS}/static`], '/auth/')
 const views = createViews({ directory: VIEWS, translate })
 
 interface Rendered {

@@ -65,7 +65,7 @@ describe('POST /login', () => {
   test('an address signs in where the configuration allows it, and nowhere else', async () => {
     const open = await createHarness({
       beside: harness,
-      config: { account: { login_with_email_allowed: true } } as never,
+      config: { account: { login_with_email_allowed: true } },
     })
     const email = 'Alice@Mail.Example'
     const id = newId(harness.clock.now(), harness.deps.random)
@@ -108,7 +108,7 @@ describe('POST /login', () => {
   })
 
   test('passwords switched off: nobody signs in with one', async () => {
-    const off = await createHarness({ beside: harness, config: { passwords: { enabled: false } } as never })
+    const off = await createHarness({ beside: harness, config: { passwords: { enabled: false } } })
     const browser = off.browser()
     const page = await browser.open('/login')
     const csrf = /name="csrf" value="([^"]+)"/.exec(page.text)?.[1] ?? ''
@@ -222,7 +222,7 @@ describe('the pages that stand in for another one', () => {
 })
 
 describe('limits', () => {
-  const limits = { rate_limiting: { login: { per_ip: { burst: 3, per_second: 3 / 60 } } } } as never
+  const limits = { rate_limiting: { login: { per_ip: { burst: 3, per_second: 3 / 60 } } } }
 
   test('three tries a minute from one address, then 429 with Retry-After and words how long, in every process', async () => {
     const one = await createHarness({ beside: harness, config: limits })
@@ -251,7 +251,7 @@ describe('limits', () => {
       rate_limiting: {
         login: { per_ip: { burst: 1000, per_second: 100 }, per_account: { burst: 2, per_second: 1 / 60 } },
       },
-    } as never
+    }
     const limited = await createHarness({ beside: harness, config })
     const answers = async (name: string) => {
       const seen: [number, string | null, boolean][] = []

@@ -154,7 +154,7 @@ describe('the sign-up as a whole', () => {
     },
   )
 
-  test('is resumed in the same browser only (reference edge 8)', async () => {
+  test('is resumed in the same browser only (edge 8)', async () => {
     const mine = harness.browser()
     const step = await begin(mine, 'ivan')
     const theirs = await harness.browser().open(step.url.pathname)
@@ -281,7 +281,7 @@ describe('the sign-up as a whole', () => {
 })
 
 test('of two people who sign up first at the same instant, one becomes the admin (decision 25)', async () => {
-  const config = { matrix: { kind: 'standalone' } } as never
+  const config = { matrix: { kind: 'standalone' as const } }
   for (let round = 0; round < 2; round++) {
     const one = await createHarness({ config })
     const two = await createHarness({ beside: one, config })
@@ -300,7 +300,7 @@ test('of two people who sign up first at the same instant, one becomes the admin
 
 describe('limits and switches', () => {
   test('the sign-up limit: three an hour from one address, only for forms in order, shared by processes', async () => {
-    const config = { rate_limiting: { registration: { burst: 3, per_second: 3 / 3600 } } } as never
+    const config = { rate_limiting: { registration: { burst: 3, per_second: 3 / 3600 } } }
     const one = await createHarness({ beside: harness, config })
     const two = await createHarness({ beside: harness, config })
     const from = { 'x-forwarded-for': '203.0.113.77' }
@@ -321,7 +321,7 @@ describe('limits and switches', () => {
     ['an email step that is not built', { account: { password_registration_email_required: true } }],
     ['passwords', { passwords: { enabled: false } }],
   ])('closed by %s: the page says so, POST is 403, and sign-in offers no sign-up', async (_name, config) => {
-    const closed = await createHarness({ beside: harness, config: config as never })
+    const closed = await createHarness({ beside: harness, config })
     const browser = closed.browser()
     expect((await browser.open('/register')).text).not.toContain('name="password_confirm"')
     expect((await browser.open('/login')).text).not.toContain('href="/register')
@@ -337,7 +337,7 @@ describe('limits and switches', () => {
   })
 
   test('terms must be accepted, and are remembered', async () => {
-    const config = { branding: { tos_uri: 'https://example.test/terms' } } as never
+    const config = { branding: { tos_uri: 'https://example.test/terms' } }
     const strict = await createHarness({ beside: harness, config })
     const refused = await begin(strict.browser(), 'sybil')
     expect(refused.status).toBe(422)

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { createServer } from 'node:net'
-import { createSql, isOutage, type Sql } from '../../sql/connect.ts'
+import { createSql, type Sql } from '../../sql/connect.ts'
+import { isOutage } from '../../sql/outage.ts'
 import { transact } from '../../src/lib/transact.ts'
 import {
   createTestDatabase,

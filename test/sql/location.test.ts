@@ -1,8 +1,8 @@
 import { expect, test } from 'bun:test'
 import { directDatabase } from '../../sql/connect.ts'
-import { locate } from '../../sql/location.ts'
+import { type DatabaseLocation, locate } from '../../sql/location.ts'
 
-const cases: [string, object][] = [
+const cases: [string, DatabaseLocation][] = [
   ['postgresql://', { hosts: [], ports: [] }],
   ['postgresql:///name', { hosts: [], ports: [], database: 'name' }],
   ['postgres://ada@db/name', { hosts: ['db'], ports: [5432], username: 'ada', database: 'name' }],
@@ -21,7 +21,7 @@ const cases: [string, object][] = [
 ]
 for (const [uri, location] of cases) {
   test(`locate: ${uri} (libpq connection URIs)`, () => {
-    expect(locate({ uri }).location).toEqual(location as never)
+    expect(locate({ uri }).location).toEqual(location)
   })
 }
 

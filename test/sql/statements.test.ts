@@ -1,14 +1,17 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { join } from 'node:path'
 import { Glob } from 'bun'
-import * as admins from '../../sql/admins.ts'
 import * as browserSessions from '../../sql/browser-sessions.ts'
 import * as clients from '../../sql/clients.ts'
 import type { Sql } from '../../sql/connect.ts'
+import * as consents from '../../sql/consents.ts'
 import * as grants from '../../sql/grants.ts'
+import * as leases from '../../sql/leases.ts'
 import * as limits from '../../sql/limits.ts'
 import * as oauthSessions from '../../sql/oauth-sessions.ts'
+import * as ping from '../../sql/ping.ts'
 import * as registrations from '../../sql/registrations.ts'
+import * as sessions from '../../sql/sessions.ts'
 import * as settings from '../../sql/settings.ts'
 import * as tokens from '../../sql/tokens.ts'
 import * as users from '../../sql/users.ts'
@@ -35,7 +38,6 @@ const statements = <Module extends object>(file: string, module: Module, samples
 })
 
 const FILES = [
-  statements('admins', admins, { setAdmin: [[ID, true]], listAdmins: [[]] }),
   statements('browser-sessions', browserSessions, {
     insertBrowserSession: [[{ id: ID, userId: ID, secretHash: HASH, userAgent: null, ip: '::1', now: NOW }]],
     findBrowserSession: [[HASH]],
@@ -44,8 +46,6 @@ const FILES = [
       [ID, NOW, null],
       [ID, NOW, ID],
     ],
-    listActiveSessions: [[ID, 10]],
-    findActiveSession: [[ID, ID]],
   }),
   statements('clients', clients, {
     findClient: [[ID]],
@@ -77,6 +77,8 @@ const FILES = [
         },
       ],
     ],
+  }),
+  statements('consents', consents, {
     findConsent: [[ID, ID, 'openid']],
     insertConsent: [[ID, ID, 'openid', NOW]],
   }),
@@ -109,11 +111,15 @@ const FILES = [
     releaseCode: [[ID, ID]],
     spendCode: [[ID, ID, NOW]],
   }),
+  statements('leases', leases, {
+    takeLease: [[ID, NOW, NOW]],
+    findLease: [[ID, '1', NOW]],
+    releaseLease: [[ID, '1', NOW]],
+  }),
   statements('limits', limits, {
     takeFromLimit: [['key', NOW, 1000, 3]],
     findLimit: [['key']],
     deleteIdleLimits: [[NOW]],
-    pingDatabase: [[]],
   }),
   statements('oauth-sessions', oauthSessions, {
     insertOAuthSession: [
@@ -136,12 +142,8 @@ const FILES = [
     finishOAuthSessionOf: [[ID, ID, NOW]],
     finishOAuthSessions: [[ID, NOW]],
     listDevices: [[ID]],
-    countActiveSessions: [[ID]],
-    recordActivity: [
-      ['browser', { ids: [ID], times: [NOW], ips: [null] }],
-      ['oauth', { ids: [ID], times: [NOW], ips: ['::1'] }],
-    ],
   }),
+  statements('ping', ping, { pingDatabase: [[]] }),
   statements('registrations', registrations, {
     insertRegistration: [
       [
@@ -162,6 +164,15 @@ const FILES = [
     findRegistration: [[ID]],
     completeRegistration: [[ID, 'A', NOW]],
     renameRegistration: [[ID, 'b']],
+  }),
+  statements('sessions', sessions, {
+    listActiveSessions: [[ID, 10]],
+    findActiveSession: [[ID, ID]],
+    countActiveSessions: [[ID]],
+    recordActivity: [
+      ['browser', { ids: [ID], times: [NOW], ips: [null] }],
+      ['oauth', { ids: [ID], times: [NOW], ips: ['::1'] }],
+    ],
   }),
   statements('settings', settings, { findSetting: [['key']], putSetting: [['key', { a: 1 }]] }),
   statements('tokens', tokens, {
@@ -222,11 +233,10 @@ const FILES = [
     rehashPassword: [[ID, 1, 'x']],
     deletePasswords: [[ID]],
     insertTerms: [[ID, 'https://a.test/', NOW]],
-    takeLease: [[ID, NOW, NOW]],
-    findLease: [[ID, '1', NOW]],
-    releaseLease: [[ID, '1', NOW]],
     forgetProvisioning: [[]],
     listUnprovisioned: [[null, 10]],
+    setAdmin: [[ID, true]],
+    listAdmins: [[]],
   }),
 ]
 

@@ -1,4 +1,5 @@
-import { type Config, type ConfigInput, parseConfig } from '../../src/config/load.ts'
+import { parseConfig } from '../../src/config/load.ts'
+import type { Config, ConfigInput } from '../../src/config/schema.ts'
 
 const isMapping = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createSql, type Sql } from '../../sql/connect.ts'
 import { migrate } from '../../sql/migrate.ts'
-import { type Cluster, ClusterError, startCluster } from '../../src/embedded/cluster.ts'
+import { type Cluster, startCluster } from '../../src/embedded/cluster.ts'
+import { ClusterError } from '../../src/embedded/cluster-error.ts'
 
 const CHECKOUT = join(import.meta.dirname, '..', '..')
 const MIGRATIONS = join(CHECKOUT, 'sql', 'migrations')

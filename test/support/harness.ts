@@ -1,5 +1,5 @@
 import { type App, createApp } from '../../src/app.ts'
-import type { Config, ConfigInput } from '../../src/config/load.ts'
+import type { Config, ConfigInput } from '../../src/config/schema.ts'
 import { generateSigningKeys } from '../../src/crypto/keystore.ts'
 import { createDeps, type Deps } from '../../src/deps.ts'
 import { jobHandlers } from '../../src/jobs/handlers.ts'

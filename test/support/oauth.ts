@@ -2,6 +2,7 @@ import { type ClientMetadata, upsertStaticClient } from '../../sql/clients.ts'
 import { base64url } from '../../src/lib/base64url.ts'
 import { sha256 } from '../../src/lib/digest.ts'
 import { newId, ulidFromUuid } from '../../src/lib/ulid.ts'
+import { sealClientSecret } from '../../src/oauth/client-secret.ts'
 import type { Browser } from './browser.ts'
 import type { Harness } from './harness.ts'
 
@@ -139,7 +140,7 @@ export async function staticClient(
   await upsertStaticClient(sql, {
     id,
     authMethod: 'client_secret_basic',
-    sealedSecret: await secrets.seal('static-secret', `client:${id}`),
+    sealedSecret: await sealClientSecret(secrets, id, 'static-secret'),
     redirectUris,
     grantTypes: ['authorization_code', 'refresh_token'],
     metadata,

@@ -1,6 +1,7 @@
 import { access, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { messageOf } from '../../lib/thrown.ts'
 import { lastLines, linesOf } from './process.ts'
 
 /** The release that the demo and the end-to-end tests run. */
@@ -118,9 +119,8 @@ async function runPip(python: string, options: RunOptions): Promise<void> {
     })
   } catch (cause) {
     if (options.signal?.aborted) throw cause
-    const said = cause instanceof Error ? cause.message : ''
     throw new Error(
-      `Synapse ${SYNAPSE_VERSION} could not be installed with pip. Check the network connection${process.platform === 'linux' ? '' : ' and that a Rust compiler is installed (rustup.rs)'}, then run this again. The last that pip said:\n${said}`,
+      `Synapse ${SYNAPSE_VERSION} could not be installed with pip. Check the network connection${process.platform === 'linux' ? '' : ' and that a Rust compiler is installed (rustup.rs)'}, then run this again. The last that pip said:\n${messageOf(cause)}`,
       { cause },
     )
   } finally {

@@ -1,6 +1,7 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { messageOf } from '../../lib/thrown.ts'
 import { lastLines, stopProcess, waitUntilUp } from './process.ts'
 import type { Running } from './start-synapse.ts'
 
@@ -18,6 +19,8 @@ export type StartLatchkey = (options: {
 export const spawnLatchkey: StartLatchkey = async ({ configPath, url, log, signal }) => {
   const directory = dirname(configPath)
   const logPath = join(directory, 'latchkey.log')
+  // As root others may pass through the folder.
+  await writeFile(logPath, '', { mode: 0o600 })
   const output = Bun.file(logPath)
   const child = Bun.spawn([process.execPath, MAIN, 'server', '--stop-with-stdin', '-c', configPath], {
     // Closed when this process ends in whatever way: the server then stops too.
@@ -39,9 +42,8 @@ export const spawnLatchkey: StartLatchkey = async ({ configPath, url, log, signa
   } catch (cause) {
     await stop()
     if (signal?.aborted) throw cause
-    const said = cause instanceof Error ? cause.message : ''
     const text = lastLines(await readFile(logPath, 'utf8').catch(() => ''), 10)
-    throw new Error(`${said} The last lines of its log, ${logPath}:\n${text}`, { cause })
+    throw new Error(`${messageOf(cause)} The last lines of its log, ${logPath}:\n${text}`, { cause })
   }
   return { url, stop }
 }

@@ -1,6 +1,7 @@
 import { Database } from 'bun:sqlite'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { messageOf } from '../../lib/thrown.ts'
 import type { InstalledSynapse } from './install-synapse.ts'
 import { lastLines, stopProcess, waitUntilUp } from './process.ts'
 import { type SynapseSettings, writeSynapseConfig } from './synapse-config.ts'
@@ -57,10 +58,12 @@ export async function startSynapse(
   } catch (cause) {
     await stopProcess(child)
     if (options.signal?.aborted) throw cause
-    const said = cause instanceof Error ? cause.message : ''
-    throw new Error(`${said} The last lines of its log in ${directory}:\n${await whatItSaid(directory)}`, {
-      cause,
-    })
+    throw new Error(
+      `${messageOf(cause)} The last lines of its log in ${directory}:\n${await whatItSaid(directory)}`,
+      {
+        cause,
+      },
+    )
   }
   return { url, stop: () => stopProcess(child) }
 }

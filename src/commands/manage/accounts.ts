@@ -1,4 +1,4 @@
-import { countActiveSessions } from '../../../sql/oauth-sessions.ts'
+import { countActiveSessions } from '../../../sql/sessions.ts'
 import { deactivate, killSessions, lock, unlock } from '../../identity/lifecycle.ts'
 import { CommandError, type Context, say } from '../context.ts'
 import type { ConfigOnly } from '../flags.ts'

@@ -1,4 +1,4 @@
-import { listAdmins, setAdmin } from '../../../sql/admins.ts'
+import { listAdmins, setAdmin } from '../../../sql/users.ts'
 import { type Context, say } from '../context.ts'
 import type { ConfigOnly } from '../flags.ts'
 import { requireUser, withLatchkey } from './with-latchkey.ts'

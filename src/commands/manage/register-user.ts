@@ -1,5 +1,4 @@
-import { setAdmin } from '../../../sql/admins.ts'
-import { findUser, insertEmail } from '../../../sql/users.ts'
+import { findUser, insertEmail, setAdmin } from '../../../sql/users.ts'
 import type { Deps } from '../../deps.ts'
 import { Unavailable } from '../../http/errors.ts'
 import { provisionUser } from '../../identity/devices.ts'

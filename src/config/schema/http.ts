@@ -1,15 +1,5 @@
-import { Type } from '@sinclair/typebox'
+import { type Static, Type } from '@sinclair/typebox'
 import { bool, fields, freeForm, list, maybeOneOf, needOneOf, section, text, url } from './parts.ts'
-
-/** Where MAS listens when nothing is said; also used when `http` exists without `listeners`. */
-export const DEFAULT_LISTENERS = [
-  {
-    name: 'web',
-    resources: ['discovery', 'human', 'oauth', 'compat', 'graphql', 'assets'].map((name) => ({ name })),
-    binds: [{ address: '[::]:8080' }],
-  },
-  { name: 'internal', resources: [{ name: 'health' }], binds: [{ host: 'localhost', port: 8081 }] },
-]
 
 /** RFC 1918, RFC 4193 and loopback. MAS trusts 10.0.0.0/10 only, against its own documentation. */
 const TRUSTED_PROXIES = [
@@ -91,6 +81,24 @@ const listener = fields({
   tls: Type.Optional({ ...tls, description: 'Serve HTTPS.' }),
 })
 
+/** Where MAS listens when nothing is said; also used when `http` exists without `listeners`. */
+const DEFAULT_LISTENERS: Static<typeof listener>[] = [
+  {
+    name: 'web',
+    resources: (['discovery', 'human', 'oauth', 'compat', 'graphql', 'assets'] as const).map((name) => ({
+      name,
+    })),
+    binds: [{ address: '[::]:8080' }],
+    proxy_protocol: false,
+  },
+  {
+    name: 'internal',
+    resources: [{ name: 'health' }],
+    binds: [{ host: 'localhost', port: 8081 }],
+    proxy_protocol: false,
+  },
+]
+
 /** `http`: addresses and listeners. */
 export const http = section(
   {
@@ -103,7 +111,7 @@ export const http = section(
     trusted_proxies: list(Type.String(), TRUSTED_PROXIES, 'Networks whose `X-Forwarded-For` is believed.'),
     listeners: list(
       listener,
-      DEFAULT_LISTENERS as never,
+      DEFAULT_LISTENERS,
       'What is served where. Default: `web` on port 8080 of every address, and `internal` on localhost:8081.',
     ),
   },

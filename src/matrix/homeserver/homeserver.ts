@@ -1,3 +1,5 @@
+import type { Config } from '../../config/schema.ts'
+
 /** How one call may be limited. Without it each call has the deadline of its kind (10 s; deleting a user 60 s). */
 export interface CallOptions {
   /** Gives the call up early. */
@@ -21,9 +23,9 @@ export interface ProvisionRequest {
   sub: string
   displayName?: string | null
   avatarUrl?: string | null
-  /** The complete list of addresses: those left out are removed there (reference 14.39). */
+  /** The complete list of addresses: those left out are removed there (edge 39). */
   emails?: string[]
-  /** Always sent: the homeserver takes a missing flag for "leave" (reference 14.39). */
+  /** Always sent: the homeserver takes a missing flag for "leave" (edge 39). */
   locked: boolean
 }
 
@@ -58,7 +60,7 @@ export interface Homeserver {
   ): Promise<void>
   /** Removes the device; one that is gone already is no error. */
   deleteDevice(localpart: string, deviceId: string, options?: CallOptions): Promise<void>
-  /** Makes the user's devices exactly these. A list that lacks one deletes it with its keys (reference 14.38). */
+  /** Makes the user's devices exactly these. A list that lacks one deletes it with its keys (edge 38). */
   syncDevices(localpart: string, deviceIds: readonly string[], options?: CallOptions): Promise<void>
   /** Deactivates the user; `erase` also asks the homeserver to hide what the user wrote. */
   deleteUser(localpart: string, erase: boolean, options?: CallOptions): Promise<void>
@@ -72,15 +74,8 @@ export interface Homeserver {
 /** A `fetch`, real or fake. */
 export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>
 
-/** The `matrix` section of the configuration, its secret file already read. */
-export interface MatrixSettings {
-  kind: Homeserver['kind'] | 'synapse_modern'
-  /** The server name. */
-  homeserver: string
-  /** Where Latchkey reaches the homeserver. */
-  endpoint: string
-  secret: string
-}
+/** The `matrix` section of the configuration. */
+export type MatrixSettings = Config['matrix']
 
 /**
  * Why a call failed:

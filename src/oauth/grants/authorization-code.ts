@@ -20,10 +20,11 @@ import { sha256 } from '../../lib/digest.ts'
 import { deviceOf } from '../../lib/scope.ts'
 import { transact } from '../../lib/transact.ts'
 import { newId, ulidFromUuid } from '../../lib/ulid.ts'
+import { poll, sleep } from '../../lib/waiting.ts'
 import { idToken } from '../id-token.ts'
 import { verifies } from '../pkce.ts'
 import { sessionName } from '../session-name.ts'
-import type { TokenResponse } from '../token.ts'
+import type { TokenResponse } from '../token-response.ts'
 
 type Needs = Pick<
   Deps,
@@ -32,7 +33,7 @@ type Needs = Pick<
 
 /** Seconds between consent and exchange. */
 const CODE_LIFETIME = 600
-/** Seconds after an exchange in which the same code again is a client's retry, not a theft (reference section 4.3). */
+/** Seconds after an exchange in which the same code again is a client's retry, not a theft (reference 4.3). */
 const REPLAY_GRACE = 20
 /** Seconds that one exchange may hold a code while it talks to the homeserver. */
 const CLAIM = 60
@@ -107,8 +108,8 @@ async function claim(
   grant: ValidCode,
   session: Parameters<typeof insertOAuthSession>[1],
 ): Promise<void> {
-  for (let waited = 0, pause = 20; ; waited += pause, pause = Math.min(pause * 2, 500)) {
-    const claimed = await transact(deps.sql, async (tx) => {
+  const claimed = await poll(PATIENCE, async () => {
+    const isOurs = await transact(deps.sql, async (tx) => {
       const now = deps.clock.now()
       const [row] = await claimCode(tx, grant.id, session.id, now, addSeconds(now, CLAIM))
       if (!row) return false
@@ -117,17 +118,16 @@ async function claim(
       await insertOAuthSession(tx, session)
       return true
     })
-    if (claimed) return
+    if (isOurs) return true
     const [current] = await findCodeState(deps.sql, grant.id)
     if (!current || current.exchanged_at)
       throw new OAuthError('invalid_grant', { cause: 'another exchange of the code was first' })
-    if (waited >= PATIENCE)
-      throw new Unavailable('homeserver', { cause: new Error('another exchange holds the code') })
-    await new Promise((resolve) => setTimeout(resolve, pause))
-  }
+    return undefined
+  })
+  if (!claimed) throw new Unavailable('homeserver', { cause: new Error('another exchange holds the code') })
 }
 
-/** Finds the request of a code and checks everything that needs no write, the client first (reference edge 18). */
+/** Finds the request of a code and checks everything that needs no write, the client first (edge 18). */
 async function findValidCode(deps: Needs, client: ClientRow, form: CodeForm): Promise<ValidCode> {
   const invalid = (cause: string) => new OAuthError('invalid_grant', { cause })
   if (!/^[0-9A-Za-z]{32}$/.test(form.code)) throw invalid('malformed code')
@@ -137,7 +137,9 @@ async function findValidCode(deps: Needs, client: ClientRow, form: CodeForm): Pr
     throw new OAuthError('unauthorized_client', { cause: 'code of another client' })
   const now = deps.clock.now()
   if (grant.exchanged_at) {
-    if (now.getTime() - grant.exchanged_at.getTime() > REPLAY_GRACE * 1000) await endReplayed(deps, grant)
+    const isLate = now.getTime() - grant.exchanged_at.getTime() > REPLAY_GRACE * 1000
+    // Without the verifier nobody can have used the code: one that was found in a log ends nobody's session.
+    if (isLate && isProven(grant, form)) await endReplayed(deps, grant)
     throw invalid('the code was used')
   }
   if (!grant.fulfilled_at || addSeconds(grant.fulfilled_at, CODE_LIFETIME) <= now)
@@ -150,7 +152,7 @@ async function findValidCode(deps: Needs, client: ClientRow, form: CodeForm): Pr
   return grant as ValidCode
 }
 
-/** RFC 7636 section 4.6, and RFC 6749 section 4.1.3 for the redirect URI when one is sent (reference edge 5). */
+/** RFC 7636 section 4.6, and RFC 6749 section 4.1.3 for the redirect URI when one is sent (edge 5). */
 function checkProof(grant: CodeRow, form: CodeForm): void {
   if ((grant.code_challenge === null) !== (form.code_verifier === undefined))
     throw new OAuthError('invalid_request', {
@@ -159,11 +161,14 @@ function checkProof(grant: CodeRow, form: CodeForm): void {
           ? 'The parameter code_verifier is missing.'
           : 'A code_verifier was sent for a request without code_challenge.',
     })
-  if (grant.code_challenge !== null && !verifies(form.code_verifier ?? '', grant.code_challenge))
+  if (!isProven(grant, form))
     throw new OAuthError('invalid_grant', { description: 'PKCE verification failed.' })
   if (form.redirect_uri !== undefined && !sameUri(form.redirect_uri, grant.redirect_uri))
     throw new OAuthError('invalid_grant', { description: 'The redirect_uri is not that of the request.' })
 }
+
+const isProven = (grant: CodeRow, form: CodeForm): boolean =>
+  grant.code_challenge === null || verifies(form.code_verifier ?? '', grant.code_challenge)
 
 const sameUri = (a: string, b: string): boolean =>
   a === b || (URL.canParse(a) && URL.canParse(b) && new URL(a).href === new URL(b).href)
@@ -245,6 +250,6 @@ async function giveUp(deps: Needs, grantId: string, sessionId: string): Promise<
       })
     } catch (error) {
       if (pause === undefined) deps.log.warn('code.release_failed', { grant_id: grantId, error })
-      else await new Promise((resolve) => setTimeout(resolve, pause))
+      else await sleep(pause)
     }
 }

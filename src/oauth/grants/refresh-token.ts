@@ -8,7 +8,7 @@ import { endAppSession } from '../../identity/sessions.ts'
 import { addSeconds } from '../../lib/clock.ts'
 import { transact } from '../../lib/transact.ts'
 import { newId } from '../../lib/ulid.ts'
-import type { TokenResponse } from '../token.ts'
+import type { TokenResponse } from '../token-response.ts'
 
 type Needs = Pick<Deps, 'config' | 'sql' | 'clock' | 'random' | 'secrets' | 'jobs' | 'activity' | 'log'>
 

@@ -7,13 +7,14 @@ import {
 import { insertTerms } from '../../../sql/users.ts'
 import type { Deps } from '../../deps.ts'
 import { browserHash, sessionCookie } from '../../http/browser.ts'
-import { PageError, Unavailable } from '../../http/errors.ts'
+import { PageError, RateLimited, Unavailable } from '../../http/errors.ts'
 import type { Params } from '../../http/params.ts'
 import { redirect } from '../../http/reply.ts'
 import type { PathParams, Route } from '../../http/route.ts'
 import { type Continuation, readContinuation } from '../../identity/continuation.ts'
 import { provisionUser } from '../../identity/devices.ts'
 import { createUser } from '../../identity/lifecycle.ts'
+import { limitSubject, take } from '../../identity/limits.ts'
 import { startSession } from '../../identity/sessions.ts'
 import { checkUsername, localpartOf } from '../../identity/usernames.ts'
 import { openVisit, page, readOwnForm, type Visit } from '../../identity/visit.ts'
@@ -23,11 +24,12 @@ import { transact } from '../../lib/transact.ts'
 import { ulidFromUuid, uuidFromUlid } from '../../lib/ulid.ts'
 import { describeGrant } from '../../oauth/grant-context.ts'
 import type { FieldErrors, FormError } from '../../render/contexts.ts'
+import { FORM_LIMIT } from './register.ts'
 import { usernameError } from './username-errors.ts'
 
 /** Seconds that a sign-up may take. */
 const LIFETIME = 3600
-/** Bytes of a display name (reference section 1.4). */
+/** Bytes of a display name (reference 1.4). */
 const NAME_LIMIT = 255
 
 /** A sign-up of this browser that is still under way, with where it leads. */
@@ -104,6 +106,7 @@ async function usernameRefusal(
   typed: string,
 ): Promise<Response | undefined> {
   try {
+    await take(deps, 'sign-up-form.ip', limitSubject(visit.requester.ip), FORM_LIMIT)
     const answer = await checkUsername(deps, username, visit.requester)
     if (answer.available) {
       if (username !== step.registration.username)
@@ -119,6 +122,12 @@ async function usernameRefusal(
       status: 422,
     })
   } catch (error) {
+    if (error instanceof RateLimited)
+      return stepPage(deps, visit, step, typed, {
+        formError: { code: 'rate_limited', retry_after_seconds: error.retryAfter },
+        status: 429,
+        retryAfter: error.retryAfter,
+      })
     if (!(error instanceof Unavailable)) throw error
     return stepPage(deps, visit, step, typed, {
       formError: { code: 'unavailable' },

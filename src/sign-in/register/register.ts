@@ -7,7 +7,7 @@ import { RateLimited, Unavailable } from '../../http/errors.ts'
 import { type Params, readPageQuery } from '../../http/params.ts'
 import { json, redirect } from '../../http/reply.ts'
 import type { Route } from '../../http/route.ts'
-import { type Continuation, readContinuation, withContinuation } from '../../identity/continuation.ts'
+import { type Continuation, readContinuation } from '../../identity/continuation.ts'
 import { limitSubject, take } from '../../identity/limits.ts'
 import { checkUsername, localpartOf } from '../../identity/usernames.ts'
 import { activeSession, openVisit, page, readOwnForm, type Visit } from '../../identity/visit.ts'
@@ -19,6 +19,8 @@ import { usernameError, usernameStatus } from './username-errors.ts'
 
 /** Live checks of one address: a person types a few names, a script tries thousands. */
 const CHECK_LIMIT = { burst: 60, per_second: 1 }
+/** Forms of one address, in order or not: a class of people sends a hundred, a script thousands. */
+export const FORM_LIMIT = { burst: 120, per_second: 1 }
 
 /** What was found out about a sign-up form. */
 interface FormState {
@@ -40,7 +42,11 @@ async function showRegister(deps: Deps, request: Request): Promise<Response> {
   return registerPage(deps, visit, continuation, { username: query.username ?? '' }, { errors: {} }, 200)
 }
 
-/** POST /register/password (reference flows 3.2). The limit is taken only for a form that is otherwise in order. */
+/**
+ * POST /register/password (reference flows 3.2). The limit of accounts is taken only for a form that is in order; another
+ * one is taken for each, since a form asks for a name at the homeserver and may hold a password that takes 0.1 s to
+ * judge.
+ */
 async function register(deps: Deps, request: Request): Promise<Response> {
   const visit = await openVisit(deps, request)
   const continuation = readContinuation(readPageQuery(request))
@@ -52,10 +58,11 @@ async function register(deps: Deps, request: Request): Promise<Response> {
     return registerPage(deps, visit, continuation, form, state, 422)
   }
   const username = localpartOf(form.username ?? '', deps.config.matrix.homeserver)
-  const state = await checkForm(deps, visit, username, form)
-  if (state.outage) return registerPage(deps, visit, continuation, form, state, 503, 5)
-  if (Object.keys(state.errors).length > 0) return registerPage(deps, visit, continuation, form, state, 422)
   try {
+    await take(deps, 'sign-up-form.ip', limitSubject(visit.requester.ip), FORM_LIMIT)
+    const state = await checkForm(deps, visit, username, form)
+    if (state.outage) return registerPage(deps, visit, continuation, form, state, 503, 5)
+    if (Object.keys(state.errors).length > 0) return registerPage(deps, visit, continuation, form, state, 422)
     await take(
       deps,
       'registration.ip',

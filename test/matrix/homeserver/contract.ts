@@ -87,7 +87,7 @@ export function describeHomeserver(title: string, subject: () => ContractSubject
       expect(await devicesOf(localpart)).toEqual([])
     })
 
-    test('sync_devices: the list replaces the devices (reference 14.38)', async () => {
+    test('sync_devices: the list replaces the devices (edge 38)', async () => {
       const { homeserver, devicesOf } = subject()
       const localpart = await provisioned()
       await homeserver.upsertDevice(localpart, 'OLD')

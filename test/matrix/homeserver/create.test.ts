@@ -10,10 +10,6 @@ function create(kind: MatrixSettings['kind']) {
 }
 
 describe('matrix.kind', () => {
-  test('synapse_modern is synapse', () => {
-    expect(create('synapse_modern').homeserver.kind).toBe('synapse')
-  })
-
   test('a Matrix id is made of the localpart and the server name', () => {
     expect(create('synapse').homeserver.mxid('ada')).toBe('@ada:example.test')
     expect(create('standalone').homeserver.mxid('ada')).toBe('@ada:example.test')

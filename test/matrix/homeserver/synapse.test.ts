@@ -75,7 +75,7 @@ describe('what is sent', () => {
     expect([...new URL(requests[0]?.url ?? '').searchParams]).toEqual([['localpart', 'a&access_token=b#c']])
   })
 
-  test('provision_user always has `locked`, and an empty list of emails is a set one (reference 14.39)', async () => {
+  test('provision_user always has `locked`, and an empty list of emails is a set one (edge 39)', async () => {
     const { fake, homeserver } = setUp()
     await homeserver.provisionUser({ localpart: 'ada', sub: 'S', emails: [], locked: true })
     await homeserver.provisionUser({ localpart: 'ada', sub: 'S', displayName: null, locked: false })

@@ -2,7 +2,6 @@ import { expect } from 'bun:test'
 import fc from 'fast-check'
 import { deactivate, lock, unlock } from '../../../src/identity/lifecycle.ts'
 import { endSession } from '../../../src/identity/sessions.ts'
-import { ANSWERS, isActive, type Model, type Outcome, outcomeOf } from './model.ts'
 import {
   type Answer,
   changeKey,
@@ -16,7 +15,8 @@ import {
   type Seed,
   use,
   type World,
-} from './world.ts'
+} from '../../support/world.ts'
+import { ANSWERS, isActive, type Model, type Outcome, outcomeOf } from './model.ts'
 
 /** The real thing that a run of commands works on. */
 export interface Real {

@@ -1,4 +1,4 @@
-import type { Pair } from './world.ts'
+import type { Pair } from '../../support/world.ts'
 
 /**
  * What must be true of one session, kept beside the real one. `pairs` is its chain: each pair was made from the one

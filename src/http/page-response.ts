@@ -1,7 +1,9 @@
 import type { Deps } from '../deps.ts'
-import { type PagePolicy, pageHeaders } from '../http/headers.ts'
-import type { BaseContext, Contexts, PageName, SessionSummary } from './contexts.ts'
-import { chooseLanguage, directionOf } from './translate.ts'
+import type { BaseContext, Contexts, PageName, SessionSummary } from '../render/contexts.ts'
+import { chooseLanguage, directionOf } from '../render/translate.ts'
+import { readBrowser } from './browser.ts'
+import { csrfToken } from './csrf.ts'
+import { type PagePolicy, pageHeaders } from './headers.ts'
 
 /** How a page goes out, besides its content. */
 export interface PageOptions extends PagePolicy {
@@ -10,7 +12,7 @@ export interface PageOptions extends PagePolicy {
   cookies?: readonly string[]
   /** Seconds, becomes `Retry-After`. */
   retryAfter?: number | undefined
-  referenceId?: string
+  referenceId?: string | undefined
   session?: SessionSummary | undefined
 }
 
@@ -59,6 +61,21 @@ function baseContext(deps: Needs, lang: string, csrf: string, options: PageOptio
     ...(options.session && { session: options.session }),
     ...(options.referenceId !== undefined && { reference_id: options.referenceId }),
   }
+}
+
+/**
+ * A page outside of a visit, which shows nobody as signed in: errors, and `form_post`. It looks nothing up, so it can
+ * say that the database is away.
+ */
+export function plainPage<P extends PageName>(
+  deps: Needs & Pick<Deps, 'random' | 'secrets'>,
+  request: Request,
+  name: P,
+  context: Contexts[P],
+  options: PageOptions = {},
+): Response {
+  const csrf = csrfToken(deps.secrets.csrf, readBrowser(deps.urls, deps.random, request))
+  return pageResponse(deps, languageOf(deps, request), csrf, name, context, options)
 }
 
 /** The language of a request: `ui_locales` of the authorization request first, then the browser's. */

@@ -1,4 +1,4 @@
-import type { Fetch } from '../../../src/matrix/homeserver/homeserver.ts'
+import type { Fetch } from '../../src/matrix/homeserver/homeserver.ts'
 
 /** Holds back the calls of one endpoint on their way to the homeserver. */
 export interface Gate {

@@ -1,0 +1,14 @@
+import type { Db } from './connect.ts'
+
+/** Whether a user agreed to these scopes of a client before. */
+export const findConsent = (sql: Db, userId: string, clientId: string, scope: string) => sql<
+  { found: boolean }[]
+>`
+  select true as found from latchkey.consents
+  where user_id = ${userId} and client_id = ${clientId} and scope = ${scope}`
+
+/** Remembers that a user agreed to these scopes of a client. */
+export const insertConsent = (sql: Db, userId: string, clientId: string, scope: string, now: Date) => sql`
+  insert into latchkey.consents (user_id, client_id, scope, created_at)
+  values (${userId}, ${clientId}, ${scope}, ${now})
+  on conflict do nothing`

@@ -1,0 +1,57 @@
+import type { Db } from './connect.ts'
+
+/** One active session of a person, of either kind, as lists show it. */
+export interface SessionRow {
+  id: string
+  kind: 'browser' | 'oauth'
+  created_at: Date
+  last_active_at: Date | null
+  last_active_ip: string | null
+  user_agent: string | null
+  client_name: string | null
+  human_name: string | null
+  device_id: string | null
+}
+
+/** The active sessions of a user, one kind after the other; with `id` that one alone. */
+function activeSessions(sql: Db, userId: string, id?: string) {
+  const only = id === undefined ? sql`` : sql`and s.id = ${id}`
+  return sql<SessionRow[]>`
+    select s.id, 'browser' as kind, s.created_at, s.last_active_at, host(s.last_active_ip) as last_active_ip,
+      s.user_agent, null as client_name, null as human_name, null as device_id
+    from latchkey.browser_sessions s where s.user_id = ${userId} and s.finished_at is null ${only}
+    union all
+    select s.id, 'oauth', s.created_at, s.last_active_at, host(s.last_active_ip), s.user_agent,
+      c.metadata->>'client_name', s.human_name, s.device_id
+    from latchkey.oauth_sessions s join latchkey.clients c on c.id = s.client_id
+    where s.user_id = ${userId} and s.finished_at is null ${only}`
+}
+
+/** The active sessions of a user, newest activity first, at most `limit`. */
+export const listActiveSessions = (sql: Db, userId: string, limit: number) => sql<SessionRow[]>`
+  ${activeSessions(sql, userId)} order by last_active_at desc nulls last, id desc limit ${limit}`
+
+/** One active session of a user; no row when it ended or is somebody else's. */
+export const findActiveSession = (sql: Db, id: string, userId: string) => activeSessions(sql, userId, id)
+
+/** How many sessions of a user are active. */
+export const countActiveSessions = (sql: Db, userId: string) => sql<{ browser: number; oauth: number }[]>`
+  select
+    (select count(*)::int from latchkey.browser_sessions where user_id = ${userId} and finished_at is null) as browser,
+    (select count(*)::int from latchkey.oauth_sessions where user_id = ${userId} and finished_at is null) as oauth`
+
+/** One flush of remembered activity. A session that vanished meanwhile is left out, the others are written. */
+export const recordActivity = (
+  sql: Db,
+  kind: 'browser' | 'oauth',
+  rows: { ids: string[]; times: Date[]; ips: (string | null)[] },
+) => {
+  const table = kind === 'browser' ? sql`latchkey.browser_sessions` : sql`latchkey.oauth_sessions`
+  // The driver takes the type of a list from its first item, which for a Date is not that of a list.
+  const times = rows.times.map((time) => time.toISOString())
+  return sql`
+    update ${table} s
+    set last_active_at = greatest(s.last_active_at, seen.at), last_active_ip = coalesce(seen.ip, s.last_active_ip)
+    from unnest(${rows.ids}::uuid[], ${times}::timestamptz[], ${rows.ips}::inet[]) as seen (id, at, ip)
+    where s.id = seen.id`
+}

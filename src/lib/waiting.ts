@@ -1,0 +1,17 @@
+/** Waits `ms` milliseconds of real time. */
+export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+
+/**
+ * Tries again until `attempt` gives something, after pauses that grow from 20 ms to half a second; undefined after
+ * `patience` milliseconds. For what another process holds: nobody's transaction or connection is held meanwhile.
+ */
+export async function poll<T>(
+  patience: number,
+  attempt: () => Promise<T | undefined>,
+): Promise<T | undefined> {
+  for (let waited = 0, pause = 20; ; waited += pause, pause = Math.min(pause * 2, 500)) {
+    const found = await attempt()
+    if (found !== undefined || waited >= patience) return found
+    await sleep(pause)
+  }
+}
