@@ -115,11 +115,25 @@ function unusable(settings: DatabaseConfig, error: unknown): CommandError | unde
     '3D000': `There is no database named ${location.database ?? '(none given)'} at ${where}; create it (createdb), or correct the database section of the configuration.`,
     '42501': `The database user lacks a right: ${messageOf(error)}; make it the owner of the database.`,
   }
-  const known = sentence[code]
+  const refused = tlsRefusal(location.sslMode, code)
+  const known = refused === undefined ? sentence[code] : `The database at ${where} ${refused}`
   if (known === undefined && !isOutage(error)) return undefined
   return new CommandError(
     known ??
       `The database at ${where} can't be reached (${code}); check that PostgreSQL runs there, and the database section of the configuration.`,
     { cause: error },
   )
+}
+
+/** What certificates are refused with: by Node's name of the reason, such as DEPTH_ZERO_SELF_SIGNED_CERT. */
+const CERTIFICATE = /CERT|^UNABLE_TO_|^ERR_TLS_/
+
+/** The end of the sentence when encryption is what failed. */
+function tlsRefusal(mode: DatabaseConfig['ssl_mode'], code: string): string | undefined {
+  if (CERTIFICATE.test(code)) {
+    return `has a certificate that can't be trusted (${code}); name the authority that issued it in database.ssl_ca_file, and the host as the certificate has it.`
+  }
+  const required = mode === 'require' || mode === 'verify-ca' || mode === 'verify-full'
+  if (!required || code !== 'ECONNRESET') return undefined
+  return `ended the connection when encryption was asked for (ssl_mode ${mode}); turn ssl on in PostgreSQL, or change database.ssl_mode.`
 }

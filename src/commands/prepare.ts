@@ -28,16 +28,18 @@ const GRANTS = [
  */
 export async function checkHomeserver(deps: Pick<Deps, 'config' | 'sql' | 'jobs' | 'log'>): Promise<void> {
   const { homeserver } = deps.config.matrix
-  await noticeNewKind(deps)
   const [known] = await findSetting(deps.sql, HOMESERVER)
-  if (known?.value === homeserver) return
-  const [used] = known ? await anyUserExists(deps.sql) : []
-  if (used?.exists) {
-    throw new CommandError(
-      `The accounts of this database belong to ${String(known?.value)}, and matrix.homeserver is now ${homeserver}: a server name can't change later; set it back, or give ${homeserver} a database of its own.`,
-    )
+  if (known?.value !== homeserver) {
+    const [used] = known ? await anyUserExists(deps.sql) : []
+    if (used?.exists) {
+      throw new CommandError(
+        `The accounts of this database belong to ${String(known?.value)}, and matrix.homeserver is now ${homeserver}: a server name can't change later; set it back, or give ${homeserver} a database of its own.`,
+      )
+    }
+    await putSetting(deps.sql, HOMESERVER, homeserver)
   }
-  await putSetting(deps.sql, HOMESERVER, homeserver)
+  // Only now: a start that is refused must not tell another server about these accounts.
+  await noticeNewKind(deps)
 }
 
 /** A homeserver that comes to accounts which had none is told about all of them, by a job (decision 27). */

@@ -1,4 +1,5 @@
 import { deleteIdleLimits } from '../../sql/limits.ts'
+import { anyUserExists } from '../../sql/users.ts'
 import { warmStrength } from '../crypto/strength.ts'
 import { createDeps, type Deps } from '../deps.ts'
 import { jobHandlers } from '../jobs/handlers.ts'
@@ -24,8 +25,8 @@ export interface ServeOptions {
   sync: boolean
   /** Runs jobs in this process too. */
   worker: boolean
-  /** Called once the server answers. */
-  ready: (addresses: string[]) => void
+  /** Called once the server answers, with whether there are accounts yet. */
+  ready: (addresses: string[], accounts: boolean) => void
 }
 
 const MINUTE = 60_000
@@ -63,7 +64,8 @@ export async function serve(options: ServeOptions): Promise<void> {
     await Promise.race([deps.activity.flush(), activityLimit])
   })
   await warm(servers.addresses)
-  options.ready(servers.addresses)
+  const [accounts] = await anyUserExists(deps.sql)
+  options.ready(servers.addresses, accounts?.exists ?? false)
 
   const script = addStrengthScript(deps)
   script.catch((error: unknown) => log.warn('strength_meter.not_built', { error }))

@@ -24,7 +24,7 @@ export default async function start(this: Context, flags: ConfigOnly): Promise<v
     migrate: true,
     sync: true,
     worker: true,
-    ready: () => say(this, welcome(loaded)),
+    ready: (_, accounts) => say(this, welcome(loaded, accounts)),
   })
   say(this, 'Latchkey has stopped. Everything is kept for the next start.')
 }
@@ -65,7 +65,7 @@ async function writeNewConfig(path: string): Promise<void> {
 }
 
 /** What a person needs to know at the start. */
-function welcome({ config, files, ...rest }: Loaded): string {
+function welcome({ config, files, ...rest }: Loaded, accounts: boolean): string {
   const { http, account, matrix, passwords } = config
   const local = /^(localhost|127\..*|\[::1\])$/.test(new URL(http.public_base).hostname)
   const open = passwords.enabled && account.password_registration_enabled
@@ -80,7 +80,7 @@ function welcome({ config, files, ...rest }: Loaded): string {
           "  can't reach it.",
         ]
       : []),
-    ...(open && standalone ? ['  The first account becomes an admin.'] : []),
+    ...(open && standalone && !accounts ? ['  The first account becomes an admin.'] : []),
     ...(standalone
       ? ['  No homeserver is connected yet. docs/installation.md shows how to connect Synapse.']
       : [`  Homeserver: ${matrix.homeserver} at ${matrix.endpoint}`]),

@@ -27,3 +27,12 @@ export function createUrls(http: { public_base: string; issuer: string }): Urls 
     path: (route) => `${prefix}${route}`,
   }
 }
+
+/**
+ * Whether a request was sent to the name of `public_base`, to `localhost` or to an address. A page elsewhere whose name
+ * leads to this machine (DNS rebinding) sends its own, and its browser lets it read and fill in our forms.
+ */
+export function isOwnName(urls: Pick<Urls, 'base'>, request: Request): boolean {
+  const { hostname } = new URL(request.url)
+  return hostname === new URL(urls.base).hostname || hostname === 'localhost' || /^[\d.]+$|^\[/.test(hostname)
+}

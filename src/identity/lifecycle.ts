@@ -19,7 +19,8 @@ import { newId } from '../lib/ulid.ts'
 
 /**
  * Creates an account in a transaction: the row, its password, the job that tells the homeserver. Undefined when the
- * name was taken in any case of its letters. The first account of a standalone deployment is an admin (decision 25).
+ * name was taken in any case of its letters. The first account of a standalone deployment is an admin (decision 25),
+ * unless `foreignName` says that the sign-up came by a host name which is not ours.
  */
 export async function createUser(
   deps: Pick<Deps, 'config' | 'clock' | 'random' | 'jobs' | 'log'>,
@@ -29,10 +30,12 @@ export async function createUser(
     displayName: string | null
     password: { version: number; hash: string } | undefined
     isAdmin: boolean
+    foreignName?: boolean
   },
 ): Promise<{ id: string; isAdmin: boolean } | undefined> {
   const now = deps.clock.now()
-  const isAdmin = account.isAdmin || (deps.config.matrix.kind === 'standalone' && (await isFirstAccount(tx)))
+  const firstIsAdmin = deps.config.matrix.kind === 'standalone' && !account.foreignName
+  const isAdmin = account.isAdmin || (firstIsAdmin && (await isFirstAccount(tx)))
   const [user] = await insertUser(tx, {
     id: newId(now, deps.random),
     username: account.username,

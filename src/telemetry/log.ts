@@ -87,9 +87,9 @@ function describeError(error: Error): string {
     const code = codeOf(at)
     causes.push(`${at.name}: ${printable(at.message)}${code === undefined ? '' : ` (${code})`}`)
   }
-  return (
-    causes.join('; caused by ') + (error.stack ? `\n${error.stack.split('\n').slice(1, 6).join('\n')}` : '')
-  )
+  // The stack begins with the message once more, which may have several lines.
+  const places = (error.stack ?? '').split('\n').filter((line) => /^ +at /.test(line))
+  return [causes.join('; caused by '), ...places.slice(0, 5).map(printable)].join('\n')
 }
 
 /** In a terminal the fields stand behind the event; JSON lines have them as properties already. */

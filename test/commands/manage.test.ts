@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { ulidFromUuid } from '../../src/lib/ulid.ts'
 import { createBrowser } from '../support/browser.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { createFakeHomeserver } from '../support/fake-homeserver.ts'
@@ -153,6 +154,13 @@ describe('latchkey manage, on an account', () => {
     expect(done.out).toMatch(/^Ended 2 browser sessions and 0 app sessions of erin/)
     expect(fake.callsOf('sync_devices').length).toBe(before + 1)
     expect((await manage(['kill-sessions', 'erin', '--dry-run'])).out).toMatch(/^Would end 0 browser/)
+  }, 30_000)
+
+  test('an account is also found by its user_id of the log', async () => {
+    const [row] = await database.sql`select id::text as id from latchkey.users where username = 'erin'`
+    const ulid = ulidFromUuid(String(row?.id))
+    expect((await manage(['kill-sessions', ulid, '--dry-run'])).out).toMatch(/ of erin\.$/m)
+    expect((await manage(['kill-sessions', ulid.toLowerCase(), '--dry-run'])).code).toBe(1)
   }, 30_000)
 
   test('promote-admin, demote-admin, list-admin-users', async () => {

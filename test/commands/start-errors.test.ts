@@ -3,8 +3,10 @@ import { spawnSync } from 'node:child_process'
 import { readdir, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { TLSSocket } from 'node:tls'
 import { findFreePort } from '../../src/commands/demo/ports.ts'
 import { createTestDatabase } from '../support/database.ts'
+import { selfSigned } from '../support/loopback-client.ts'
 import { endAll, freeAddress, latchkey, MAIN, newFolder, type Outcome } from './support.ts'
 
 let folder: Awaited<ReturnType<typeof newFolder>>
@@ -82,6 +84,35 @@ describe('latchkey start, when it can not', () => {
     const wrong = uri.replace(/:[^:@]+@/, ':wrong-password@')
     expectSentence(await start({ LATCHKEY_DATABASE__URI: wrong }), /refuses the user name or password/)
     await drop()
+  }, 30_000)
+
+  test('a database without encryption, or with a certificate that nobody vouches for (ssl_mode)', async () => {
+    const certificate = await selfSigned('localhost')
+    // PostgreSQL's answer to SSLRequest (manual, section 54.2.11): `N` for no, `S` and TLS for yes.
+    const server = createServer((socket) => {
+      socket.on('error', () => {})
+      socket.once('data', () => {
+        if (!encrypted) return socket.end('N')
+        socket.write('S')
+        new TLSSocket(socket, { isServer: true, ...certificate }).on('error', () => {}).resume()
+      })
+    })
+    let encrypted = false
+    const port = await findFreePort(0)
+    await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
+    const uri = `postgresql://me:hunter2@127.0.0.1:${port}/latchkey?sslmode=`
+    expectSentence(
+      await start({ LATCHKEY_DATABASE__URI: `${uri}require` }),
+      /ended the connection when encryption was asked for \(ssl_mode require\); turn ssl on/,
+    )
+    encrypted = true
+    for (const mode of ['verify-ca', 'verify-full']) {
+      expectSentence(
+        await start({ LATCHKEY_DATABASE__URI: `${uri}${mode}` }),
+        /has a certificate that can't be trusted \(DEPTH_ZERO_SELF_SIGNED_CERT\); .*database.ssl_ca_file/,
+      )
+    }
+    server.close()
   }, 30_000)
 
   test("MAS's own database: refused, nothing written", async () => {

@@ -89,6 +89,8 @@ describe('latchkey start', () => {
 
     const second = await beginReady(['start'], options())
     expect(second.said()).not.toContain('First start')
+    // Alice was the first.
+    expect(second.said()).not.toMatch(/first account/)
     expect(await readFile(join(folder.path, 'data/config.yaml'), 'utf8')).toBe(text)
     expect((await fetch(new URL('/health', address.url))).status).toBe(200)
     second.kill('SIGINT')

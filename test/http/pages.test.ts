@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { createApp } from '../../src/app.ts'
+import { formActionSource, pageHeaders } from '../../src/http/headers.ts'
+import { createUrls } from '../../src/http/urls.ts'
 import type { Browser } from '../support/browser.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
 import { authorizeUrl, PASSWORD, registerClient, signUp, WEB_CLIENT } from '../support/oauth.ts'
@@ -273,6 +275,37 @@ describe('bodies of pages', () => {
       headers: { 'content-type': 'application/x-www-form-urlencoded', cookie },
     })
     expect(response.status).toBe(303)
+  })
+})
+
+test.each(['/assets/%E0%A4%A', '/assets/%zz', '/consent/%ff', '/register/steps/%C3%28/display-name'])(
+  'GET %s: a path that is not percent-encoded UTF-8 is not there',
+  async (path) => {
+    expect((await harness.request(path)).status).toBe(404)
+  },
+)
+
+test.each(['%0d%0aset-cookie:x=1', '%E4%B8%AD', '..%2f..%2f%2fevil.example', 'x'])(
+  'POST /account/sessions/%s/end: what is no id is not there, and goes into no header',
+  async (id) => {
+    const own = harness.browser()
+    await own.open('/login')
+    await signUp(own, `ender${id.length}`)
+    const answer = await own.post(`/account/sessions/${id}/end`, {})
+    expect([answer.status, answer.headers.get('location')]).toEqual([404, null])
+  },
+)
+
+describe('the Content-Security-Policy (decision 1)', () => {
+  const urls = createUrls({ public_base: 'https://auth.test/', issuer: 'https://auth.test/' })
+
+  test('no host of an app or of the operator can begin another directive', () => {
+    for (const host of ['a;script-src-elem', 'a,b', '*', "a'b", '[::1]']) {
+      const images = [`https://${host}/logo.png`, 'https://cdn.example.org/logo.png', 'http://plain.example/']
+      expect(directives(pageHeaders(urls, { images })).get('img-src')).toBe("'self' https://cdn.example.org")
+      expect(formActionSource(`https://${host}/cb`)).toBe('https:')
+    }
+    expect(formActionSource('https://app.example.org:8443/cb')).toBe('https://app.example.org:8443')
   })
 })
 

@@ -94,6 +94,28 @@ describe('checkPassword', () => {
     expect(await signIn('longwinded', RIGHT.padEnd(PASSWORD_LIMIT + 1, 'x'))).toBe('wrong')
   })
 
+  test('the limit of a name counts all its spellings, so that it does not tell which names exist', async () => {
+    const per_account = { burst: 2, per_second: 1 / 60 }
+    const limited = await createHarness({
+      beside: harness,
+      config: { rate_limiting: { login: { per_ip: { burst: 1000, per_second: 100 }, per_account } } },
+    })
+    const guess = (username: string) =>
+      checkPassword(limited.deps, { username, password: 'guess' }, requester).then(
+        ({ result }) => result,
+        (error: Error) => error.message,
+      )
+    await person('mallory')
+    for (const name of ['mallory', 'nobody-yet'])
+      expect([
+        await guess(name),
+        await guess(` ${name.toUpperCase()}`),
+        await guess(name),
+        await guess(`@${name}:example.test`),
+      ]).toEqual(['wrong', 'wrong', 'rate limited', 'rate limited'])
+    await limited.close()
+  })
+
   test('failures are logged with the address, never with what was typed: people mix up the fields', async () => {
     harness.logged.length = 0
     await signIn('nobody', 'a-secret-guess')

@@ -175,6 +175,16 @@ describe('GET and POST /authorize: where it goes', () => {
     expect(location(await ask({}, ['redirect_uri'])).pathname).toBe('/login')
   })
 
+  test('what anybody can make a row of is bounded: a long scope is refused, other long parameters are not kept', async () => {
+    const tooLong = location(await ask({ scope: `openid ${'x'.repeat(4096)}` }))
+    expect(tooLong.searchParams.get('error')).toBe('invalid_request')
+    expect((await ask({ ui_locales: 'x'.repeat(9000), nonce: 'bounded' })).status).toBe(303)
+    const [row] = await harness.database.sql`
+      select raw_parameters from latchkey.authorization_grants where nonce = 'bounded'`
+    expect(row?.raw_parameters).toMatchObject({ client_id: clientId, state: 'a-state' })
+    expect(row?.raw_parameters).not.toHaveProperty('ui_locales')
+  })
+
   test('ui_locales and Accept-Language of any form are taken or ignored, never an error', async () => {
     for (const ui_locales of ['de', 'xx-', '*', 'a_b c', '\u{1f4a5}', 'x'.repeat(3000), '-'])
       expect((await ask({ ui_locales })).status).toBe(303)

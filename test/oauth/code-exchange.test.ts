@@ -158,6 +158,23 @@ describe('a code that comes back', () => {
     expect(homeserver.callsOf('sync_devices')).toHaveLength(1)
   })
 
+  test('late, from somebody without the verifier, ends nothing: a code that was found in a log is not a key', async () => {
+    const { code, deviceId } = await newCode()
+    const { tokens } = await exchangeAt(harness, code)
+    harness.clock.advance(21)
+    for (const more of [{}, { code_verifier: pkce('w'.repeat(43)).verifier }]) {
+      const form = { grant_type: 'authorization_code', client_id: world.clientId, code, ...more }
+      const response = await harness.form('/oauth2/token', form)
+      expect([response.status, await response.json()]).toEqual([
+        400,
+        expect.objectContaining({ error: 'invalid_grant' }),
+      ])
+    }
+    await harness.runJobs()
+    expect(await use(world.processes[0], tokens.access_token)).toBe(true)
+    expect(homeserver.devicesOf('alice')).toContain(deviceId)
+  })
+
   test('late ends its own session only', async () => {
     const [stays, leaves] = [await newCode(), await newCode()]
     await exchangeAt(harness, stays.code)

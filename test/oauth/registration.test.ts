@@ -231,6 +231,32 @@ describe('what may be registered (reference 7.2)', () => {
     ['a name that is no string', { client_name: 7 }, METADATA],
     ['redirect URIs that are no list', { redirect_uris: 'https://app.example.com/' }, METADATA],
     ['a list with null', { grant_types: [null] }, METADATA],
+    ['a name that turns the direction of the sentence it stands in', { client_name: 'App\u202e' }, METADATA],
+    ['a name that closes an isolate', { client_name: 'App\u2069' }, METADATA],
+    ['a localised name that does', { client_name: 'App', 'client_name#fr': 'App\u2067' }, METADATA],
+    ['a name with a line break', { client_name: 'App\nmore' }, METADATA],
+    ['a name with an escape sequence', { client_name: 'App\u001b[2J' }, METADATA],
+    ['a name that fills the page', { client_name: 'x'.repeat(201) }, METADATA],
+    ['metadata of more than 32 kB', { contacts: Array(400).fill('x'.repeat(100)) }, METADATA],
+    [
+      'a language tag of more than 100 characters',
+      { [`client_name#fr-x${'-private'.repeat(13)}`]: 'x' },
+      METADATA,
+    ],
+    [
+      'a host that would begin another directive of the Content-Security-Policy',
+      { client_uri: 'https://x;frame-ancestors/', redirect_uris: ['https://x;frame-ancestors/cb'] },
+      METADATA,
+    ],
+    ['a logo on such a host', { logo_uri: 'https://a;sandbox.app.example.com/x.png' }, METADATA],
+    ['a logo on a host with a comma', { logo_uri: 'https://a%2Cb.app.example.com/x.png' }, METADATA],
+    ['a redirect to a host with an asterisk', { redirect_uris: ['https://*.app.example.com/'] }, REDIRECT],
+    [
+      'a public suffix with empty labels',
+      { client_uri: 'https://co.uk../', redirect_uris: ['https://x.co.uk../'] },
+      METADATA,
+    ],
+    ['a host with a dot at its end', { redirect_uris: ['https://app.example.com./'] }, REDIRECT],
   ])('refused: %s', async (_name, metadata, code) => {
     expect(await refused({ ...WEB_CLIENT, ...metadata })).toEqual([400, code])
   })

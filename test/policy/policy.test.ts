@@ -75,6 +75,12 @@ describe('usernames (reference operations 6.3)', () => {
     expect(check('a-x', data)).toEqual([])
   })
 
+  test('a name that is too long does not reach the regular expressions of the operator', () => {
+    const data = { registration: { banned_usernames: { regexes: ['^x+$'] } } }
+    expect(check('x', data)).toEqual(['banned'])
+    expect(check('x'.repeat(LONGEST + 1), data)).toEqual(['too_long'])
+  })
+
   test('a banned requester', () => {
     const config = withData({ requester: { banned_ips: ['192.0.2.1'] } })
     expect(checkUsernamePolicy(config, 'a', { ip: '192.0.2.1', userAgent: undefined })).toEqual([
@@ -106,6 +112,22 @@ describe('client registration, relaxed (reference 7.2)', () => {
     [{ allow_insecure_uris: true, allow_host_mismatch: true }, 'http://else.test/', []],
   ] as const)('%j, redirect to %s: %j', (relaxed, uri, expected) => {
     expect(check({ redirect_uris: [uri] }, relaxed)).toEqual([...expected])
+  })
+
+  test.each([
+    'localhost',
+    'app.localhost',
+    'localhost.',
+    '127.0.0.2',
+    '127.1',
+    '0',
+    '[::]',
+    '[::ffff:127.0.0.1]',
+  ])('https://%s is on the machine of the person, and no home of an app (RFC 6761 section 6.3)', (host) => {
+    expect(check({ client_uri: `https://${host}/`, redirect_uris: [`https://${host}/cb`] })).toEqual([
+      'invalid_client_metadata',
+      'invalid_redirect_uri',
+    ])
   })
 
   test('a missing client_uri may be allowed, and does not switch off the host check of others (edge 26)', () => {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createViews } from '../../src/render/engine.ts'
 import { safeAddress } from '../../src/render/functions.ts'
-import { sampleBase } from '../../src/render/sample-base.ts'
+import { sampleBase } from '../../src/render/samples/parts.ts'
 import { createTranslate } from '../../src/render/translate.ts'
 
 const VIEWS = new URL('../../views', import.meta.url).pathname

@@ -2,8 +2,8 @@ import { describe, expect, test } from 'bun:test'
 import { createAssets } from '../../src/render/assets.ts'
 import type { PageName } from '../../src/render/contexts.ts'
 import { createViews } from '../../src/render/engine.ts'
-import { HOSTILE, sampleBase } from '../../src/render/sample-base.ts'
-import { type Sample, samples } from '../../src/render/samples.ts'
+import { HOSTILE, type Sample, sampleBase } from '../../src/render/samples/parts.ts'
+import { samples } from '../../src/render/samples.ts'
 import { createTranslate } from '../../src/render/translate.ts'
 
 const VIEWS = new URL('../../views', import.meta.url).pathname

@@ -119,6 +119,12 @@ describe('chooseLanguage', () => {
     })
   }
 
+  test('a tag of more than a hundred characters is no language, since the platform takes seconds over long ones', () => {
+    expect(chooseLanguage('de-x-short', ['en', 'de'])).toBe('de')
+    expect(chooseLanguage(`de-x${'-private'.repeat(13)}`, ['en', 'de'])).toBe('en')
+    expect(chooseLanguage(null, ['en', 'de'], `de-x${'-private'.repeat(13)}`)).toBe('en')
+  })
+
   test('ui_locales goes before Accept-Language (OpenID Connect Core section 3.1.2.1)', () => {
     expect(chooseLanguage('en', ['en', 'de'], 'fr de')).toBe('de')
   })

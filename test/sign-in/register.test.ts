@@ -4,6 +4,7 @@ import { createApp } from '../../src/app.ts'
 import type { Deps } from '../../src/deps.ts'
 import { fold } from '../../src/lib/fold.ts'
 import { newId } from '../../src/lib/ulid.ts'
+import { FORM_LIMIT } from '../../src/sign-in/register/register.ts'
 import { type Browser, createBrowser, type Page } from '../support/browser.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
 import { authorizeUrl, PASSWORD, registerClient, signUp } from '../support/oauth.ts'
@@ -298,6 +299,22 @@ test('of two people who sign up first at the same instant, one becomes the admin
   }
 }, 20_000)
 
+test('nobody becomes the first admin by a name that is not ours: another site can lead one here (DNS rebinding)', async () => {
+  const config = { matrix: { kind: 'standalone' as const } }
+  for (const [origin, isAdmin] of [
+    ['http://evil.example:8080', false],
+    ['http://auth.test', true],
+    ['http://localhost:8080', true],
+    ['http://[::1]:8080', true],
+  ] as const) {
+    const alone = await createHarness({ config })
+    await finish(await begin(createBrowser(alone.app.handle, { origin }), 'first'))
+    const rows = await alone.database.sql`select is_admin from latchkey.users`
+    expect([origin, ...rows.map((row) => row.is_admin)]).toEqual([origin, isAdmin])
+    await alone.close()
+  }
+}, 20_000)
+
 describe('limits and switches', () => {
   test('the sign-up limit: three an hour from one address, only for forms in order, shared by processes', async () => {
     const config = { rate_limiting: { registration: { burst: 3, per_second: 3 / 3600 } } }
@@ -314,6 +331,30 @@ describe('limits and switches', () => {
     expect((await begin(two.browser({ 'x-forwarded-for': '203.0.113.78' }), 'quinn5')).status).toBe(200)
     await two.close()
     await one.close()
+  })
+
+  test('forms of one address are limited too, or they would tell which names exist without any limit', async () => {
+    const from = { 'x-forwarded-for': '203.0.113.80' }
+    const form = await harness.browser(from).open('/register')
+    const send = () => form.submit({ username: 'alice', password: '' }, { action: 'register/password' })
+    for (let sent = 0; sent < FORM_LIMIT.burst; sent++) expect((await send()).status).toBe(422)
+    const limited = await send()
+    expect([limited.status, limited.headers.get('retry-after')]).toEqual([429, '1'])
+    expect(errorAt(limited, 'username')).toBe('')
+    harness.clock.advance(1)
+    expect((await send()).status).toBe(422)
+  })
+
+  test('so are the forms of the last step, where a name can be tried too', async () => {
+    const from = { 'x-forwarded-for': '203.0.113.81' }
+    const step = await begin(harness.browser(from), 'prober')
+    for (let sent = 1; sent < FORM_LIMIT.burst; sent++)
+      expect((await finish(step, 'Prober', { username: 'alice' })).status).toBe(422)
+    const limited = await finish(step, 'Prober', { username: 'alice' })
+    expect([limited.status, limited.headers.get('retry-after')]).toEqual([429, '1'])
+    expect(limited.text).toContain('value="Prober"')
+    harness.clock.advance(1)
+    expect((await finish(step, 'Prober')).url.pathname).toBe('/')
   })
 
   test.each([

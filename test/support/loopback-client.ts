@@ -73,7 +73,7 @@ const PAGE =
   '<!doctype html><html lang="en"><title>Back in the app</title><link rel="icon" href="data:,"><h1>Back in the app</h1>'
 
 /** A certificate of X.509 version 3 (RFC 5280 section 4.1) for one host, and its key, both in PEM. Good for a day. */
-async function selfSigned(host: string): Promise<{ cert: string; key: string }> {
+export async function selfSigned(host: string): Promise<{ cert: string; key: string }> {
   const pair = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, [
     'sign',
     'verify',

@@ -1,8 +1,9 @@
-import { findUserByName, type UserRow } from '../../../sql/users.ts'
+import { findUser, findUserByName, type UserRow } from '../../../sql/users.ts'
 import { createDeps, type Deps } from '../../deps.ts'
 import { localpartOf } from '../../identity/usernames.ts'
 import { jobHandlers } from '../../jobs/handlers.ts'
 import { fold } from '../../lib/fold.ts'
+import { uuidFromUlid } from '../../lib/ulid.ts'
 import { createLog } from '../../telemetry/log.ts'
 import { CommandError, type Context } from '../context.ts'
 import type { ConfigOnly } from '../flags.ts'
@@ -45,10 +46,17 @@ export async function withLatchkey<T>(
 /** Runs what is due; says so when the homeserver can't be told now. */
 export const runJobs = (deps: Deps): Promise<void> => within(JOBS_LIMIT, deps.jobs.runDue(jobHandlers(deps)))
 
-/** The account of a name, or of a Matrix id of this server. @throws CommandError */
+/**
+ * The account of a name, of a Matrix id of this server, or of a `user_id` of the log, which is in capitals as no name
+ * is (an imported one that looks like it is found by its Matrix id).
+ *
+ * @throws CommandError
+ */
 export async function requireUser(deps: Pick<Deps, 'config' | 'sql'>, input: string): Promise<UserRow> {
   const name = localpartOf(input, deps.config.matrix.homeserver)
-  const [user] = await findUserByName(deps.sql, name, fold(name))
+  const id = input === input.toUpperCase() ? uuidFromUlid(input) : undefined
+  const [user] =
+    id === undefined ? await findUserByName(deps.sql, name, fold(name)) : await findUser(deps.sql, id)
   if (!user) throw new CommandError(`There is no account named ${name}.`)
   return user
 }

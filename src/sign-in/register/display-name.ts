@@ -11,6 +11,7 @@ import { PageError, RateLimited, Unavailable } from '../../http/errors.ts'
 import type { Params } from '../../http/params.ts'
 import { redirect } from '../../http/reply.ts'
 import type { PathParams, Route } from '../../http/route.ts'
+import { isOwnName } from '../../http/urls.ts'
 import { type Continuation, readContinuation } from '../../identity/continuation.ts'
 import { provisionUser } from '../../identity/devices.ts'
 import { createUser } from '../../identity/lifecycle.ts'
@@ -150,6 +151,7 @@ async function create(deps: Deps, visit: Visit, step: Step, displayName: string)
       displayName,
       password: version === null || hash === null ? undefined : { version, hash },
       isAdmin: false,
+      foreignName: !isOwnName(deps.urls, visit.request),
     })
     // Two sign-ups raced for one name: rolling back leaves this one open, to choose another.
     if (!user) throw new NameTaken()

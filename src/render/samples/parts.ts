@@ -1,0 +1,44 @@
+import type { BaseContext, Contexts, PageName } from '../contexts.ts'
+
+/** A page as it may look: `base` overrides parts of the base context for this sample. */
+export interface Sample<P extends PageName> {
+  label: string
+  context: Contexts[P]
+  base?: Partial<BaseContext>
+}
+
+/** Samples by page. */
+export type Samples = { [P in PageName]: Sample<P>[] }
+
+/** What a page must never let through as markup. */
+export const HOSTILE = `"><script>alert(1)</script><img src=x onerror='alert(2)'>{{ 7*7 }}`
+
+export const GRANT = '01JDFX2V9S6QK3W4Z5Y7T8R9PA'
+export const CONTINUATION = `kind=continue_authorization_grant&id=${GRANT}`
+export const LONG = 'Wolfeschlegelsteinhausenbergerdorff-Featherstonehaugh-Cholmondeley'
+export const RTL_NAME = 'نورا الحسيني'
+export const HOSTILE_URI = 'javascript:alert(1)'
+
+export const ELEMENT = { name: 'Tern', host: 'tern.example' }
+export const ALICE = { username: 'alice', mxid: '@alice:example.org', display_name: 'Alice Liddell' }
+
+/** What a form says that nobody has sent yet. */
+export const NO_ERRORS = { errors: {} }
+
+/** A base context for samples; `assets` is the caller's. */
+export const sampleBase = (lang: string, assets: (name: string) => string): BaseContext => ({
+  lang,
+  dir: 'ltr',
+  csrf: 'sample-csrf-token',
+  branding: {
+    service_name: 'Latchkey',
+    policy_uri: 'https://example.org/privacy',
+    tos_uri: 'https://example.org/terms',
+    imprint: 'Example Association, 1 Harbour Street',
+  },
+  server_name: 'example.org',
+  standalone: false,
+  base: '/auth/',
+  assets,
+  now: '2026-11-24T08:00:00.000Z',
+})
