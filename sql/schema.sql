@@ -1,19 +1,5 @@
 -- Generated from the migrated database by test/sql/schema.test.ts (UPDATE=1 bun test test/sql). Do not edit.
 
-create table latchkey.access_tokens (
-  id uuid not null,
-  session_id uuid not null,
-  token_hash bytea not null,
-  created_at timestamp with time zone not null,
-  expires_at timestamp with time zone not null,
-  first_used_at timestamp with time zone,
-  revoked_at timestamp with time zone,
-  constraint access_tokens_pkey PRIMARY KEY (id),
-  constraint access_tokens_token_hash_key UNIQUE (token_hash),
-  constraint access_tokens_session_id_fkey FOREIGN KEY (session_id) REFERENCES latchkey.oauth_sessions(id) ON DELETE CASCADE
-);
-CREATE INDEX access_tokens_session ON latchkey.access_tokens USING btree (session_id);
-
 create table latchkey.authorization_grants (
   id uuid not null,
   client_id uuid not null,
@@ -117,20 +103,6 @@ create unlogged table latchkey.rate_limits (
   constraint rate_limits_pkey PRIMARY KEY (key)
 );
 
-create table latchkey.refresh_tokens (
-  id uuid not null,
-  session_id uuid not null,
-  access_token_id uuid,
-  token_hash bytea not null,
-  created_at timestamp with time zone not null,
-  consumed_at timestamp with time zone,
-  next_id uuid,
-  constraint refresh_tokens_pkey PRIMARY KEY (id),
-  constraint refresh_tokens_token_hash_key UNIQUE (token_hash),
-  constraint refresh_tokens_session_id_fkey FOREIGN KEY (session_id) REFERENCES latchkey.oauth_sessions(id) ON DELETE CASCADE
-);
-CREATE INDEX refresh_tokens_session ON latchkey.refresh_tokens USING btree (session_id);
-
 create table latchkey.registrations (
   id uuid not null,
   browser_hash bytea not null,
@@ -152,6 +124,24 @@ create table latchkey.settings (
   value jsonb not null,
   constraint settings_pkey PRIMARY KEY (key)
 );
+
+create table latchkey.tokens (
+  id uuid not null,
+  session_id uuid not null,
+  access_hash bytea,
+  refresh_hash bytea,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone,
+  first_used_at timestamp with time zone,
+  consumed_at timestamp with time zone,
+  next_id uuid,
+  constraint tokens_pkey PRIMARY KEY (id),
+  constraint tokens_access_hash_key UNIQUE (access_hash),
+  constraint tokens_refresh_hash_key UNIQUE (refresh_hash),
+  constraint tokens_session_id_fkey FOREIGN KEY (session_id) REFERENCES latchkey.oauth_sessions(id) ON DELETE CASCADE,
+  constraint tokens_check CHECK (((access_hash IS NULL) OR (expires_at IS NOT NULL)))
+) with (fillfactor=90);
+CREATE INDEX tokens_session ON latchkey.tokens USING btree (session_id);
 
 create table latchkey.user_emails (
   id uuid not null,

@@ -151,30 +151,25 @@ create index oauth_sessions_user on latchkey.oauth_sessions (user_id) where fini
 create index oauth_sessions_client on latchkey.oauth_sessions (client_id);
 create index oauth_sessions_browser on latchkey.oauth_sessions (browser_session_id);
 
-create table latchkey.access_tokens (
+-- An access token and the refresh token that came with it; either may be missing. A refresh is one update of the old
+-- pair, which ends both of its tokens, and one insert. What is updated stands in no index, and pages keep some room, so
+-- that an update stays on its page and touches none of the four indexes (a HOT update).
+create table latchkey.tokens (
   id uuid primary key,
   session_id uuid not null references latchkey.oauth_sessions on delete cascade,
-  token_hash bytea not null unique,
+  access_hash bytea unique,
+  refresh_hash bytea unique,
   created_at timestamptz not null,
-  expires_at timestamptz not null,
-  -- The first introspection, userinfo or admin call: it freezes the rotation (decision 7).
+  -- Of the access token; a refresh token has no end.
+  expires_at timestamptz,
+  -- The first introspection, userinfo or admin call with the access token: it freezes the rotation (decision 7).
   first_used_at timestamptz,
-  revoked_at timestamptz
-);
-create index access_tokens_session on latchkey.access_tokens (session_id);
-
-create table latchkey.refresh_tokens (
-  id uuid primary key,
-  session_id uuid not null references latchkey.oauth_sessions on delete cascade,
-  -- The access token that came with it, and the token that replaced it. No foreign keys: rows of both tables go with
-  -- their session, and a third of a refresh's writes would be for keys that protect nothing.
-  access_token_id uuid,
-  token_hash bytea not null unique,
-  created_at timestamptz not null,
+  -- When the refresh token was replaced, and by which pair. No foreign key: all pairs go with their session.
   consumed_at timestamptz,
-  next_id uuid
-);
-create index refresh_tokens_session on latchkey.refresh_tokens (session_id);
+  next_id uuid,
+  check (access_hash is null or expires_at is not null)
+) with (fillfactor = 90);
+create index tokens_session on latchkey.tokens (session_id);
 
 -- One row a limited key: the theoretical arrival time of GCRA. A crash may lose them, which forgives everyone.
 create unlogged table latchkey.rate_limits (

@@ -52,9 +52,8 @@ async function seedBatch(sql: Sql, batch: { clientId: string; from: number; to: 
       session: newId(now, random),
       user: users.at(-1)?.id ?? '',
       device: `DEVICE${index}`,
-      access: newId(now, random),
+      pair: newId(now, random),
       accessHash: tokenDigest(seededToken('mat', index)).toHex(),
-      refresh: newId(now, random),
       refreshHash: tokenDigest(seededToken('mar', index)).toHex(),
     }
   })
@@ -71,15 +70,11 @@ async function seedBatch(sql: Sql, batch: { clientId: string; from: number; to: 
       from unnest(${column('session')}::uuid[], ${column('user')}::uuid[], ${column('device')}::text[])
         as s (id, user_id, device)`
     await tx`
-      insert into latchkey.access_tokens (id, session_id, token_hash, created_at, expires_at, first_used_at)
-      select id, session_id, decode(hash, 'hex'), ${now}, ${expires}::timestamptz, ${batch.used ? now : null}::timestamptz
-      from unnest(${column('access')}::uuid[], ${column('session')}::uuid[], ${column('accessHash')}::text[])
-        as a (id, session_id, hash)`
-    await tx`
-      insert into latchkey.refresh_tokens (id, session_id, access_token_id, token_hash, created_at)
-      select id, session_id, access_id, decode(hash, 'hex'), ${now}
-      from unnest(${column('refresh')}::uuid[], ${column('session')}::uuid[], ${column('access')}::uuid[],
-        ${column('refreshHash')}::text[]) as r (id, session_id, access_id, hash)`
+      insert into latchkey.tokens (id, session_id, access_hash, refresh_hash, created_at, expires_at, first_used_at)
+      select id, session_id, decode(access, 'hex'), decode(refresh, 'hex'), ${now}, ${expires}::timestamptz,
+        ${batch.used ? now : null}::timestamptz
+      from unnest(${column('pair')}::uuid[], ${column('session')}::uuid[], ${column('accessHash')}::text[],
+        ${column('refreshHash')}::text[]) as t (id, session_id, access, refresh)`
   })
 }
 

@@ -288,8 +288,8 @@ describe('POST /oauth2/token, refresh_token: another secrets.encryption', () => 
     await changeKey(world, 'c')
     let retry: ReturnType<typeof present> | undefined
     await transact(world.harness.database.sql, async (tx) => {
-      await tx`update latchkey.access_tokens set first_used_at = ${world.harness.clock.now()}
-        where session_id = ${session.sessionId} and revoked_at is null`
+      await tx`update latchkey.tokens set first_used_at = ${world.harness.clock.now()}
+        where session_id = ${session.sessionId} and consumed_at is null`
       retry = present(world, one, session.pair.refresh)
       await waitUntilBlocked()
     })

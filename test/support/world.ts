@@ -136,12 +136,11 @@ export async function seedSession({ harness, clientId }: World): Promise<Seed> {
     now,
   })
   await insertTokenPair(sql, {
+    id: newId(now, random),
     sessionId,
-    accessId: newId(now, random),
     accessHash: tokenDigest(pair.access),
-    expiresAt: addSeconds(now, 300),
-    refreshId: newId(now, random),
     refreshHash: tokenDigest(pair.refresh),
+    expiresAt: addSeconds(now, 300),
     now,
   })
   return { userId, sessionId, pair }
@@ -194,18 +193,17 @@ export interface Stored {
   /** Refresh tokens that were not consumed. */
   liveRefresh: number
   refresh: number
-  /** Access tokens that are neither revoked nor expired. */
+  /** Access tokens that are neither replaced nor expired. */
   liveAccess: number
 }
 
 export async function readStored({ harness }: World, sessionId: string): Promise<Stored> {
   const [row] = await harness.database.sql<Stored[]>`
     select s.finished_at is not null as finished,
-      (select count(*)::int from latchkey.refresh_tokens where session_id = s.id) as refresh,
-      (select count(*)::int from latchkey.refresh_tokens where session_id = s.id and consumed_at is null)
-        as "liveRefresh",
-      (select count(*)::int from latchkey.access_tokens
-        where session_id = s.id and revoked_at is null and expires_at > ${harness.clock.now()}) as "liveAccess"
+      (select count(*)::int from latchkey.tokens where session_id = s.id) as refresh,
+      (select count(*)::int from latchkey.tokens where session_id = s.id and consumed_at is null) as "liveRefresh",
+      (select count(*)::int from latchkey.tokens
+        where session_id = s.id and consumed_at is null and expires_at > ${harness.clock.now()}) as "liveAccess"
     from latchkey.oauth_sessions s where s.id = ${sessionId}`
   if (!row) throw new Error('The session vanished.')
   return row
@@ -214,13 +212,13 @@ export async function readStored({ harness }: World, sessionId: string): Promise
 /** Whether a refresh token was replaced. */
 export async function isConsumed({ harness }: World, token: string): Promise<boolean> {
   const [row] = await harness.database.sql<{ consumed: boolean }[]>`
-    select consumed_at is not null as consumed from latchkey.refresh_tokens where token_hash = ${tokenDigest(token)}`
+    select consumed_at is not null as consumed from latchkey.tokens where refresh_hash = ${tokenDigest(token)}`
   return row?.consumed ?? false
 }
 
 /** Whether an access token was used. */
 export async function isUsed({ harness }: World, token: string): Promise<boolean> {
   const [row] = await harness.database.sql<{ used: boolean }[]>`
-    select first_used_at is not null as used from latchkey.access_tokens where token_hash = ${tokenDigest(token)}`
+    select first_used_at is not null as used from latchkey.tokens where access_hash = ${tokenDigest(token)}`
   return row?.used ?? false
 }

@@ -212,12 +212,11 @@ async function issue(
     const [spent] = await spendCode(tx, grant.id, sessionId, now)
     if (!spent) throw new OAuthError('invalid_grant', { cause: 'the claim on the code ran out' })
     await insertTokenPair(tx, {
+      id: newId(now, deps.random),
       sessionId,
-      accessId: newId(now, deps.random),
       accessHash: tokenDigest(access),
-      expiresAt: addSeconds(now, ttl),
-      refreshId: newId(now, deps.random),
       refreshHash: tokenDigest(refresh),
+      expiresAt: addSeconds(now, ttl),
       now,
     })
   })

@@ -70,16 +70,16 @@ function note(deps: Needs, answer: Answer, requester: Requester): TokenResponse 
   return answer.response
 }
 
-/** The successor pair of a presented token, of which the refresh token has the row `refreshId`. */
-function successor(deps: Needs, presented: string, refreshId: string, now: Date) {
+/** The successor pair of a presented token, which has the row `nextId`. */
+function successor(deps: Needs, presented: string, nextId: string, now: Date) {
   // The id is random and in the database alone: with the key and an old token nobody gets at the tokens after it.
-  const material = `${refreshId}\n${presented}`
+  const material = `${nextId}\n${presented}`
   const access = deriveToken('mat', deps.secrets.refresh, material)
   const refreshToken = deriveToken('mar', deps.secrets.refresh, material)
   const expiresIn = deps.config.experimental.access_token_ttl
   return {
     columns: {
-      refreshId,
+      nextId,
       accessHash: tokenDigest(access),
       refreshHash: tokenDigest(refreshToken),
       expiresAt: addSeconds(now, expiresIn),
@@ -110,7 +110,6 @@ async function rotate(
     hash: tokenDigest(presented),
     clientId,
     authMethod,
-    accessId: newId(now, deps.random),
     now,
     ...columns,
   })
