@@ -32,6 +32,14 @@ export const insertBrowserSession = (
   values (${session.id}, ${session.userId}, ${session.secretHash}, ${session.now}, ${session.now},
     ${session.userAgent}, ${session.now}, ${session.ip})`
 
+/** Notes that the person of an active session signed in anew; its cookie changes with it. No row when it had ended. */
+export const renewBrowserSession = (sql: Db, id: string, secretHash: Uint8Array, now: Date) => sql<
+  { id: string }[]
+>`
+  update latchkey.browser_sessions set authenticated_at = ${now}, secret_hash = ${secretHash}
+  where id = ${id} and finished_at is null
+  returning id`
+
 /** The session of a cookie, ended ones included: the page says what happened to it. */
 export const findBrowserSession = (sql: Db, secretHash: Uint8Array) => sql<BrowserSessionRow[]>`
   select s.id, s.created_at, s.authenticated_at, s.finished_at, u.id as user_id, u.username, u.display_name,

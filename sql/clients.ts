@@ -10,6 +10,8 @@ export interface ClientRow {
   grant_types: string[]
   metadata: ClientMetadata
   created_at: Date
+  /** Its first completed grant, if it ever had one. */
+  first_granted_at: Date | null
 }
 
 /** The registered members that the code reads by name (RFC 7591 section 2); the rest is kept and echoed. */
@@ -22,11 +24,14 @@ export interface ClientMetadata {
   application_type?: string
   id_token_signed_response_alg?: string
   userinfo_signed_response_alg?: string
+  backchannel_logout_uri?: string
+  post_logout_redirect_uris?: string[]
   [member: string]: unknown
 }
 
 const columns = (sql: Db) =>
-  sql`c.id, c.is_static, c.auth_method, c.sealed_secret, c.redirect_uris, c.grant_types, c.metadata, c.created_at`
+  sql`c.id, c.is_static, c.auth_method, c.sealed_secret, c.redirect_uris, c.grant_types, c.metadata, c.created_at,
+  c.first_granted_at`
 
 /** The client of an id. */
 export const findClient = (sql: Db, id: string) => sql<ClientRow[]>`
@@ -46,12 +51,20 @@ interface NewClient {
   now: Date
 }
 
-/** Adds a registered client; no row when an identical registration (its `digest`, if it has one) came first. */
-export const insertClient = (sql: Db, client: NewClient & { digest: string | null }) => sql<ClientRow[]>`
+/**
+ * Adds a registered client; no row when an identical registration (its `digest`, if it has one) came first. A client of
+ * its own has `registrationTokenHash`, the SHA-256 of its registration access token.
+ */
+export const insertClient = (
+  sql: Db,
+  client: NewClient & { digest: string | null; registrationTokenHash: Uint8Array | null },
+) => sql<ClientRow[]>`
   insert into latchkey.clients as c
-    (id, metadata_digest, auth_method, sealed_secret, redirect_uris, grant_types, metadata, created_at)
-  values (${client.id}, ${client.digest}, ${client.authMethod}, ${client.sealedSecret}, ${client.redirectUris},
-    ${client.grantTypes}, ${sql.json(client.metadata as Json)}, ${client.now})
+    (id, metadata_digest, registration_token_hash, auth_method, sealed_secret, redirect_uris, grant_types, metadata,
+    created_at)
+  values (${client.id}, ${client.digest}, ${client.registrationTokenHash}, ${client.authMethod},
+    ${client.sealedSecret}, ${client.redirectUris}, ${client.grantTypes}, ${sql.json(client.metadata as Json)},
+    ${client.now})
   on conflict (metadata_digest) do nothing
   returning ${columns(sql)}`
 

@@ -20,11 +20,18 @@ export interface GrantRow {
   cancelled_at: Date | null
   exchanged_at: Date | null
   oauth_session_id: string | null
+  /** The values of `prompt` that matter after the first page. */
+  prompt: string[]
+  authenticated_after: Date | null
+  stale_session_id: string | null
+  expected_user_id: string | null
+  acr_requested: boolean
 }
 
 const columns = (sql: Db) => sql`g.id, g.client_id, g.browser_hash, g.redirect_uri, g.response_mode, g.scope,
   g.state, g.nonce, g.code_challenge, g.login_hint, g.locale, g.created_at, g.browser_session_id, g.fulfilled_at,
-  g.cancelled_at, g.exchanged_at, g.oauth_session_id`
+  g.cancelled_at, g.exchanged_at, g.oauth_session_id, g.prompt, g.authenticated_after, g.stale_session_id,
+  g.expected_user_id, g.acr_requested`
 
 /** Stores an authorization request. */
 export const insertGrant = (
@@ -42,14 +49,21 @@ export const insertGrant = (
     loginHint: string | null
     locale: string | null
     rawParameters: Record<string, string>
+    prompt: string[]
+    authenticatedAfter: Date | null
+    staleSessionId: string | null
+    expectedUserId: string | null
+    acrRequested: boolean
     now: Date
   },
 ) => sql`
   insert into latchkey.authorization_grants (id, client_id, browser_hash, redirect_uri, response_mode, scope, state,
-    nonce, code_challenge, login_hint, locale, raw_parameters, created_at)
+    nonce, code_challenge, login_hint, locale, raw_parameters, prompt, authenticated_after, stale_session_id,
+    expected_user_id, acr_requested, created_at)
   values (${grant.id}, ${grant.clientId}, ${grant.browserHash}, ${grant.redirectUri}, ${grant.responseMode},
     ${grant.scope}, ${grant.state}, ${grant.nonce}, ${grant.codeChallenge}, ${grant.loginHint}, ${grant.locale},
-    ${sql.json(grant.rawParameters)}, ${grant.now})`
+    ${sql.json(grant.rawParameters)}, ${grant.prompt}, ${grant.authenticatedAfter}, ${grant.staleSessionId},
+    ${grant.expectedUserId}, ${grant.acrRequested}, ${grant.now})`
 
 /** A request with the client that made it. */
 export const findGrant = (sql: Db, id: string) => sql<
@@ -77,6 +91,10 @@ export const cancelGrant = (sql: Db, id: string, now: Date) => sql<{ id: string 
   update latchkey.authorization_grants set cancelled_at = ${now}
   where id = ${id} and fulfilled_at is null and cancelled_at is null
   returning id`
+
+/** Notes that the person of a session proved anew who they are, for the request that asked for it. */
+export const freshenGrant = (sql: Db, id: string, sessionId: string) => sql`
+  update latchkey.authorization_grants set stale_session_id = null where id = ${id} and stale_session_id = ${sessionId}`
 
 /** What the exchange of a code needs to know: the request, the browser session behind it, its user. */
 export interface CodeRow extends GrantRow {

@@ -1,5 +1,6 @@
 // node:fs: the migrations are files on disk, beside this one.
 import { readdir, readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
 import { sha256 } from '../src/lib/digest.ts'
 import { codeOf } from '../src/lib/thrown.ts'
 import { sleep } from '../src/lib/waiting.ts'
@@ -24,7 +25,7 @@ interface Migration {
   checksum: string
 }
 
-const SHIPPED = new URL('./migrations/', import.meta.url).pathname
+const SHIPPED = fileURLToPath(new URL('./migrations/', import.meta.url))
 
 /** "latchkey" in ASCII: the advisory lock that one migrating process holds. */
 const LOCK = '7809911834306406777'
@@ -84,7 +85,7 @@ async function pending(sql: Sql, files: Migration[]): Promise<Migration[]> {
       to_regclass('_sqlx_migrations') is not null or to_regclass('public._sqlx_migrations') is not null as mas`
   if (found?.mas) {
     throw new MigrationError(
-      'This database belongs to the Matrix Authentication Service, and nothing was written to it; give Latchkey a database of its own and bring the accounts over with: latchkey import',
+      'This database belongs to the Matrix Authentication Service, and nothing was written to it; give Latchkey an empty database of its own (taking over its accounts is not built yet)',
     )
   }
   if (!found?.ours) return files

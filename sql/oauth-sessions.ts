@@ -9,6 +9,8 @@ export const insertOAuthSession = (
     userId: string | null
     browserSessionId: string | null
     scope: string[]
+    /** The scopes that give claims and that the person saw; none when absent. */
+    claimScopes?: string[]
     deviceId: string | null
     humanName: string | null
     userAgent: string | null
@@ -16,10 +18,19 @@ export const insertOAuthSession = (
     now: Date
   },
 ) => sql`
-  insert into latchkey.oauth_sessions (id, client_id, user_id, browser_session_id, scope, device_id, human_name,
-    created_at, user_agent, last_active_at, last_active_ip)
+  insert into latchkey.oauth_sessions (id, client_id, user_id, browser_session_id, scope, claim_scopes,
+    device_id, human_name, created_at, user_agent, last_active_at, last_active_ip)
   values (${session.id}, ${session.clientId}, ${session.userId}, ${session.browserSessionId}, ${session.scope},
-    ${session.deviceId}, ${session.humanName}, ${session.now}, ${session.userAgent}, ${session.now}, ${session.ip})`
+    ${session.claimScopes ?? []}, ${session.deviceId}, ${session.humanName}, ${session.now}, ${session.userAgent}, ${session.now}, ${session.ip})`
+
+/** What a session may tell about its person (decision 16); an address in `user_emails` is a verified one. */
+export const findPersonClaims = (sql: Db, id: string) => sql<
+  { claim_scopes: string[]; username: string; display_name: string | null; email: string | null }[]
+>`
+  select s.claim_scopes, u.username, u.display_name,
+    (select e.email from latchkey.user_emails e where e.user_id = u.id order by e.id limit 1) as email
+  from latchkey.oauth_sessions s join latchkey.users u on u.id = s.user_id
+  where s.id = ${id}`
 
 /** Ends a session, whoever asks; no row when it had ended. */
 export const finishOAuthSession = (sql: Db, id: string, now: Date) => sql<

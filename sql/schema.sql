@@ -21,11 +21,17 @@ create table latchkey.authorization_grants (
   claimed_until timestamp with time zone,
   exchanged_at timestamp with time zone,
   oauth_session_id uuid,
+  prompt text[] not null default '{}'::text[],
+  authenticated_after timestamp with time zone,
+  stale_session_id uuid,
+  expected_user_id uuid,
+  acr_requested boolean not null default false,
   constraint authorization_grants_pkey PRIMARY KEY (id),
   constraint authorization_grants_code_hash_key UNIQUE (code_hash),
   constraint authorization_grants_browser_session_id_fkey FOREIGN KEY (browser_session_id) REFERENCES latchkey.browser_sessions(id) ON DELETE SET NULL,
   constraint authorization_grants_client_id_fkey FOREIGN KEY (client_id) REFERENCES latchkey.clients(id) ON DELETE CASCADE
 );
+CREATE INDEX authorization_grants_client ON latchkey.authorization_grants USING btree (client_id);
 
 create table latchkey.browser_sessions (
   id uuid not null,
@@ -53,6 +59,9 @@ create table latchkey.clients (
   grant_types text[] not null default '{}'::text[],
   metadata jsonb not null default '{}'::jsonb,
   created_at timestamp with time zone not null,
+  registration_token_hash bytea,
+  last_registered_at timestamp with time zone,
+  first_granted_at timestamp with time zone,
   constraint clients_pkey PRIMARY KEY (id),
   constraint clients_metadata_digest_key UNIQUE (metadata_digest)
 );
@@ -66,6 +75,37 @@ create table latchkey.consents (
   constraint consents_client_id_fkey FOREIGN KEY (client_id) REFERENCES latchkey.clients(id) ON DELETE CASCADE,
   constraint consents_user_id_fkey FOREIGN KEY (user_id) REFERENCES latchkey.users(id) ON DELETE CASCADE
 );
+CREATE INDEX consents_client ON latchkey.consents USING btree (client_id);
+
+create table latchkey.device_grants (
+  id uuid not null,
+  client_id uuid not null,
+  scope text[] not null,
+  device_code_hash bytea not null,
+  user_code_hash bytea not null,
+  sealed_user_code text not null,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  interval_seconds integer not null,
+  polled_at timestamp with time zone,
+  ip inet,
+  user_agent text,
+  locale text,
+  browser_hash bytea,
+  fulfilled_at timestamp with time zone,
+  rejected_at timestamp with time zone,
+  browser_session_id uuid,
+  claimed_until timestamp with time zone,
+  exchanged_at timestamp with time zone,
+  oauth_session_id uuid,
+  constraint device_grants_pkey PRIMARY KEY (id),
+  constraint device_grants_device_code_hash_key UNIQUE (device_code_hash),
+  constraint device_grants_user_code_hash_key UNIQUE (user_code_hash),
+  constraint device_grants_browser_session_id_fkey FOREIGN KEY (browser_session_id) REFERENCES latchkey.browser_sessions(id) ON DELETE SET NULL,
+  constraint device_grants_client_id_fkey FOREIGN KEY (client_id) REFERENCES latchkey.clients(id) ON DELETE CASCADE,
+  constraint device_grants_one_answer CHECK (((fulfilled_at IS NULL) OR (rejected_at IS NULL)))
+);
+CREATE INDEX device_grants_client ON latchkey.device_grants USING btree (client_id);
 
 create table latchkey.migrations (
   version integer not null,
@@ -88,6 +128,7 @@ create table latchkey.oauth_sessions (
   user_agent text,
   last_active_at timestamp with time zone,
   last_active_ip inet,
+  claim_scopes text[] not null default '{}'::text[],
   constraint oauth_sessions_pkey PRIMARY KEY (id),
   constraint oauth_sessions_browser_session_id_fkey FOREIGN KEY (browser_session_id) REFERENCES latchkey.browser_sessions(id) ON DELETE SET NULL,
   constraint oauth_sessions_client_id_fkey FOREIGN KEY (client_id) REFERENCES latchkey.clients(id) ON DELETE CASCADE,
@@ -96,6 +137,18 @@ create table latchkey.oauth_sessions (
 CREATE INDEX oauth_sessions_browser ON latchkey.oauth_sessions USING btree (browser_session_id);
 CREATE INDEX oauth_sessions_client ON latchkey.oauth_sessions USING btree (client_id);
 CREATE INDEX oauth_sessions_user ON latchkey.oauth_sessions USING btree (user_id) WHERE (finished_at IS NULL);
+
+create table latchkey.pushed_requests (
+  digest bytea not null,
+  client_id uuid not null,
+  parameters jsonb not null,
+  signed boolean not null,
+  expires_at timestamp with time zone not null,
+  constraint pushed_requests_pkey PRIMARY KEY (digest),
+  constraint pushed_requests_client_id_fkey FOREIGN KEY (client_id) REFERENCES latchkey.clients(id) ON DELETE CASCADE
+);
+CREATE INDEX pushed_requests_client ON latchkey.pushed_requests USING btree (client_id);
+CREATE INDEX pushed_requests_expiry ON latchkey.pushed_requests USING btree (expires_at);
 
 create unlogged table latchkey.rate_limits (
   key text not null,
@@ -125,6 +178,14 @@ create table latchkey.settings (
   constraint settings_pkey PRIMARY KEY (key)
 );
 
+create table latchkey.signing_keys (
+  kid text not null,
+  sealed_key text not null,
+  created_at timestamp with time zone not null,
+  signs_from timestamp with time zone not null,
+  constraint signing_keys_pkey PRIMARY KEY (kid)
+);
+
 create table latchkey.tokens (
   id uuid not null,
   session_id uuid not null,
@@ -142,6 +203,13 @@ create table latchkey.tokens (
   constraint tokens_check CHECK (((access_hash IS NULL) OR (expires_at IS NOT NULL)))
 ) with (fillfactor=90);
 CREATE INDEX tokens_session ON latchkey.tokens USING btree (session_id);
+
+create table latchkey.used_jwts (
+  digest bytea not null,
+  expires_at timestamp with time zone not null,
+  constraint used_jwts_pkey PRIMARY KEY (digest)
+);
+CREATE INDEX used_jwts_expiry ON latchkey.used_jwts USING btree (expires_at);
 
 create table latchkey.user_emails (
   id uuid not null,

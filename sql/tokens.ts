@@ -41,14 +41,14 @@ export const findActiveRefreshToken = (sql: Db, hash: Uint8Array) => sql<ActiveT
 export const markFirstUse = (sql: Db, id: string, now: Date) => sql`
   update latchkey.tokens set first_used_at = ${now} where id = ${id} and first_used_at is null`
 
-/** Gives a session its first pair of tokens. */
+/** Gives a session its first tokens; `refreshHash` is null where there is an access token alone. */
 export const insertTokenPair = (
   sql: Db,
   pair: {
     id: string
     sessionId: string
     accessHash: Uint8Array
-    refreshHash: Uint8Array
+    refreshHash: Uint8Array | null
     expiresAt: Date
     now: Date
   },

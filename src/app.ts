@@ -10,13 +10,19 @@ import { healthRoutes } from './http/health.ts'
 import type { PathParams, Route } from './http/route.ts'
 import { wellKnownRoutes } from './matrix/well-known.ts'
 import { authorizeRoutes } from './oauth/authorize.ts'
+import { deviceAuthorizationRoutes } from './oauth/device.ts'
 import { discoveryRoutes, keyRoutes } from './oauth/discovery.ts'
+import { endSessionRoutes } from './oauth/end-session.ts'
 import { introspectionRoutes } from './oauth/introspect.ts'
+import { parRoutes } from './oauth/par.ts'
 import { registrationRoutes } from './oauth/registration.ts'
+import { registrationManagementRoutes } from './oauth/registration-management.ts'
 import { revocationRoutes } from './oauth/revoke.ts'
 import { tokenRoutes } from './oauth/token.ts'
 import { userinfoRoutes } from './oauth/userinfo.ts'
 import { consentRoutes } from './sign-in/consent.ts'
+import { deviceRoutes } from './sign-in/device.ts'
+import { deviceLinkRoutes } from './sign-in/device-link.ts'
 import { indexRoutes } from './sign-in/index-page.ts'
 import { loginRoutes } from './sign-in/login.ts'
 import { logoutRoutes } from './sign-in/logout.ts'
@@ -35,10 +41,13 @@ export function routesOf(deps: Deps, resource: Resource): Route[] {
       return [
         ...keyRoutes(deps),
         ...tokenRoutes(deps),
+        ...parRoutes(deps),
         ...introspectionRoutes(deps),
         ...revocationRoutes(deps),
         ...userinfoRoutes(deps),
         ...registrationRoutes(deps),
+        ...registrationManagementRoutes(deps),
+        ...deviceAuthorizationRoutes(deps),
       ]
     case 'human':
       return [
@@ -46,9 +55,12 @@ export function routesOf(deps: Deps, resource: Resource): Route[] {
         ...authorizeRoutes(deps),
         ...loginRoutes(deps),
         ...logoutRoutes(deps),
+        ...endSessionRoutes(deps),
         ...registerRoutes(deps),
         ...displayNameRoutes(deps),
         ...consentRoutes(deps),
+        ...deviceLinkRoutes(deps),
+        ...deviceRoutes(deps),
         ...accountRoutes(deps),
       ]
     case 'assets':

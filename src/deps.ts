@@ -1,10 +1,12 @@
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { createSql, type Sql } from '../sql/connect.ts'
 import type { DatabaseConfig } from '../sql/location.ts'
 import type { Config } from './config/schema.ts'
-import { type Keystore, loadKeystore } from './crypto/keystore.ts'
 import { createPasswords, type Passwords } from './crypto/passwords.ts'
 import { deriveSecrets, type Secrets } from './crypto/seal.ts'
 import type { Peers } from './http/client-ip.ts'
+import type { PublicFetchOptions } from './http/fetch-public.ts'
 import { createUrls, type Urls } from './http/urls.ts'
 import { type Activity, createActivity } from './identity/activity.ts'
 import type { Guessers } from './identity/limits.ts'
@@ -14,6 +16,8 @@ import { type Network, parseNetwork } from './lib/ip.ts'
 import { type Random, systemRandom } from './lib/random.ts'
 import { createHomeserver } from './matrix/homeserver/create.ts'
 import type { Fetch, Homeserver } from './matrix/homeserver/homeserver.ts'
+import { type ClientKeys, createClientKeys } from './oauth/client-keys.ts'
+import { createKeyring, type Keyring } from './oauth/keyring.ts'
 import { type Assets, createAssets } from './render/assets.ts'
 import { createViews, type Views } from './render/engine.ts'
 import { createTranslate, type Translate } from './render/translate.ts'
@@ -30,7 +34,7 @@ export interface Deps {
   clock: Clock
   random: Random
   /** Signing keys. */
-  keys: Keystore
+  keys: Keyring
   /** Keys derived from `secrets.encryption`. */
   secrets: Secrets
   passwords: Passwords
@@ -45,6 +49,9 @@ export interface Deps {
   peers: Peers
   /** Whose wrong secrets this process saw. */
   guessers: Guessers
+  clientKeys: ClientKeys
+  /** How servers of clients are reached; only tests say anything. */
+  clientFetch: Pick<PublicFetchOptions, 'allows' | 'ca'>
   trustedProxies: readonly Network[]
 }
 
@@ -57,11 +64,18 @@ export interface DepsOptions {
   clock?: Clock
   random?: Random
   fetch?: Fetch
-  /** Folders of static files besides the shipped one, for what is built at the start. */
-  assetDirectories?: string[]
+  /** Where keys of clients may be fetched from; only tests say anything. */
+  clientFetch?: Pick<PublicFetchOptions, 'allows' | 'ca'>
 }
 
-const VIEWS = new URL('../views', import.meta.url).pathname
+// Decoded: a folder of the path may have a space or an umlaut in its name.
+const VIEWS = fileURLToPath(new URL('../views', import.meta.url))
+
+/** Our static files, and over them the operator's own, if there are any. */
+const staticFolders = (overlay: string | undefined): string[] =>
+  [`${VIEWS}/static`, ...(overlay === undefined ? [] : [`${overlay}/static`])].filter((folder) =>
+    existsSync(folder),
+  )
 
 /**
  * Builds everything that requests need. Opens no connection: the pool connects at the first query.
@@ -72,7 +86,8 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
   const { config, log, clock = systemClock, random = systemRandom } = options
   const urls = createUrls(config.http)
   const sql = createSql(options.database)
-  const { keystore, warnings } = await loadKeystore(config.secrets.keys)
+  const secrets = await deriveSecrets(config.secrets.encryption, config.secrets.previous_encryption)
+  const { keyring, warnings } = await createKeyring({ sql, clock, secrets }, config.secrets.keys)
   const { overlay_path, translations_overlay_path } = config.templates
   const translate = createTranslate({
     directory: `${VIEWS}/locales`,
@@ -84,8 +99,8 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
     sql,
     clock,
     random,
-    keys: keystore,
-    secrets: await deriveSecrets(config.secrets.encryption),
+    keys: keyring,
+    secrets,
     passwords: createPasswords(config.passwords),
     homeserver: createHomeserver(config.matrix, { fetch: options.fetch ?? fetch }),
     jobs: createJobs(options.database, log),
@@ -96,10 +111,12 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
       translate,
       ...(overlay_path !== undefined && { overlay: overlay_path }),
     }),
-    assets: createAssets([`${VIEWS}/static`, ...(options.assetDirectories ?? [])], `${urls.prefix}/`),
+    assets: createAssets(staticFolders(overlay_path), `${urls.prefix}/`),
     log,
     peers: new WeakMap(),
     guessers: new Set(),
+    clientKeys: createClientKeys(clock, options.clientFetch),
+    clientFetch: options.clientFetch ?? {},
     trustedProxies: config.http.trusted_proxies.map(parseNetwork).filter((network) => network !== undefined),
   }
   return { deps, warnings }

@@ -100,7 +100,7 @@ async function openBind(
           ? 'this port needs more rights'
           : `${cause}`
     throw new ListenError(
-      `Cannot listen on ${address}: ${reason}. Stop that program, or change http.listeners.`,
+      `Cannot listen on ${address}: ${reason}. Stop that program (it may be another Latchkey), or change http.listeners and http.public_base.`,
       { cause },
     )
   }

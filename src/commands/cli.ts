@@ -125,6 +125,42 @@ const config = buildRouteMap({
   docs: { brief: 'Check and write configurations' },
 })
 
+const keys = buildRouteMap({
+  routes: {
+    rotate: buildCommand({
+      loader: () => import('./keys.ts').then((module) => module.rotateCommand),
+      parameters: configOnly,
+      docs: {
+        brief: 'Make new signing keys',
+        fullDescription: `Makes a set of signing keys, sealed in the database. They are published at once, sign from eleven minutes later on,
+when every copy of the key set has them, and come before those of the configuration. Servers need no restart.
+
+Example: latchkey keys rotate`,
+      },
+    }),
+    list: buildCommand({
+      loader: () => import('./keys.ts').then((module) => module.listCommand),
+      parameters: configOnly,
+      docs: { brief: 'Show the published signing keys', fullDescription: 'Example: latchkey keys list' },
+    }),
+    remove: buildCommand({
+      loader: () => import('./keys.ts').then((module) => module.removeCommand),
+      parameters: {
+        ...configOnly,
+        positional: {
+          kind: 'tuple',
+          parameters: [{ brief: 'The kid of the key', parse: String, placeholder: 'kid' }],
+        },
+      },
+      docs: {
+        brief: 'Remove a signing key that rotate made',
+        fullDescription: 'Example: latchkey keys remove 4xq2…',
+      },
+    }),
+  },
+  docs: { brief: 'Care for the signing keys' },
+})
+
 const demo = buildCommand({
   loader: () => import('./demo.ts'),
   parameters: {
@@ -151,7 +187,7 @@ Example: latchkey demo`,
 export const createCli = (version: () => Promise<string>): Application<Context> =>
   buildApplication(
     buildRouteMap({
-      routes: { start, server, worker, manage: manageRoutes, config, database, demo },
+      routes: { start, server, worker, manage: manageRoutes, keys, config, database, demo },
       docs: {
         brief: 'Latchkey: an authentication service for Matrix homeservers',
         fullDescription: `Latchkey: an authentication service for Matrix homeservers.

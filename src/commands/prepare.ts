@@ -63,6 +63,7 @@ export async function syncClients(deps: Pick<Deps, 'config' | 'sql' | 'secrets' 
     // The configuration was checked: every id is a ULID.
     if (id === undefined) throw new Error(`${client.client_id} is not a ULID`)
     const { client_secret: secret, client_name, client_uri, jwks, jwks_uri } = client
+    const { post_logout_redirect_uris: returns, backchannel_logout_uri } = client
     await upsertStaticClient(deps.sql, {
       id,
       authMethod: client.client_auth_method,
@@ -74,6 +75,8 @@ export async function syncClients(deps: Pick<Deps, 'config' | 'sql' | 'secrets' 
         ...(client_uri !== undefined && { client_uri }),
         ...(jwks !== undefined && { jwks }),
         ...(jwks_uri !== undefined && { jwks_uri }),
+        ...(returns.length > 0 && { post_logout_redirect_uris: [...returns] }),
+        ...(backchannel_logout_uri !== undefined && { backchannel_logout_uri }),
       },
       now: deps.clock.now(),
     })

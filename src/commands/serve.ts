@@ -51,6 +51,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const { deps, warnings } = await createDeps({ config: loaded.config, database: database.settings, log })
   started.defer(() => deps.sql.end({ timeout: 2 }))
   for (const warning of [...loaded.warnings, ...warnings]) log.warn('config.warning', { warning })
+  await loadKeys(deps)
   await checkHomeserver(deps)
   if (options.sync) await syncClients(deps)
   if (signal.aborted) return
@@ -72,6 +73,10 @@ export async function serve(options: ServeOptions): Promise<void> {
   if (options.worker) void work(deps, signal)
   const timers = [
     setInterval(() => void deps.activity.flush(), MINUTE),
+    setInterval(
+      () => void loadKeys(deps).catch((error) => log.warn('keys.reload_failed', { error })),
+      MINUTE,
+    ),
     setInterval(() => void forgetLimits(deps), 60 * MINUTE),
     setTimeout(() => void warmWords(deps), WARM_AFTER),
   ]
@@ -90,6 +95,16 @@ export async function work(deps: Deps, signal: AbortSignal): Promise<void> {
       await pause(5_000, signal)
     }
   }
+}
+
+/** The keys that `keys rotate` made, in this process or another one. */
+async function loadKeys(deps: Deps): Promise<void> {
+  const { unreadable } = await deps.keys.reload()
+  for (const kid of unreadable)
+    deps.log.warn('keys.unreadable', {
+      kid,
+      hint: 'secrets.encryption is not the one that it was sealed under',
+    })
 }
 
 async function forgetLimits(deps: Deps): Promise<void> {

@@ -79,7 +79,7 @@ interface Resolved {
     kind: Exclude<RawConfig['matrix']['kind'], 'synapse_modern'>
     secret: string
   }
-  secrets: { encryption: string; keys: SigningKeySource[] }
+  secrets: { encryption: string; previous_encryption: string[]; keys: SigningKeySource[] }
   clients: Omit<Client, 'client_secret_file'>[]
   passwords: Omit<RawConfig['passwords'], 'schemes'> & {
     schemes: (Omit<Scheme, 'secret' | 'secret_file'> & { secret?: Uint8Array })[]

@@ -98,19 +98,9 @@ export const UNBUILT: readonly (Notice & { resource?: ResourceName })[] = [
     sentence: 'Modules of Open Policy Agent are not built yet: the built-in rules apply, with policy.data.',
   },
   {
-    path: 'oauth.device_code_grant_enabled',
-    applies: ({ oauth }) => oauth?.device_code_grant_enabled === true,
-    sentence: 'Signing in with a device code is not built yet: the grant is refused.',
-  },
-  {
-    path: 'oauth.device_code_user_code_auto_fill_enabled',
-    applies: ({ oauth }) => oauth?.device_code_user_code_auto_fill_enabled === true,
-    sentence: 'Signing in with a device code is not built yet: there is no code to fill in.',
-  },
-  {
     path: 'matrix.kind',
     applies: ({ matrix }) => matrix?.kind === 'synapse_legacy',
-    sentence: 'The admin API of Synapse before 1.135 is not built yet: upgrade Synapse and use `synapse`.',
+    sentence: 'The admin API of Synapse before 1.136 is not built yet: upgrade Synapse and use `synapse`.',
   },
   resource('graphql', 'MAS calls this API internal and Latchkey has none: its paths answer 404.'),
   resource('adminapi', 'The admin API is not built yet: its paths answer 404.'),

@@ -4,6 +4,8 @@ import {
   type CryptoKey,
   calculateJwkThumbprint,
   createLocalJWKSet,
+  decodeJwt,
+  decodeProtectedHeader,
   errors,
   importJWK,
   type JWK,
@@ -26,8 +28,10 @@ export type JwtClaims = Record<string, unknown> & { iss?: string; sub?: string; 
 export type JwtExpectations = {
   issuer: string
   audience?: string | undefined
-  /** The `typ` of the header, for example `at+jwt`; compared as RFC 7515 section 4.1.9 says. */
-  typ?: string | undefined
+  /** The `typ` of the header, for example `at+jwt`; compared as RFC 7515 section 4.1.9 says. `null`: there is none. */
+  typ?: string | null | undefined
+  /** An expired token is as good as another: an `id_token_hint` only says who and where. */
+  evenExpired?: boolean
   now: Date
 }
 
@@ -88,16 +92,17 @@ export async function verifyJwt(
   algorithms: readonly string[],
   expected: JwtExpectations,
 ): Promise<JwtClaims | undefined> {
-  const { issuer, audience, typ, now } = expected
+  const { issuer, audience, typ, now, evenExpired = false } = expected
   try {
-    const { payload } = await jwtVerify(jwt, createLocalJWKSet({ keys: [...keys] }), {
+    const { payload, protectedHeader } = await jwtVerify(jwt, createLocalJWKSet({ keys: [...keys] }), {
       algorithms: [...algorithms],
       issuer,
       currentDate: now,
       ...(audience === undefined ? {} : { audience }),
-      ...(typ === undefined ? {} : { typ }),
+      ...(typeof typ === 'string' && { typ }),
+      ...(evenExpired && { clockTolerance: Number.MAX_SAFE_INTEGER }),
     })
-    return payload
+    return typ === null && protectedHeader.typ !== undefined ? undefined : payload
   } catch (error) {
     if (error instanceof errors.JOSEError) return undefined
     throw error
@@ -119,4 +124,60 @@ export function idTokenHash(alg: string, value: string): string {
       .digest()
       .subarray(0, bits / 16),
   )
+}
+
+/** What a JWT says of itself before anything is verified: enough to find whose keys to verify it with. */
+export function peekJwt(
+  jwt: string,
+): { header: { alg?: unknown; kid?: unknown; typ?: unknown }; claims: JwtClaims } | undefined {
+  try {
+    return { header: decodeProtectedHeader(jwt), claims: decodeJwt(jwt) as JwtClaims }
+  } catch {
+    return undefined
+  }
+}
+
+/** How a JWT of somebody else is verified: with their key set, or with a secret that we share. */
+export type ForeignKeys = { jwks: { keys: Record<string, unknown>[] } } | { secret: string }
+
+/**
+ * The claims of a JWT that somebody else signed, when the signature holds under `algorithms` and it is within its time
+ * (30 seconds of tolerance); undefined otherwise. Of several keys that fit, each is tried (RFC 7517 section 4.5).
+ * `unknownKey` tells that no key fitted, so that a rotated key set may be fetched again.
+ */
+export async function verifyForeignJwt(
+  jwt: string,
+  keys: ForeignKeys,
+  options: { algorithms: readonly string[]; now: Date; requiredClaims?: string[] },
+): Promise<{ claims?: JwtClaims; unknownKey: boolean }> {
+  const rules = {
+    algorithms: [...options.algorithms],
+    currentDate: options.now,
+    clockTolerance: 30,
+    requiredClaims: options.requiredClaims ?? [],
+  }
+  try {
+    if ('secret' in keys) {
+      const { payload } = await jwtVerify(jwt, new TextEncoder().encode(keys.secret), rules)
+      return { claims: payload, unknownKey: false }
+    }
+    const { payload } = await jwtVerify(jwt, createLocalJWKSet(keys.jwks as never), rules)
+    return { claims: payload, unknownKey: false }
+  } catch (error) {
+    if (error instanceof errors.JWKSMultipleMatchingKeys) {
+      for await (const key of error) {
+        try {
+          const { payload } = await jwtVerify(jwt, key, rules)
+          return { claims: payload, unknownKey: false }
+        } catch (inner) {
+          if (!(inner instanceof errors.JOSEError)) throw inner
+        }
+      }
+      return { unknownKey: false }
+    }
+    if (error instanceof errors.JOSEError) return { unknownKey: error instanceof errors.JWKSNoMatchingKey }
+    // A key of theirs that Web Crypto cannot use is their mistake, not ours.
+    if (error instanceof TypeError || error instanceof DOMException) return { unknownKey: false }
+    throw error
+  }
 }

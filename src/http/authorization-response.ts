@@ -12,7 +12,7 @@ export function authorizationResponse(
   request: Request,
   target: RedirectTarget,
   result: { code: string } | { error: string; error_description: string },
-  cookies: string[] = [],
+  { cookies = [], lang }: { cookies?: string[]; lang?: string } = {},
 ): Response {
   const pairs: [string, string][] = [
     ...(target.state === undefined ? [] : [['state', target.state] as [string, string]]),
@@ -21,7 +21,11 @@ export function authorizationResponse(
   ]
   if (target.responseMode === 'form_post') {
     const context = { redirect_uri: target.redirectUri, params: pairs }
-    return plainPage(deps, request, 'form_post', context, { formAction: false, cookies })
+    return plainPage(deps, request, 'form_post', context, {
+      formAction: false,
+      cookies,
+      ...(lang !== undefined && { lang }),
+    })
   }
   const url = new URL(target.redirectUri)
   if (target.responseMode === 'fragment') {

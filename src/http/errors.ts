@@ -26,6 +26,10 @@ const OAUTH_STATUS = {
   login_required: 400,
   consent_required: 400,
   interaction_required: 400,
+  account_selection_required: 400,
+  unmet_authentication_requirements: 400,
+  invalid_request_object: 400,
+  invalid_request_uri: 400,
   request_not_supported: 400,
   request_uri_not_supported: 400,
   registration_not_supported: 400,
@@ -33,6 +37,10 @@ const OAUTH_STATUS = {
   invalid_client_metadata: 400,
   invalid_token: 401,
   insufficient_scope: 403,
+  // RFC 8628 section 3.5 says 400 for all three; MAS, and so the apps that know it, say this.
+  authorization_pending: 403,
+  slow_down: 400,
+  expired_token: 403,
 } as const
 
 export type OAuthCode = keyof typeof OAUTH_STATUS
@@ -52,6 +60,10 @@ const OAUTH_DESCRIPTION: Record<OAuthCode, string> = {
   login_required: 'The person must sign in first.',
   consent_required: 'The person must agree first.',
   interaction_required: 'The person must act first.',
+  account_selection_required: 'The person must choose an account first.',
+  unmet_authentication_requirements: 'People cannot sign in here in the way that was asked for.',
+  invalid_request_object: 'The request object is not valid.',
+  invalid_request_uri: 'The request_uri is not valid.',
   request_not_supported: 'The request parameter is not supported.',
   request_uri_not_supported: 'The request_uri parameter is not supported.',
   registration_not_supported: 'The registration parameter is not supported.',
@@ -59,6 +71,9 @@ const OAUTH_DESCRIPTION: Record<OAuthCode, string> = {
   invalid_client_metadata: 'The client metadata is not acceptable.',
   invalid_token: 'The access token is not valid.',
   insufficient_scope: 'The access token does not allow this.',
+  authorization_pending: 'The person has not answered yet.',
+  slow_down: 'The device asks too often. Wait 5 seconds longer between two requests.',
+  expired_token: 'The device code has expired. Ask for a new one.',
 }
 
 /** An error of an OAuth endpoint: JSON with `error` and `error_description` (RFC 6749 section 5.2). */

@@ -25,6 +25,10 @@ export function readContinuation(params: Params): Continuation {
     const ulid = id.toUpperCase()
     return { text: `kind=${kind}&id=${ulid}`, grantId: uuid, path: `/consent/${ulid}` }
   }
+  if (kind === 'continue_device_code_grant' && uuid !== undefined) {
+    const ulid = id.toUpperCase()
+    return { text: `kind=${kind}&id=${ulid}`, grantId: undefined, path: `/device/${ulid}` }
+  }
   if (kind === 'manage_account') {
     const query = new URLSearchParams()
     if (params.action !== undefined && ACCOUNT_ACTION.test(params.action)) query.set('action', params.action)

@@ -16,6 +16,7 @@ import type { Deps } from '../deps.ts'
 import { fold } from '../lib/fold.ts'
 import { transact } from '../lib/transact.ts'
 import { newId } from '../lib/ulid.ts'
+import { announceLogout } from './logout-notices.ts'
 
 /**
  * Creates an account in a transaction: the row, its password, the job that tells the homeserver. Undefined when the
@@ -63,7 +64,10 @@ async function isFirstAccount(tx: Db): Promise<boolean> {
 
 type Needs = Pick<Deps, 'sql' | 'clock' | 'random' | 'jobs' | 'log'>
 
-/** Locks an account: it cannot sign in and its sessions rest until it is unlocked. The homeserver is told by a job. */
+/**
+ * Locks an account: it cannot sign in and its sessions rest until it is unlocked. The homeserver is told by a job.
+ * Clients get no logout token: nothing ended, and what they end comes not back when the account is unlocked.
+ */
 export const lock = (deps: Needs, userId: string): Promise<void> =>
   transact(deps.sql, async (tx) => {
     await lockUser(tx, userId, deps.clock.now())
@@ -122,6 +126,11 @@ async function endAllSessions(
 ): Promise<{ browsers: number; apps: number }> {
   const now = deps.clock.now()
   const browsers = await finishBrowserSessions(tx, userId, now, null)
+  await announceLogout(
+    deps,
+    tx,
+    browsers.map(({ id }) => id),
+  )
   const apps = await finishOAuthSessions(tx, userId, now)
   return { browsers: browsers.length, apps: apps.length }
 }

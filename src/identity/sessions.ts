@@ -5,6 +5,7 @@ import {
   insertBrowserSession,
 } from '../../sql/browser-sessions.ts'
 import type { Db } from '../../sql/connect.ts'
+import { finishClientSessions } from '../../sql/logout.ts'
 import { finishOAuthSession, finishOAuthSessionOf } from '../../sql/oauth-sessions.ts'
 import type { Deps } from '../deps.ts'
 import { type Browser, sessionHash } from '../http/browser.ts'
@@ -12,6 +13,7 @@ import type { Requester } from '../http/requester.ts'
 import { base64url } from '../lib/base64url.ts'
 import { transact } from '../lib/transact.ts'
 import { newId } from '../lib/ulid.ts'
+import { announceLogout } from './logout-notices.ts'
 
 /** The session that a browser's cookie stands for, and whether it may act. */
 export type SessionState =
@@ -58,7 +60,7 @@ export async function startSession(
 
 /**
  * Ends one session of a person, of whichever kind; false when it was not theirs or had ended. The homeserver learns of
- * a vanished device through a job.
+ * a vanished device through a job, and clients of a browser session that asked for it through another.
  */
 export const endSession = (
   deps: Pick<Deps, 'sql' | 'clock' | 'jobs' | 'log'>,
@@ -68,10 +70,35 @@ export const endSession = (
   transact(deps.sql, async (tx) => {
     const now = deps.clock.now()
     const [browser] = await finishBrowserSession(tx, sessionId, userId, now)
+    if (browser) await announceLogout(deps, tx, [sessionId])
     const [app] = browser ? [] : await finishOAuthSessionOf(tx, sessionId, userId, now)
     if (app?.device_id) await deps.jobs.enqueue(tx, 'sync-devices', { user_id: userId })
     if (browser || app) deps.log.info('session.ended', { user_id: userId, session_id: sessionId })
     return browser !== undefined || app !== undefined
+  })
+
+/**
+ * Ends a browser session because a client says that the person signed out there, and with it what that client has of
+ * the session without a Matrix device. A device stays: its keys may be the only ones that read old messages, and a
+ * Matrix client signs out by revoking its token (RFC 7009).
+ */
+export const endSessionFor = (
+  deps: Pick<Deps, 'sql' | 'clock' | 'jobs' | 'log'>,
+  userId: string,
+  sessionId: string,
+  clientId: string,
+): Promise<void> =>
+  transact(deps.sql, async (tx) => {
+    const now = deps.clock.now()
+    const [browser] = await finishBrowserSession(tx, sessionId, userId, now)
+    if (browser) await announceLogout(deps, tx, [sessionId])
+    const apps = await finishClientSessions(tx, sessionId, clientId, now)
+    deps.log.info('session.ended', {
+      user_id: userId,
+      session_id: sessionId,
+      client_id: clientId,
+      apps: apps.length,
+    })
   })
 
 /**

@@ -1,17 +1,32 @@
+import { deleteUnusedClients } from '../../sql/client-registrations.ts'
+import { deleteExpiredJwts } from '../../sql/used-jwts.ts'
 import { findUser, listUnprovisioned } from '../../sql/users.ts'
 import type { Deps } from '../deps.ts'
 import { provisionUser, syncDevices } from '../identity/devices.ts'
+import { addSeconds } from '../lib/clock.ts'
 import { transact } from '../lib/transact.ts'
 import { HomeserverError } from '../matrix/homeserver/homeserver.ts'
+import { sendLogoutToken } from '../oauth/backchannel-logout.ts'
 import type { JobHandlers } from './jobs.ts'
 
 /** People of one step of `provision-everyone`. */
 const PAGE = 100
 
+const DAY = 24 * 3600
+/** Seconds since its last registration that a client may go without a completed grant (decision 13). */
+const UNUSED_CLIENT = 90 * DAY
+/** Clients that one statement deletes. */
+const CLIENTS = 500
+
 /** What each job does. */
 export const jobHandlers = (
-  deps: Pick<Deps, 'sql' | 'clock' | 'homeserver' | 'jobs' | 'log'>,
+  deps: Pick<
+    Deps,
+    'sql' | 'clock' | 'random' | 'urls' | 'keys' | 'clientFetch' | 'homeserver' | 'jobs' | 'log'
+  >,
 ): JobHandlers => ({
+  'backchannel-logout': (notice) => sendLogoutToken(deps, notice),
+  'clean-up': () => cleanUp(deps),
   'sync-devices': ({ user_id }) => syncDevices(deps, user_id),
   'provision-user': ({ user_id }) => provisionUser(deps, user_id),
   'provision-everyone': ({ after }) =>
@@ -37,3 +52,21 @@ export const jobHandlers = (
     }
   },
 })
+
+/** Deletes what nobody needs any more: clients that were never used, JWTs that could not be used again anyway. */
+async function cleanUp(deps: Pick<Deps, 'sql' | 'clock' | 'log'>): Promise<void> {
+  const now = deps.clock.now()
+  let clients = 0
+  for (;;) {
+    const deleted = await deleteUnusedClients(
+      deps.sql,
+      addSeconds(now, -UNUSED_CLIENT),
+      addSeconds(now, -DAY),
+      CLIENTS,
+    )
+    clients += deleted.length
+    if (deleted.length < CLIENTS) break
+  }
+  await deleteExpiredJwts(deps.sql, now)
+  deps.log.info('clean_up.done', { clients })
+}

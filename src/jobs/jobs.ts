@@ -10,6 +10,10 @@ export interface JobData {
   'deactivate-user': { user_id: string; erase: boolean }
   /** Provisions everybody, a page at a time; `after` is the last one that was done. */
   'provision-everyone': { after: string | null }
+  /** Tells a client that a browser session ended. */
+  'backchannel-logout': { client_id: string; browser_session_id: string; user_id: string }
+  /** Removes what nobody needs any more; by itself once a day. */
+  'clean-up': Record<string, never>
 }
 
 export type JobName = keyof JobData
@@ -28,7 +32,20 @@ export interface Jobs {
   stop(): Promise<void>
 }
 
-const NAMES = ['sync-devices', 'provision-user', 'deactivate-user', 'provision-everyone'] as const
+const NAMES = [
+  'sync-devices',
+  'provision-user',
+  'deactivate-user',
+  'provision-everyone',
+  'backchannel-logout',
+  'clean-up',
+] as const
+
+/** Jobs that one process runs at once, where not one: other people's servers may be slow, and hold up only some. */
+const AT_ONCE: Partial<Record<JobName, number>> = { 'backchannel-logout': 4 }
+
+/** When jobs begin by themselves, whichever process is awake then: cron, in UTC. */
+const SCHEDULES: Partial<Record<JobName, string>> = { 'clean-up': '23 3 * * *' }
 
 /** The queue's own tables live in a schema of their own, kept by pg-boss. */
 const SCHEMA = 'latchkey_jobs'
@@ -78,10 +95,12 @@ export function createJobs(database: DatabaseConfig, log: Log): Jobs {
     },
     async work(handlers) {
       const started = await boss()
+      for (const [name, cron] of Object.entries(SCHEDULES))
+        await started.schedule(name, cron, {}, { singletonKey: 'everyone' })
       for (const name of NAMES)
         await started.work<JobData[typeof name]>(
           name,
-          { pollingIntervalSeconds: 1, batchSize: 1 },
+          { pollingIntervalSeconds: 1, batchSize: 1, localConcurrency: AT_ONCE[name] ?? 1 },
           async ([job]) => {
             if (job) await run(log, handlers, name, job.data)
           },
@@ -125,7 +144,10 @@ async function run<Name extends JobName>(
 }
 
 /** What a job is about: of jobs about the same, one waits and one runs. */
-const subjectOf = (data: JobData[JobName]): string => ('user_id' in data ? data.user_id : 'everyone')
+function subjectOf(data: JobData[JobName]): string {
+  if ('client_id' in data) return `${data.client_id} ${data.browser_session_id}`
+  return 'user_id' in data ? data.user_id : 'everyone'
+}
 
 /** What pg-boss sends its statements through. */
 const adapter = (db: Db) => ({

@@ -1,66 +1,50 @@
 import { type ClientRow, findClient } from '../../sql/clients.ts'
-import { insertGrant } from '../../sql/grants.ts'
+import { findGrant, insertGrant } from '../../sql/grants.ts'
 import type { Deps } from '../deps.ts'
 import { browserHash } from '../http/browser.ts'
-import { AuthorizeError, OAuthError, PageError, type RedirectTarget } from '../http/errors.ts'
+import { AuthorizeError, OAuthError, PageError, type RedirectTarget, Unavailable } from '../http/errors.ts'
 import { languageOf } from '../http/page-response.ts'
 import { type Params, readForm, readQuery } from '../http/params.ts'
 import { redirect } from '../http/reply.ts'
 import type { Route } from '../http/route.ts'
 import { readContinuation, withContinuation } from '../identity/continuation.ts'
 import { activeSession, openVisit, type Visit } from '../identity/visit.ts'
-import { parseScope } from '../lib/scope.ts'
 import { newId, ulidFromUuid, uuidFromUlid } from '../lib/ulid.ts'
-import { isChallenge } from './pkce.ts'
-import { isRegistered } from './redirect-uri.ts'
-
-/** Characters of one parameter (`state`, `nonce`, …) that are kept. */
-const PARAMETER_LIMIT = 4096
-/** Characters of all parameters that are kept as they came: anybody can make rows of this table. */
-const RAW_LIMIT = 8192
+import { approve } from './authorization/approve.ts'
+import { expectedPerson } from './authorization/hints.ts'
+import { type AuthorizationRequest, resolveRequest } from './authorization/request.ts'
+import { type CheckedRequest, checkRequest } from './authorization/rules.ts'
+import { type SignInDemand, signInDemand, signInNeeded } from './authorization/sign-in-needed.ts'
+import { silentSession } from './authorization/silent.ts'
+import { redirectTarget } from './authorization/target.ts'
 
 /**
- * GET and POST /authorize (OpenID Connect Core section 3.1.2, RFC 7636, reference 3). The checks run in two
- * parts: what is wrong before the redirect URI is known to be the client's is a page, what is wrong after it goes back
- * to the client. Then the person signs in, signs up or consents.
+ * GET and POST /authorize (OpenID Connect Core section 3.1.2, RFC 7636, RFC 9101, RFC 9126, reference section 3). The
+ * steps run in two parts: what is wrong before the redirect URI is known to be the client's is a page, what is wrong
+ * after it goes back to the client. Then the person signs in, signs up or consents; or nothing is shown at all.
  */
 async function authorize(deps: Deps, request: Request): Promise<Response> {
   const visit = await openVisit(deps, request)
-  const params = await readParams(request)
-  const client = await findClientOf(deps, params)
-  const target = redirectTarget(client, params)
-  const checked = checkRequest(client, target, params)
-
-  const now = deps.clock.now()
-  const id = newId(now, deps.random)
-  await insertGrant(deps.sql, {
-    id,
-    clientId: client.id,
-    browserHash: browserHash(visit.browser),
-    redirectUri: target.redirectUri,
-    responseMode: target.responseMode,
-    scope: checked.scope,
-    state: params.state ?? null,
-    nonce: params.nonce ?? null,
-    codeChallenge: params.code_challenge ?? null,
-    loginHint: params.login_hint ?? null,
-    locale: languageOf(deps, request, params.ui_locales),
-    rawParameters: withinLimit(params),
-    now,
-  })
-  return redirect(deps.urls.path(nextPage(visit, id, checked.prompt, params)), visit.browser.cookies)
+  const asked = await readParams(request)
+  const client = await findClientOf(deps, asked)
+  const resolved = await resolve(deps, client, asked)
+  const target = redirectTarget(client, resolved.params)
+  try {
+    const checked = checkRequest(client, resolved)
+    const expected = await expectedPerson(deps, client, checked)
+    const demand = signInDemand(checked, expected?.id, visit.session, deps.clock.now())
+    if (checked.prompt.includes('none'))
+      return await answerSilently(deps, visit, client, target, checked, demand)
+    const id = await store(deps, visit, client, target, checked, demand)
+    return redirect(deps.urls.path(nextPage(visit, id, checked, demand)), visit.browser.cookies)
+  } catch (error) {
+    throw error instanceof OAuthError ? toClient(error, target) : error
+  }
 }
 
-/** The first parameters, up to the limit of a row. */
-function withinLimit(params: Params): Params {
-  let length = 0
-  return Object.fromEntries(
-    Object.entries(params).filter(([name, value]) => {
-      length += name.length + value.length
-      return length <= RAW_LIMIT
-    }),
-  )
-}
+/** The same error, sent back to where the client waits. */
+const toClient = (error: OAuthError, target: RedirectTarget): AuthorizeError =>
+  new AuthorizeError(error.code, target, { description: error.description, cause: error.cause })
 
 async function readParams(request: Request): Promise<Params> {
   try {
@@ -79,74 +63,109 @@ async function findClientOf(deps: Pick<Deps, 'sql'>, params: Params): Promise<Cl
   return client
 }
 
-/** Where the answer goes. @throws PageError: nothing may be sent to an address that is not the client's */
-function redirectTarget(client: ClientRow, params: Params): RedirectTarget {
-  const [only, ...others] = client.redirect_uris
-  const redirectUri = params.redirect_uri ?? (others.length === 0 ? only : undefined)
-  if (
-    redirectUri === undefined ||
-    redirectUri.includes('#') ||
-    !isRegistered(client.redirect_uris, redirectUri)
-  )
-    throw new PageError('bad_redirect_uri', 400, { code: 'redirect_uri' })
-  const mode = params.response_mode ?? 'query'
-  if (mode !== 'query' && mode !== 'fragment' && mode !== 'form_post')
-    throw new PageError('bad_request', 400, { code: 'response_mode' })
-  return { redirectUri: new URL(redirectUri).href, responseMode: mode, state: params.state }
+/**
+ * The request behind the parameters. An error goes back to the client if the parameters themselves say where; when only
+ * what could not be read says it, it is a page.
+ */
+async function resolve(deps: Deps, client: ClientRow, asked: Params): Promise<AuthorizationRequest> {
+  try {
+    return await resolveRequest(deps, client, asked)
+  } catch (error) {
+    if (!(error instanceof OAuthError)) throw error
+    if (asked.redirect_uri === undefined && client.redirect_uris.length !== 1)
+      throw new PageError('bad_request', 400, { code: error.code, cause: error })
+    throw toClient(error, redirectTarget(client, asked))
+  }
 }
 
-/** Everything else, in the order of reference 3.2. @throws AuthorizeError */
-function checkRequest(
+/** `prompt=none`: the code at once, or an error that says what is missing. */
+async function answerSilently(
+  deps: Deps,
+  visit: Visit,
   client: ClientRow,
   target: RedirectTarget,
-  params: Params,
-): { scope: string[]; prompt: string[] } {
-  const refuse = (code: ConstructorParameters<typeof AuthorizeError>[0], description?: string) =>
-    new AuthorizeError(code, target, description === undefined ? {} : { description })
-  if (params.request !== undefined) throw refuse('request_not_supported')
-  if (params.request_uri !== undefined) throw refuse('request_uri_not_supported')
-  if (params.response_type === undefined)
-    throw refuse('invalid_request', 'The parameter response_type is missing.')
-  if (params.response_type !== 'code') throw refuse('unsupported_response_type')
-  if (params.registration !== undefined) throw refuse('registration_not_supported')
-  const prompt = params.prompt?.split(' ') ?? []
-  // No page may be shown, and without one nobody can agree.
-  if (prompt.includes('none')) throw refuse('login_required')
-  if (!client.grant_types.includes('authorization_code')) throw refuse('unauthorized_client')
-  checkPkce(client, params, refuse)
-  for (const name of ['state', 'nonce', 'login_hint', 'scope'])
-    if ((params[name]?.length ?? 0) > PARAMETER_LIMIT)
-      throw refuse('invalid_request', `The parameter ${name} is too long.`)
-  const scope = params.scope === undefined ? undefined : parseScope(params.scope)
-  if (!scope) throw refuse('invalid_scope', 'The parameter scope is missing or malformed.')
-  return { scope, prompt }
+  checked: CheckedRequest,
+  demand: SignInDemand,
+): Promise<Response> {
+  const asked = {
+    client_id: client.id,
+    client_is_static: client.is_static,
+    client_metadata: client.metadata,
+    redirect_uri: target.redirectUri,
+    scope: checked.scope,
+  }
+  const session = await silentSession(deps, visit, checked, asked, demand)
+  const [grant] = await findGrant(deps.sql, await store(deps, visit, client, target, checked, demand))
+  if (!grant) throw new OAuthError('server_error', { cause: 'a request was stored and is not there' })
+  try {
+    return await approve(deps, visit, grant, session)
+  } catch (error) {
+    // Nobody looks: a page of ours would be a client that waits.
+    if (error instanceof Unavailable) throw new OAuthError('temporarily_unavailable', { cause: error })
+    throw error
+  }
 }
 
-/** S256 for everybody who uses PKCE, and PKCE for every client that cannot keep a secret (edges 3 and 4). */
-function checkPkce(
+/** Stores the request for the pages that follow. */
+async function store(
+  deps: Deps,
+  visit: Visit,
   client: ClientRow,
-  { code_challenge, code_challenge_method }: Params,
-  refuse: (code: 'invalid_request', description: string) => AuthorizeError,
-): void {
-  if (code_challenge === undefined && code_challenge_method === undefined) {
-    if (client.auth_method === 'none')
-      throw refuse(
-        'invalid_request',
-        'This client must use PKCE: code_challenge and code_challenge_method=S256.',
-      )
-    return
-  }
-  if (code_challenge_method !== 'S256') throw refuse('invalid_request', 'code_challenge_method must be S256.')
-  if (code_challenge === undefined || !isChallenge(code_challenge))
-    throw refuse('invalid_request', 'code_challenge must be 32 bytes in base64url.')
+  target: RedirectTarget,
+  { params, prompt, scope, acrRequested }: CheckedRequest,
+  demand: SignInDemand,
+): Promise<string> {
+  const id = newId(demand.created_at, deps.random)
+  await insertGrant(deps.sql, {
+    id,
+    clientId: client.id,
+    browserHash: browserHash(visit.browser),
+    redirectUri: target.redirectUri,
+    responseMode: target.responseMode,
+    scope,
+    state: params.state ?? null,
+    nonce: params.nonce ?? null,
+    codeChallenge: params.code_challenge ?? null,
+    loginHint: params.login_hint ?? null,
+    locale: languageOf(deps, visit.request, params.ui_locales),
+    rawParameters: keptParameters(params),
+    prompt: prompt.filter((value) => value === 'consent' || value === 'select_account'),
+    authenticatedAfter: demand.authenticated_after,
+    staleSessionId: demand.stale_session_id,
+    expectedUserId: demand.expected_user_id,
+    acrRequested,
+    now: demand.created_at,
+  })
+  return id
+}
+
+/** Characters of all parameters that are kept as they came, for providers that people sign in through. */
+const RAW_LIMIT = 8192
+
+/** Tokens are not kept, nor more than a row should hold: anybody can make us store a request. */
+function keptParameters(params: Params): Params {
+  let length = 0
+  return Object.fromEntries(
+    Object.entries(params).filter(([name, value]) => {
+      if (name === 'id_token_hint' || name === 'request') return false
+      length += name.length + value.length
+      return length <= RAW_LIMIT
+    }),
+  )
 }
 
 /** Sign-up, sign-in or consent. */
-function nextPage(visit: Visit, grantId: string, prompt: string[], params: Params): string {
+function nextPage(
+  visit: Visit,
+  grantId: string,
+  { prompt, params }: CheckedRequest,
+  demand: SignInDemand,
+): string {
   const ulid = ulidFromUuid(grantId)
   const continuation = readContinuation({ kind: 'continue_authorization_grant', id: ulid })
-  if (activeSession(visit)) return `/consent/${ulid}`
-  if (prompt.includes('create')) return withContinuation('/register', continuation)
+  const session = activeSession(visit)
+  if (session && !signInNeeded(demand, session)) return `/consent/${ulid}`
+  if (!session && prompt.includes('create')) return withContinuation('/register', continuation)
   const hint =
     params.login_hint === undefined ? '' : `&${new URLSearchParams({ login_hint: params.login_hint })}`
   return withContinuation('/login', continuation) + hint

@@ -6,17 +6,22 @@ import { requesterOf } from '../http/requester.ts'
 import { checkSecret, limitSubject } from '../identity/limits.ts'
 import { equalSecrets } from '../lib/digest.ts'
 import { uuidFromUlid } from '../lib/ulid.ts'
+import { checkAssertion, claimedClient, JWT_BEARER } from './client-assertion.ts'
 import { openClientSecret } from './client-secret.ts'
 
 /** Wrong secrets of one client from one address. */
 const GUESSES = { burst: 10, per_second: 1 / 10 }
 
-/** How a client presented itself (RFC 6749 section 2.3). */
-interface Credentials {
-  clientId: string
-  method: 'none' | 'client_secret_basic' | 'client_secret_post'
-  secret: string | undefined
-}
+/** How a client presented itself (RFC 6749 section 2.3, RFC 7521 section 4.2). */
+type Credentials =
+  | { clientId: string; method: 'none' }
+  | { clientId: string; method: 'client_secret_basic' | 'client_secret_post'; secret: string }
+  | { clientId: string; method: 'assertion'; assertion: string }
+
+type Needs = Pick<
+  Deps,
+  'sql' | 'clock' | 'urls' | 'secrets' | 'guessers' | 'clientKeys' | 'peers' | 'trustedProxies' | 'log'
+>
 
 /**
  * Authenticates the client of a form-encoded request with exactly the method that it registered (reference 4.1).
@@ -24,27 +29,43 @@ interface Credentials {
  * @throws OAuthError invalid_request (no or several credentials), invalid_grant (two client ids), invalid_client;
  *   RateLimited
  */
-export async function authenticateClient(
-  deps: Pick<Deps, 'sql' | 'clock' | 'secrets' | 'guessers' | 'peers' | 'trustedProxies' | 'log'>,
-  request: Request,
-  form: Params,
-): Promise<ClientRow> {
+export async function authenticateClient(deps: Needs, request: Request, form: Params): Promise<ClientRow> {
   const credentials = readCredentials(request.headers.get('authorization'), form)
   const id = uuidFromUlid(credentials.clientId)
   const [client] = id === undefined ? [] : await findClient(deps.sql, id)
   if (!client) throw invalidClient(deps, credentials, 'unknown client')
-  if (client.auth_method !== credentials.method)
-    throw invalidClient(deps, credentials, `the client registered ${client.auth_method}`)
-  if (credentials.method === 'none') return client
+  const broken = await checkCredentials(deps, client, credentials, request)
+  if (broken !== undefined) throw invalidClient(deps, credentials, broken)
+  return client
+}
+
+/** Undefined when the credentials are the client's; otherwise the rule that they break, for the log. */
+async function checkCredentials(
+  deps: Needs,
+  client: ClientRow,
+  credentials: Credentials,
+  request: Request,
+): Promise<string | undefined> {
+  if (credentials.method === 'assertion')
+    return checkAssertion(deps, client, credentials.assertion, await secretOf(deps, client))
+  if (client.auth_method !== credentials.method) return `the client registered ${client.auth_method}`
+  if (credentials.method === 'none') return undefined
+  const secret = await secretOf(deps, client)
+  if (secret === undefined) return 'the client has no secret'
+  const subject = `${client.id} ${limitSubject(requesterOf(deps, request).ip)}`
+  const right = await checkSecret(deps, 'client-secret', subject, GUESSES, () =>
+    equalSecrets(secret, credentials.secret),
+  )
+  return right ? undefined : 'wrong secret'
+}
+
+/** The secret of a client, if it has one. @throws OAuthError server_error when no key opens it */
+async function secretOf(deps: Needs, client: ClientRow): Promise<string | undefined> {
+  if (client.sealed_secret === null) return undefined
   const secret = await openClientSecret(deps.secrets, client)
   if (secret === undefined)
     throw new OAuthError('server_error', { cause: 'the client secret cannot be unsealed' })
-  const subject = `${client.id} ${limitSubject(requesterOf(deps, request).ip)}`
-  const right = await checkSecret(deps, 'client-secret', subject, GUESSES, () =>
-    equalSecrets(secret, credentials.secret ?? ''),
-  )
-  if (!right) throw invalidClient(deps, credentials, 'wrong secret')
-  return client
+  return secret
 }
 
 /** The id (a uuid) of a client that presents nothing but its id; undefined for any other request. */
@@ -66,7 +87,7 @@ function invalidClient(deps: Pick<Deps, 'log'>, credentials: Credentials, reason
 function readCredentials(authorization: string | null, form: Params): Credentials {
   const body = form.client_id
   if (form.client_assertion !== undefined || form.client_assertion_type !== undefined)
-    throw new OAuthError('invalid_client', { description: 'Client assertions are not supported yet.' })
+    return readAssertion(authorization, form)
   if (authorization !== null) {
     const basic = readBasic(authorization)
     if (form.client_secret !== undefined)
@@ -82,12 +103,31 @@ function readCredentials(authorization: string | null, form: Params): Credential
   if (body === undefined)
     throw new OAuthError('invalid_request', { description: 'The request has no client credentials.' })
   return form.client_secret === undefined
-    ? { clientId: body, method: 'none', secret: undefined }
+    ? { clientId: body, method: 'none' }
     : { clientId: body, method: 'client_secret_post', secret: form.client_secret }
 }
 
+/** RFC 7521 section 4.2: the assertion says whose it is; a client_id beside it must say the same. */
+function readAssertion(authorization: string | null, form: Params): Credentials {
+  const { client_assertion: assertion, client_assertion_type: type } = form
+  if (authorization !== null || form.client_secret !== undefined)
+    throw new OAuthError('invalid_request', { description: 'The client authenticates in two ways at once.' })
+  if (assertion === undefined || type !== JWT_BEARER)
+    throw new OAuthError('invalid_request', {
+      description: 'A client assertion needs client_assertion and the client_assertion_type of RFC 7523.',
+    })
+  const clientId = claimedClient(assertion)
+  if (clientId === undefined)
+    throw new OAuthError('invalid_request', { description: 'The client assertion is not a JWT with a sub.' })
+  if (form.client_id !== undefined && form.client_id !== clientId)
+    throw new OAuthError('invalid_grant', {
+      description: 'The client_id of the body is not that of the assertion.',
+    })
+  return { clientId, method: 'assertion', assertion }
+}
+
 /** RFC 6749 section 2.3.1: both parts are form-url-encoded before they are joined and encoded. */
-function readBasic(authorization: string): Credentials {
+function readBasic(authorization: string): Credentials & { method: 'client_secret_basic' } {
   const match = /^basic +([A-Za-z0-9+/=_-]+)$/i.exec(authorization.trim())
   const decoded = match?.[1] === undefined ? undefined : decodeBase64(match[1])
   const at = decoded?.indexOf(':') ?? -1

@@ -26,12 +26,16 @@ const ClientMetadataSchema = Type.Object({
   id_token_signed_response_alg: text,
   userinfo_signed_response_alg: text,
   request_object_signing_alg: text,
+  require_signed_request_object: Type.Optional(Type.Boolean()),
+  require_pushed_authorization_requests: Type.Optional(Type.Boolean()),
   default_max_age: Type.Optional(Type.Integer({ minimum: 0 })),
   require_auth_time: Type.Optional(Type.Boolean()),
   default_acr_values: texts,
   initiate_login_uri: uri,
   request_uris: texts,
   post_logout_redirect_uris: texts,
+  backchannel_logout_uri: uri,
+  backchannel_logout_session_required: Type.Optional(Type.Boolean()),
   client_name: text,
   logo_uri: uri,
   client_uri: uri,
@@ -49,6 +53,7 @@ const URI_MEMBERS = [
   'jwks_uri',
   'sector_identifier_uri',
   'initiate_login_uri',
+  'backchannel_logout_uri',
   'logo_uri',
   'client_uri',
   'policy_uri',
@@ -142,6 +147,7 @@ function normalise(metadata: Registration): Registration {
   for (const name of Object.keys(metadata)) if (metadata[name] === undefined) delete metadata[name]
   if (metadata.redirect_uris) metadata.redirect_uris = metadata.redirect_uris.map(normalRedirect).sort()
   metadata.contacts?.sort()
+  // As they are: they are compared as text later (OpenID Connect RP-Initiated Logout section 3).
   metadata.post_logout_redirect_uris?.sort()
   metadata.grant_types?.sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
   metadata.response_types?.sort()

@@ -5,9 +5,14 @@ import { readPageQuery } from '../http/params.ts'
 import { publicJson } from '../http/reply.ts'
 import type { Route } from '../http/route.ts'
 import { registrationEnabled } from '../policy/register.ts'
+import { PASSWORD_ACR } from './acr.ts'
+import { ASSERTION_ALGORITHMS } from './client-assertion.ts'
+import { CLIENT_ALGORITHMS } from './client-jwt.ts'
+import { DEVICE_CODE_GRANT, deviceGrantEnabled } from './device.ts'
+import { KEY_SET_LIFETIME } from './keyring.ts'
 
 /** Seconds that discovery and keys may be kept: long enough to spare us, short enough for a key rotation. */
-const MAX_AGE = 600
+const MAX_AGE = KEY_SET_LIFETIME
 
 /** Actions of the account page that clients may link to (MSC4191, with the older names that clients still send). */
 const ACCOUNT_ACTIONS = [
@@ -24,8 +29,21 @@ const ACCOUNT_ACTIONS = [
  * The discovery document (OpenID Connect Discovery section 3, RFC 8414, reference 2.1). It names only what
  * works here. `issuer` may live elsewhere than the endpoints; Synapse insists on `issuer` and `account_management_uri`.
  */
-function discoveryDocument({ config, urls, keys }: Pick<Deps, 'config' | 'urls' | 'keys'>): object {
-  const methods = ['client_secret_basic', 'client_secret_post', 'none']
+export function discoveryDocument({
+  config,
+  urls,
+  keys,
+  translate,
+}: Pick<Deps, 'config' | 'urls' | 'keys' | 'translate'>): object {
+  const methods = [
+    'client_secret_basic',
+    'client_secret_post',
+    'client_secret_jwt',
+    'private_key_jwt',
+    'none',
+  ]
+  const assertionAlgorithms = Object.values(ASSERTION_ALGORITHMS).flat()
+  const device = deviceGrantEnabled(config)
   return {
     issuer: urls.issuer,
     authorization_endpoint: urls.absolute('/authorize'),
@@ -35,25 +53,66 @@ function discoveryDocument({ config, urls, keys }: Pick<Deps, 'config' | 'urls' 
     revocation_endpoint: urls.absolute('/oauth2/revoke'),
     introspection_endpoint: urls.absolute('/oauth2/introspect'),
     userinfo_endpoint: urls.absolute('/oauth2/userinfo'),
-    scopes_supported: ['openid', 'email'],
+    end_session_endpoint: urls.absolute('/end-session'),
+    backchannel_logout_supported: true,
+    backchannel_logout_session_supported: true,
+    ...(device && { device_authorization_endpoint: urls.absolute('/oauth2/device') }),
+    pushed_authorization_request_endpoint: urls.absolute('/oauth2/par'),
+    require_pushed_authorization_requests: false,
+    scopes_supported: ['openid', 'profile', 'email', 'offline_access'],
     response_types_supported: ['code'],
     response_modes_supported: ['form_post', 'query', 'fragment'],
-    grant_types_supported: ['authorization_code', 'refresh_token'],
+    grant_types_supported: [
+      'authorization_code',
+      'refresh_token',
+      'client_credentials',
+      ...(device ? [DEVICE_CODE_GRANT] : []),
+    ],
     token_endpoint_auth_methods_supported: methods,
     revocation_endpoint_auth_methods_supported: methods,
-    introspection_endpoint_auth_methods_supported: methods.slice(0, 2),
+    introspection_endpoint_auth_methods_supported: methods.slice(0, -1),
+    token_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
+    revocation_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
+    introspection_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
     code_challenge_methods_supported: ['S256'],
     subject_types_supported: ['public'],
     id_token_signing_alg_values_supported: keys.algorithms,
     userinfo_signing_alg_values_supported: keys.algorithms,
     display_values_supported: ['page'],
     claim_types_supported: ['normal'],
-    claims_supported: ['iss', 'sub', 'aud', 'iat', 'exp', 'nonce', 'auth_time', 'at_hash', 'c_hash'],
-    claims_parameter_supported: false,
-    request_parameter_supported: false,
-    request_uri_parameter_supported: false,
+    claims_supported: [
+      'iss',
+      'sub',
+      'aud',
+      'iat',
+      'exp',
+      'nonce',
+      'auth_time',
+      'acr',
+      'sid',
+      'amr',
+      'at_hash',
+      'c_hash',
+      'preferred_username',
+      'name',
+      'email',
+      'email_verified',
+    ],
+    acr_values_supported: [PASSWORD_ACR],
+    ui_locales_supported: translate.languages,
+    claims_parameter_supported: true,
+    request_parameter_supported: true,
+    request_uri_parameter_supported: true,
+    require_request_uri_registration: true,
+    request_object_signing_alg_values_supported: CLIENT_ALGORITHMS,
     authorization_response_iss_parameter_supported: true,
-    prompt_values_supported: ['none', ...(registrationEnabled(config) ? ['create'] : [])],
+    prompt_values_supported: [
+      'none',
+      'login',
+      'consent',
+      'select_account',
+      ...(registrationEnabled(config) ? ['create'] : []),
+    ],
     ...(config.branding.policy_uri !== undefined && { op_policy_uri: config.branding.policy_uri }),
     ...(config.branding.tos_uri !== undefined && { op_tos_uri: config.branding.tos_uri }),
     account_management_uri: urls.absolute('/account/'),

@@ -14,16 +14,15 @@ export type GrantWithClient = Awaited<ReturnType<typeof findGrant>>[number]
 const GRANT_LIFETIME = 3600
 
 /**
- * The pending authorization request of a page, bound to the browser that began it (edge 8).
+ * A request that a page may still answer: pending, and bound to the browser that began it (reference edge 8).
  *
  * @throws PageError when it is unknown, over, or another browser's
  */
-export async function findPendingGrant(
-  deps: Pick<Deps, 'sql' | 'clock'>,
+export function assertPending(
+  deps: Pick<Deps, 'clock'>,
   visit: Visit,
-  id: string,
-): Promise<GrantWithClient> {
-  const [grant] = await findGrant(deps.sql, id)
+  grant: GrantWithClient | undefined,
+): GrantWithClient {
   if (!grant || addSeconds(grant.created_at, GRANT_LIFETIME) <= deps.clock.now())
     throw new PageError('grant_not_found', 404)
   if (!equalBytes(grant.browser_hash, browserHash(visit.browser)))
@@ -32,21 +31,27 @@ export async function findPendingGrant(
   return grant
 }
 
-/** What sign-in and sign-up pages know of the request that they lead to; nothing when there is none, or no longer. */
-export async function describeGrant(
-  deps: Pick<Deps, 'sql'>,
-  visit: Visit,
-  grantId: string | undefined,
-): Promise<{
+/** A visit on the way to the answer of an authorization request, and what its pages say about that request. */
+export interface Flow {
+  /** In the language of the request (`ui_locales`), if it has one. */
+  visit: Visit
   client?: ClientSummary
   formAction: string[]
   images: (string | undefined)[]
   grant?: GrantWithClient
-}> {
+}
+
+/** What sign-in and sign-up pages know of the request that they lead to; nothing when there is none, or no longer. */
+export async function openFlow(
+  deps: Pick<Deps, 'sql'>,
+  visit: Visit,
+  grantId: string | undefined,
+): Promise<Flow> {
   const [grant] = grantId === undefined ? [] : await findGrant(deps.sql, grantId)
   if (!grant || !equalBytes(grant.browser_hash, browserHash(visit.browser)))
-    return { formAction: [], images: [] }
+    return { visit, formAction: [], images: [] }
   return {
+    visit: inLanguageOf(visit, grant),
     client: clientSummary(grant),
     // The browser follows our POST through the consent to the client (decision 1).
     formAction: [formActionSource(grant.redirect_uri)],
@@ -55,8 +60,16 @@ export async function describeGrant(
   }
 }
 
+/** The pages on the way to a request's answer are in its language (`ui_locales`). */
+export const inLanguageOf = (visit: Visit, grant: GrantWithClient): Visit => ({
+  ...visit,
+  lang: grant.locale ?? visit.lang,
+})
+
 /** The client of a request as pages show it. */
-export function clientSummary(grant: GrantWithClient): ClientSummary {
+export function clientSummary(
+  grant: Pick<GrantWithClient, 'client_metadata'> & { redirect_uri?: string },
+): ClientSummary {
   const { client_name, client_uri, logo_uri } = grant.client_metadata
   const host = hostOf(client_uri)
   return {

@@ -1,17 +1,40 @@
 import type { ClientRow } from '../../sql/clients.ts'
 import { idTokenHash } from '../crypto/jwt.ts'
 import type { Deps } from '../deps.ts'
+import { base64url } from '../lib/base64url.ts'
 import { epochSeconds } from '../lib/clock.ts'
+import { sha256 } from '../lib/digest.ts'
 import { ulidFromUuid } from '../lib/ulid.ts'
+import { PASSWORD_ACR } from './acr.ts'
+import type { PersonClaims } from './person-claims.ts'
 
 /** Seconds that an ID token holds. */
 const LIFETIME = 3600
 
-/** Signs an ID token (OpenID Connect Core section 2, reference 4.6) in the algorithm that the client registered. */
+/**
+ * The `sid` that a client knows a browser session by (OpenID Connect Back-Channel Logout section 2.1): another one at
+ * each client, so that two of them cannot compare notes, and the same one for ever, whatever keys change. The id of a
+ * session has 80 random bits that nobody else knows, so its digest needs no key.
+ */
+export const sessionIdFor = (clientId: string, browserSessionId: string): string =>
+  base64url(sha256(`sid\n${clientId}\n${browserSessionId}`).subarray(0, 16))
+
+/** Signs an ID token (OpenID Connect Core section 2, reference section 4.6) in the algorithm that the client registered. */
 export function idToken(
   deps: Pick<Deps, 'urls' | 'clock' | 'keys'>,
   client: ClientRow,
-  facts: { userId: string; nonce: string | null; authTime: Date; accessToken: string; code: string },
+  facts: {
+    userId: string
+    /** The browser session that approved. */
+    browserSessionId: string
+    nonce: string | null
+    authTime: Date
+    accessToken: string
+    code: string | undefined
+    /** The client asked how the person signed in. */
+    acrRequested: boolean
+    person: PersonClaims
+  },
 ): Promise<string> {
   const alg = client.metadata.id_token_signed_response_alg ?? 'RS256'
   const now = epochSeconds(deps.clock.now())
@@ -23,9 +46,14 @@ export function idToken(
       iat: now,
       exp: now + LIFETIME,
       auth_time: epochSeconds(facts.authTime),
+      sid: sessionIdFor(client.id, facts.browserSessionId),
+      // RFC 8176: a password is the only way in.
+      amr: ['pwd'],
+      ...(facts.acrRequested && { acr: PASSWORD_ACR }),
+      ...facts.person,
       ...(facts.nonce !== null && { nonce: facts.nonce }),
       at_hash: idTokenHash(alg, facts.accessToken),
-      c_hash: idTokenHash(alg, facts.code),
+      ...(facts.code !== undefined && { c_hash: idTokenHash(alg, facts.code) }),
     },
     { alg },
   )

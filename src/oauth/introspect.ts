@@ -45,7 +45,17 @@ const INACTIVE = { active: false } as const
 
 type Needs = Pick<
   Deps,
-  'config' | 'sql' | 'clock' | 'secrets' | 'guessers' | 'activity' | 'peers' | 'trustedProxies' | 'log'
+  | 'config'
+  | 'urls'
+  | 'sql'
+  | 'clock'
+  | 'secrets'
+  | 'guessers'
+  | 'clientKeys'
+  | 'activity'
+  | 'peers'
+  | 'trustedProxies'
+  | 'log'
 >
 
 /**

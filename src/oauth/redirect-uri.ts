@@ -1,6 +1,9 @@
 /** Names of the person's own machine (RFC 8252 section 7.3). */
 const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]'])
 
+/** Whether a URL leads back to the machine of the person (RFC 8252 section 7.3). */
+export const isLoopback = (url: URL): boolean => url.protocol === 'http:' && LOOPBACK.has(url.hostname)
+
 /**
  * Whether a redirect URI is one of the registered ones: equal in WHATWG-normal form, or a loopback one that was
  * registered without a port and is asked for with any (RFC 8252 section 7.3). The loopback names are not

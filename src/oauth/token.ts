@@ -8,7 +8,10 @@ import { json } from '../http/reply.ts'
 import { requesterOf } from '../http/requester.ts'
 import type { Route } from '../http/route.ts'
 import { authenticateClient, publicClientOf } from './client-auth.ts'
+import { DEVICE_CODE_GRANT } from './device.ts'
 import { exchangeCode } from './grants/authorization-code.ts'
+import { grantToClient } from './grants/client-credentials.ts'
+import { exchangeDeviceCode } from './grants/device-code.ts'
 import { refresh, refreshPublic } from './grants/refresh-token.ts'
 
 const TokenRequest = TypeCompiler.Compile(
@@ -21,6 +24,8 @@ const CodeRequest = TypeCompiler.Compile(
     redirect_uri: Type.Optional(Type.String()),
   }),
 )
+const DeviceCodeRequest = TypeCompiler.Compile(Type.Object({ device_code: Type.String() }))
+const ClientRequest = TypeCompiler.Compile(Type.Object({ scope: Type.Optional(Type.String()) }))
 const RefreshRequest = TypeCompiler.Compile(Type.Object({ refresh_token: Type.String() }))
 
 /** POST /oauth2/token (reference 4). */
@@ -39,6 +44,10 @@ async function token(deps: Deps, request: Request): Promise<Response> {
       return json(await exchangeCode(deps, client, checkParams(CodeRequest, form), requester))
     case 'refresh_token':
       return json(await refresh(deps, client, checkParams(RefreshRequest, form), requester))
+    case DEVICE_CODE_GRANT:
+      return json(await exchangeDeviceCode(deps, client, checkParams(DeviceCodeRequest, form), requester))
+    case 'client_credentials':
+      return json(await grantToClient(deps, client, checkParams(ClientRequest, form), requester))
     default:
       throw new OAuthError('unsupported_grant_type')
   }

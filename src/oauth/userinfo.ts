@@ -8,6 +8,7 @@ import { empty, json } from '../http/reply.ts'
 import type { Route } from '../http/route.ts'
 import { ulidFromUuid } from '../lib/ulid.ts'
 import { useAccessToken } from './access-token.ts'
+import { personClaims } from './person-claims.ts'
 
 /** GET and POST /oauth2/userinfo (OpenID Connect Core section 5.3, reference 1.2). */
 async function userinfo(deps: Deps, request: Request): Promise<Response> {
@@ -18,7 +19,11 @@ async function userinfo(deps: Deps, request: Request): Promise<Response> {
       ? await useAccessToken(deps, token, deps.clock.now())
       : undefined
   if (!row?.user_id || !row.username || !row.scope.includes('openid')) return empty(401)
-  const claims = { sub: ulidFromUuid(row.user_id), username: row.username }
+  const claims = {
+    sub: ulidFromUuid(row.user_id),
+    username: row.username,
+    ...(await personClaims(deps.sql, row.session_id, row.scope)),
+  }
   const [client] = await findClient(deps.sql, row.client_id)
   const alg = client?.metadata.userinfo_signed_response_alg
   if (alg === undefined) return json(claims)

@@ -9,6 +9,8 @@ export interface RegistrationInput {
   tos_uri?: string
   application_type?: string
   redirect_uris: readonly string[]
+  post_logout_redirect_uris?: readonly string[]
+  backchannel_logout_uri?: string
   grant_types: readonly string[]
   token_endpoint_auth_method: string
 }
@@ -38,7 +40,13 @@ export function checkRegistrationPolicy(
   const metadata = (message: string) => violations.push({ code: 'invalid_client_metadata', message })
 
   if (client.client_uri === undefined && !relax.allow_missing_client_uri) metadata('client_uri is required')
-  for (const field of ['client_uri', 'tos_uri', 'policy_uri', 'logo_uri'] as const) {
+  for (const field of [
+    'client_uri',
+    'tos_uri',
+    'policy_uri',
+    'logo_uri',
+    'backchannel_logout_uri',
+  ] as const) {
     const uri = client[field]
     if (uri === undefined) continue
     if (!relax.allow_insecure_uris && !isSecure(uri)) metadata(`${field} must be https and not local`)
@@ -57,6 +65,10 @@ export function checkRegistrationPolicy(
         code: 'invalid_redirect_uri',
         message: `the redirect_uri ${uri.slice(0, 200)} is not allowed`,
       })
+  // People are sent to these too.
+  for (const uri of client.post_logout_redirect_uris ?? [])
+    if (!isAllowedRedirect(uri, client, relax))
+      metadata(`the post_logout_redirect_uri ${uri.slice(0, 200)} is not allowed`)
   if (isBannedRequester(data, requester)) metadata('registrations from here are not accepted')
   return violations
 }
@@ -67,10 +79,7 @@ function isAllowedRedirect(
   relax: { allow_insecure_uris?: boolean; allow_host_mismatch?: boolean },
 ): boolean {
   const url = URL.canParse(uri) ? new URL(uri) : undefined
-  if (!url) return false
-  // What a page could run, and what the browser opens itself.
-  if (url.username !== '' || url.password !== '' || /^(javascript|data|file|blob|about):$/.test(url.protocol))
-    return false
+  if (!url || isUnsafeTarget(uri)) return false
   const native = client.application_type === 'native'
   if (url.protocol === 'https:' || url.protocol === 'http:') {
     if (native && url.protocol === 'http:' && LOOPBACK_HOSTS.has(url.hostname)) return true
@@ -78,6 +87,13 @@ function isAllowedRedirect(
     return relax.allow_host_mismatch || client.client_uri === undefined || isHostOf(client.client_uri, uri)
   }
   return native && isPrivateScheme(url, uri, client.client_uri, relax.allow_host_mismatch ?? false)
+}
+
+/** What a page could run, what the browser opens itself, and what shows one host and leads to another. */
+export function isUnsafeTarget(uri: string): boolean {
+  if (!URL.canParse(uri)) return true
+  const { username, password, protocol } = new URL(uri)
+  return username !== '' || password !== '' || /^(javascript|data|file|blob|about):$/.test(protocol)
 }
 
 /** RFC 8252 section 7.1: a scheme that is the reversed name of the client's host, and no authority. */

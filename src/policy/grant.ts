@@ -1,5 +1,6 @@
 import type { Requester } from '../http/requester.ts'
 import { deviceOfScope, isApiScope, MAS_ADMIN, SYNAPSE_ADMIN, spellingOf } from '../lib/scope.ts'
+import { uuidFromUlid } from '../lib/ulid.ts'
 import { isBannedRequester, type PolicyConfig } from './constraints.ts'
 
 /** Why a grant is refused: a code for pages and clients, a sentence for the log and for `error_description`. */
@@ -11,7 +12,10 @@ export interface GrantViolation {
 /** Characters of a device id in a scope (reference 6). */
 const DEVICE_ID = /^[A-Za-z0-9._~!$&'()*+,;=:@/-]{10,}$/
 
-/** The policy for a grant that a person makes (reference 6); empty means: allowed. */
+/** Scopes that anybody may grant. `profile` and `offline_access` are ours, MAS refuses them. */
+const PLAIN_SCOPES = ['openid', 'email', 'profile', 'offline_access', 'urn:mas:graphql:*']
+
+/** The policy for a grant that a person makes (reference section 6); empty means: allowed. */
 export function checkGrantPolicy(
   config: PolicyConfig,
   grant: { scope: readonly string[]; user: { username: string; is_admin: boolean } },
@@ -29,11 +33,36 @@ export function checkGrantPolicy(
   return violations
 }
 
+/** The policy for what a client is granted for itself (reference section 6, last column). */
+export function checkClientGrantPolicy(
+  config: PolicyConfig,
+  grant: { scope: readonly string[]; clientId: string },
+  requester: Requester,
+): GrantViolation[] {
+  const { data } = config.policy
+  const admins = (data.admin_clients ?? []).map((ulid) => uuidFromUlid(ulid))
+  const allowed = (scope: string): boolean =>
+    scope === 'openid' ||
+    scope === 'email' ||
+    scope === 'urn:mas:graphql:*' ||
+    (scope === MAS_ADMIN && admins.includes(grant.clientId))
+  const violations = grant.scope
+    .filter((scope) => !allowed(scope))
+    .map(
+      (scope): GrantViolation => ({
+        code: 'scope-not-allowed',
+        message: `The scope ${scope} may not be granted to a client itself.`,
+      }),
+    )
+  if (isBannedRequester(data, requester))
+    violations.push({ code: 'requester-banned', message: 'Requests from here are not accepted.' })
+  return violations
+}
+
 function isAllowed(scope: string, isAdmin: boolean): boolean {
   const device = deviceOfScope(scope)
   if (device !== undefined) return DEVICE_ID.test(device)
-  if (isApiScope(scope)) return true
-  if (scope === 'openid' || scope === 'email' || scope === 'urn:mas:graphql:*') return true
+  if (isApiScope(scope) || PLAIN_SCOPES.includes(scope)) return true
   return (scope === SYNAPSE_ADMIN || scope === MAS_ADMIN) && isAdmin
 }
 

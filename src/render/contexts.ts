@@ -41,6 +41,7 @@ export type FieldErrors = Record<string, FieldError[]>
 /** Why the form as a whole was refused. Texts: `form_error.<code>`. */
 export type FormErrorCode =
   | 'invalid_credentials'
+  | 'invalid_password'
   | 'rate_limited'
   | 'expired_form'
   | 'unavailable'
@@ -117,8 +118,12 @@ export interface LoginPage {
   continuation: Continuation
   registration_enabled: boolean
   client?: ClientSummary
-  /** A line above the form, for example after a sign-out. */
-  notice?: 'signed_out' | 'reauthenticate'
+  /** A line above the form, for example after a sign-out. `expected`: the app asks for `person` and nobody else. */
+  notice?: 'signed_out' | 'reauthenticate' | 'expected'
+  /** Who must sign in, shown in place of the field for the name. `form.username` is their name. */
+  person?: SessionSummary
+  /** Beside `person`: another account may be used instead. */
+  other_account?: boolean
 }
 
 export type UsernameStatus =
@@ -164,6 +169,7 @@ export type ScopeCode =
   | 'openid'
   | 'email'
   | 'profile'
+  | 'offline_access'
   | 'matrix_api'
   | 'device'
   | 'synapse_admin'
@@ -198,12 +204,36 @@ export interface ConsentPage {
   remembered: boolean
 }
 
+/** Where the code of a device is typed in. */
+export interface DeviceLinkPage {
+  form: { code: string; errors: FieldErrors; form_error?: FormError }
+}
+
+export interface DeviceConsentPage {
+  form: { errors: FieldErrors; form_error?: FormError }
+  client: ClientSummary
+  /** Who asked for the code. `user_agent` is a description of what the device calls itself. */
+  device: { user_agent?: string; ip?: string; requested_at: Instant; user_code: string }
+  user: { mxid: string; display_name?: string }
+  scopes: ScopeLine[]
+  /** ULID: the form posts to `device/<id>` with `action` = `consent` (and `confirm_device`) or `reject`. */
+  device_grant_id: string
+}
+
+/** How the request of a device ended. */
+export interface DeviceDonePage {
+  outcome: 'approved' | 'rejected' | 'expired'
+  client: ClientSummary
+}
+
 export interface PolicyViolationPage {
   /** `message` is the operator's text; codes without a text of ours fall back to a general sentence. */
   violations: { code: string; message?: string }[]
   client?: ClientSummary
   /** With a grant there are "try again" and "cancel" (both go through `consent/<grant_id>`). */
   grant_id?: string
+  /** The same for the request of a device, through `device/<id>`. */
+  device_grant_id?: string
 }
 
 export interface AccountLockedPage {
@@ -272,6 +302,22 @@ export interface FormPostPage {
   client?: ClientSummary
 }
 
+/**
+ * A client sent the person here to sign out. `client` is who says so, which nobody proved. `returns_to` is where the
+ * button leads in the end: a site, or an app on this device.
+ */
+export interface EndSessionPage {
+  /** False: there is nobody to sign out in this browser, only a way back to the client. */
+  signed_in: boolean
+  mxid?: string
+  client?: ClientSummary
+  returns_to?: { kind: 'web'; host: string } | { kind: 'app' }
+  /** The client asked for a way back that it did not register. */
+  return_refused: boolean
+  /** Hidden fields of the form, in order. */
+  carried: [name: string, value: string][]
+}
+
 export interface LoggedOutPage {
   continuation: Continuation
 }
@@ -284,6 +330,9 @@ export interface Contexts {
   register_disabled: RegisterDisabledPage
   register_display_name: RegisterDisplayNamePage
   consent: ConsentPage
+  device_link: DeviceLinkPage
+  device_consent: DeviceConsentPage
+  device_done: DeviceDonePage
   policy_violation: PolicyViolationPage
   account_locked: AccountLockedPage
   account_deactivated: AccountDeactivatedPage
@@ -294,6 +343,7 @@ export interface Contexts {
   account: AccountPage
   account_end_session: AccountEndSessionPage
   form_post: FormPostPage
+  end_session: EndSessionPage
   logged_out: LoggedOutPage
 }
 

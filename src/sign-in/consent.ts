@@ -1,30 +1,32 @@
 import type { BrowserSessionRow } from '../../sql/browser-sessions.ts'
-import { findConsent, insertConsent } from '../../sql/consents.ts'
-import { cancelGrant, fulfilGrant } from '../../sql/grants.ts'
+import { cancelGrant, findGrant } from '../../sql/grants.ts'
 import type { Deps } from '../deps.ts'
 import { authorizationResponse } from '../http/authorization-response.ts'
-import { PageError, type RedirectTarget } from '../http/errors.ts'
+import { PageError } from '../http/errors.ts'
 import { formActionSource } from '../http/headers.ts'
 import { redirect } from '../http/reply.ts'
 import type { PathParams, Route } from '../http/route.ts'
 import { readContinuation, withContinuation } from '../identity/continuation.ts'
-import { ensureProvisioned } from '../identity/devices.ts'
 import { activeSession, openVisit, page, readOwnForm, summary, type Visit } from '../identity/visit.ts'
-import { sha256 } from '../lib/digest.ts'
-import { randomString } from '../lib/random.ts'
+import { deviceOfScope, isApiScope, isMatrixScope, MAS_ADMIN, SYNAPSE_ADMIN } from '../lib/scope.ts'
+import { ulidFromUuid } from '../lib/ulid.ts'
 import {
-  consentScope,
-  deviceOf,
-  deviceOfScope,
-  isApiScope,
-  isMatrixScope,
-  MAS_ADMIN,
-  SYNAPSE_ADMIN,
-} from '../lib/scope.ts'
-import { transact } from '../lib/transact.ts'
-import { ulidFromUuid, uuidFromUlid } from '../lib/ulid.ts'
-import { clientSummary, findPendingGrant, type GrantWithClient, hostOf } from '../oauth/grant-context.ts'
-import { isProvenRedirect } from '../oauth/redirect-uri.ts'
+  answeredBy,
+  approve,
+  isRemembered,
+  maySkip,
+  refusalOf,
+  targetOf,
+} from '../oauth/authorization/approve.ts'
+import { hintsAtAnother } from '../oauth/authorization/hints.ts'
+import { signInNeeded } from '../oauth/authorization/sign-in-needed.ts'
+import {
+  assertPending,
+  clientSummary,
+  type GrantWithClient,
+  hostOf,
+  inLanguageOf,
+} from '../oauth/grant-context.ts'
 import { checkGrantPolicy, type GrantViolation } from '../policy/grant.ts'
 import type { ScopeLine } from '../render/contexts.ts'
 import { interstitial } from './interstitial.ts'
@@ -41,15 +43,15 @@ async function open(
   | Response
   | { visit: Visit; grant: GrantWithClient; session: BrowserSessionRow; violations: GrantViolation[] }
 > {
-  const visit = await openVisit(deps, request)
   const continuation = readContinuation({ kind: 'continue_authorization_grant', id: ulid })
+  const opened = await openVisit(deps, request)
+  const [found] = continuation.grantId === undefined ? [] : await findGrant(deps.sql, continuation.grantId)
+  const visit = found ? inLanguageOf(opened, found) : opened
   const instead = interstitial(deps, visit, continuation)
   if (instead) return instead
-  const id = uuidFromUlid(ulid)
-  if (id === undefined) throw new PageError('grant_not_found', 404)
-  const grant = await findPendingGrant(deps, visit, id)
+  const grant = assertPending(deps, visit, found)
   const session = activeSession(visit)
-  if (!session)
+  if (!session || signInNeeded(grant, session))
     return redirect(deps.urls.path(withContinuation('/login', continuation)), visit.browser.cookies)
   const violations = checkGrantPolicy(deps.config, { scope: grant.scope, user: session }, visit.requester)
   return { visit, grant, session, violations }
@@ -61,12 +63,20 @@ async function showConsent(deps: Deps, request: Request, { id = '' }: PathParams
   if (opened instanceof Response) return opened
   const { visit, grant, session, violations } = opened
   if (violations.length > 0) return deny(deps, visit, grant, violations)
-  if (maySkip(grant)) {
-    const [consent] = await findConsent(deps.sql, session.user_id, grant.client_id, consentScope(grant.scope))
-    if (consent) return fulfil(deps, visit, grant, session)
-  }
+  if (await needsNoPage(deps, grant, session)) return approve(deps, visit, grant, session)
   return consentPage(deps, visit, grant, session)
 }
+
+/** Whether the person agreed to this before, and the client asks for no page and for nobody else (decision 10). */
+const needsNoPage = async (
+  deps: Deps,
+  grant: GrantWithClient,
+  session: BrowserSessionRow,
+): Promise<boolean> =>
+  maySkip(grant) &&
+  grant.prompt.length === 0 &&
+  (await isRemembered(deps, grant, session)) &&
+  !(await hintsAtAnother(deps, grant.login_hint, session))
 
 /** POST /consent/{id}: `action=consent` (or none, as automation sends) or `cancel`. */
 async function answerConsent(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
@@ -79,46 +89,11 @@ async function answerConsent(deps: Deps, request: Request, { id = '' }: PathPara
     const [cancelled] = await cancelGrant(deps.sql, grant.id, deps.clock.now())
     if (!cancelled) throw new PageError('grant_not_pending', 409)
     const refusal = { error: 'access_denied', error_description: 'The person declined.' }
-    return authorizationResponse(deps, request, targetOf(grant), refusal, visit.browser.cookies)
+    return authorizationResponse(deps, request, targetOf(grant), refusal, answeredBy(visit))
   }
   if (violations.length > 0) return deny(deps, visit, grant, violations)
-  return fulfil(deps, visit, grant, session)
+  return approve(deps, visit, grant, session)
 }
-
-/** Gives out the code. The homeserver must know the person first (edge 37). */
-async function fulfil(
-  deps: Deps,
-  visit: Visit,
-  grant: GrantWithClient,
-  session: BrowserSessionRow,
-): Promise<Response> {
-  await ensureProvisioned(deps, session.user_id)
-  const code = randomString(deps.random, 32)
-  const now = deps.clock.now()
-  await transact(deps.sql, async (tx) => {
-    const [fulfilled] = await fulfilGrant(tx, grant.id, session.id, sha256(code), now)
-    if (!fulfilled) throw new PageError('grant_not_pending', 409)
-    await insertConsent(tx, session.user_id, grant.client_id, consentScope(grant.scope), now)
-  })
-  deps.log.info('consent.given', { user_id: session.user_id, client_id: ulidFromUuid(grant.client_id) })
-  return authorizationResponse(deps, visit.request, targetOf(grant), { code }, visit.browser.cookies)
-}
-
-const targetOf = (grant: GrantWithClient): RedirectTarget => ({
-  redirectUri: grant.redirect_uri,
-  responseMode: grant.response_mode as RedirectTarget['responseMode'],
-  state: grant.state ?? undefined,
-})
-
-/** Whether a remembered consent may answer without a page (decision 10). */
-function maySkip(grant: GrantWithClient): boolean {
-  const proven = grant.client_is_static
-    ? /^https:/.test(grant.redirect_uri)
-    : isProvenRedirect(grant.redirect_uri, grant.client_metadata.client_uri)
-  return proven && deviceOf(grant.scope) === undefined && !grant.scope.some(isAdminScope)
-}
-
-const isAdminScope = (scope: string): boolean => scope === SYNAPSE_ADMIN || scope === MAS_ADMIN
 
 async function consentPage(
   deps: Deps,
@@ -157,7 +132,7 @@ async function consentPage(
 }
 
 /** The name at the homeserver, where the person may have changed it; ours when it does not answer at once. */
-async function displayNameOf(deps: Deps, session: BrowserSessionRow): Promise<string | undefined> {
+export async function displayNameOf(deps: Deps, session: BrowserSessionRow): Promise<string | undefined> {
   const known = session.display_name ?? undefined
   try {
     const user = await deps.homeserver.queryUser(session.username, { timeoutMs: NAME_TIMEOUT })
@@ -167,12 +142,14 @@ async function displayNameOf(deps: Deps, session: BrowserSessionRow): Promise<st
   }
 }
 
-function scopeLine(scope: string): ScopeLine {
+/** A scope as pages tell it. */
+export function scopeLine(scope: string): ScopeLine {
   if (isApiScope(scope)) return { code: 'matrix_api', dangerous: false }
   if (deviceOfScope(scope) !== undefined) return { code: 'device', dangerous: false }
   if (scope === SYNAPSE_ADMIN) return { code: 'synapse_admin', dangerous: true }
   if (scope === MAS_ADMIN) return { code: 'mas_admin', dangerous: true }
-  if (scope === 'openid' || scope === 'email' || scope === 'profile') return { code: scope, dangerous: false }
+  if (scope === 'openid' || scope === 'email' || scope === 'profile' || scope === 'offline_access')
+    return { code: scope, dangerous: false }
   return { code: 'other', text: scope, dangerous: false }
 }
 
@@ -189,12 +166,13 @@ async function deny(
   deps.log.warn('policy.denied', { client_id: ulidFromUuid(grant.client_id), violations })
   if (!grant.scope.some(isMatrixScope)) {
     await cancelGrant(deps.sql, grant.id, deps.clock.now())
-    const banned = violations.some(({ code }) => code === 'requester-banned')
-    const refusal = {
-      error: banned ? 'access_denied' : 'invalid_scope',
-      error_description: violations.map(({ message }) => message).join(' '),
-    }
-    return authorizationResponse(deps, visit.request, targetOf(grant), refusal, visit.browser.cookies)
+    return authorizationResponse(
+      deps,
+      visit.request,
+      targetOf(grant),
+      refusalOf(violations),
+      answeredBy(visit),
+    )
   }
   return page(
     deps,

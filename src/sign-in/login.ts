@@ -1,3 +1,4 @@
+import { findUser } from '../../sql/users.ts'
 import type { Deps } from '../deps.ts'
 import { sessionCookie } from '../http/browser.ts'
 import { PageError, RateLimited } from '../http/errors.ts'
@@ -5,53 +6,50 @@ import { type Params, readPageQuery } from '../http/params.ts'
 import { redirect } from '../http/reply.ts'
 import type { Route } from '../http/route.ts'
 import { type Continuation, readContinuation } from '../identity/continuation.ts'
+import { reauthenticate } from '../identity/reauthentication.ts'
 import { endSession, startSession } from '../identity/sessions.ts'
 import { checkPassword } from '../identity/sign-in.ts'
-import { localpartOf } from '../identity/usernames.ts'
-import { activeSession, openVisit, page, readOwnForm, type Visit } from '../identity/visit.ts'
-import { describeGrant } from '../oauth/grant-context.ts'
+import { activeSession, openVisit, page, readOwnForm, summary } from '../identity/visit.ts'
+import { hintedName } from '../oauth/authorization/hints.ts'
+import { signInNeeded } from '../oauth/authorization/sign-in-needed.ts'
+import { type Flow, openFlow } from '../oauth/grant-context.ts'
 import { registrationEnabled } from '../policy/register.ts'
-import type { FieldErrors, FormError } from '../render/contexts.ts'
+import type { FieldErrors, FormError, LoginPage, SessionSummary } from '../render/contexts.ts'
 import { interstitial, stoppedPage } from './interstitial.ts'
 
 /** GET /login (reference flows 2.1). */
 async function showLogin(deps: Deps, request: Request): Promise<Response> {
-  const visit = await openVisit(deps, request)
   const query = readPageQuery(request)
   const continuation = readContinuation(query)
-  if (activeSession(visit)) return redirect(deps.urls.path(continuation.path), visit.browser.cookies)
-  return (
-    interstitial(deps, visit, continuation) ??
-    loginPage(deps, visit, continuation, { username: hintedName(deps, query.login_hint) })
-  )
+  const flow = await openFlow(deps, await openVisit(deps, request), continuation.grantId)
+  if (activeSession(flow.visit) && !demandOf(flow))
+    return redirect(deps.urls.path(continuation.path), flow.visit.browser.cookies)
+  const username = hintedName(deps, query.login_hint ?? flow.grant?.login_hint)
+  return interstitial(deps, flow.visit, continuation) ?? loginPage(deps, flow, continuation, { username })
 }
 
-/** `mxid:@name:server` of this server, or an address where those sign in, fills the field (reference 3.5). */
-function hintedName(deps: Pick<Deps, 'config'>, hint = ''): string {
-  const server = deps.config.matrix.homeserver
-  if (hint.startsWith('mxid:')) {
-    const localpart = localpartOf(hint.slice(5), server)
-    return localpart.startsWith('@') ? '' : localpart
-  }
-  return deps.config.account.login_with_email_allowed && /^[^\s@]+@[^\s@]+$/.test(hint) ? hint : ''
+/** What the request on the way wants although somebody is signed in. */
+function demandOf({ visit, grant }: Flow): ReturnType<typeof signInNeeded> {
+  const session = activeSession(visit)
+  return grant && session ? signInNeeded(grant, session) : undefined
 }
 
 /** POST /login (reference flows 2.2, with its defects mended). */
 async function login(deps: Deps, request: Request): Promise<Response> {
-  const visit = await openVisit(deps, request)
   const continuation = readContinuation(readPageQuery(request))
+  const flow = await openFlow(deps, await openVisit(deps, request), continuation.grantId)
   if (!deps.config.passwords.enabled) throw new PageError('bad_request', 405)
-  const { form, own } = await readOwnForm(deps, visit)
-  if (!own) return again(deps, visit, continuation, form, { code: 'expired_form' })
+  const { form, own } = await readOwnForm(deps, flow.visit)
+  if (!own) return again(deps, flow, continuation, form, { code: 'expired_form' })
   const errors: FieldErrors = {}
   for (const name of ['username', 'password']) if (!form[name]?.trim()) errors[name] = [{ code: 'required' }]
   if (Object.keys(errors).length > 0)
-    return loginPage(deps, visit, continuation, { username: form.username ?? '', errors, status: 422 })
+    return loginPage(deps, flow, continuation, { username: form.username ?? '', errors, status: 422 })
   try {
-    return await signIn(deps, visit, continuation, form)
+    return await signIn(deps, flow, continuation, form)
   } catch (error) {
     if (error instanceof RateLimited)
-      return again(deps, visit, continuation, form, {
+      return again(deps, flow, continuation, form, {
         code: 'rate_limited',
         retry_after_seconds: error.retryAfter,
       })
@@ -59,38 +57,47 @@ async function login(deps: Deps, request: Request): Promise<Response> {
   }
 }
 
-async function signIn(deps: Deps, visit: Visit, continuation: Continuation, form: Params): Promise<Response> {
+async function signIn(deps: Deps, flow: Flow, continuation: Continuation, form: Params): Promise<Response> {
+  const { visit } = flow
   const { username = '', password = '' } = form
   const result = await checkPassword(deps, { username, password }, visit.requester)
-  if (result.result === 'wrong')
-    return again(deps, visit, continuation, form, { code: 'invalid_credentials' })
+  if (result.result === 'wrong') return again(deps, flow, continuation, form, { code: 'invalid_credentials' })
   if (result.result !== 'ok')
     return stoppedPage(deps, visit, continuation, result.result, result.user.username)
-  // Somebody who signs in over a session leaves none behind that no cookie leads to.
-  const before = activeSession(visit)
-  if (before) await endSession(deps, before.user_id, before.id)
-  const session = await startSession(deps, deps.sql, result.user.id, visit.requester)
-  deps.log.info('login.succeeded', {
-    user_id: result.user.id,
-    session_id: session.id,
-    ip: visit.requester.ip,
-  })
+  const secret = (await renew(deps, flow, result.user.id)) ?? (await begin(deps, flow, result.user.id))
   return redirect(deps.urls.path(continuation.path), [
     ...visit.browser.cookies,
-    sessionCookie(deps.urls, session.secret),
+    sessionCookie(deps.urls, secret),
   ])
+}
+
+/** The same person once more, because a request asks for it: the session goes on. Gives the secret of its new cookie. */
+async function renew(deps: Deps, flow: Flow, userId: string): Promise<string | undefined> {
+  const session = activeSession(flow.visit)
+  return flow.grant && session?.user_id === userId && demandOf(flow) === 'again'
+    ? reauthenticate(deps, session, flow.grant.id)
+    : undefined
+}
+
+/** A new session. Somebody who signs in over another one leaves none behind that no cookie leads to. */
+async function begin(deps: Deps, { visit }: Flow, userId: string): Promise<string> {
+  const before = activeSession(visit)
+  if (before) await endSession(deps, before.user_id, before.id)
+  const session = await startSession(deps, deps.sql, userId, visit.requester)
+  deps.log.info('login.succeeded', { user_id: userId, session_id: session.id, ip: visit.requester.ip })
+  return session.secret
 }
 
 /** The form once more, with what was typed but for the password. */
 function again(
   deps: Deps,
-  visit: Visit,
+  flow: Flow,
   continuation: Continuation,
   form: Params,
   formError: FormError,
 ): Promise<Response> {
   const limited = formError.code === 'rate_limited'
-  return loginPage(deps, visit, continuation, {
+  return loginPage(deps, flow, continuation, {
     username: form.username ?? '',
     formError,
     status: limited ? 429 : 422,
@@ -98,9 +105,12 @@ function again(
   })
 }
 
+/** Where the name is not in question. */
+const WRONG_PASSWORD: FormError = { code: 'invalid_password' }
+
 async function loginPage(
   deps: Deps,
-  visit: Visit,
+  flow: Flow,
   continuation: Continuation,
   state: {
     username: string
@@ -110,22 +120,44 @@ async function loginPage(
     retryAfter?: number | undefined
   },
 ): Promise<Response> {
-  const { client, formAction, images } = await describeGrant(deps, visit, continuation.grantId)
+  const { visit, client, formAction, images } = flow
+  const known = await knownPerson(deps, flow)
+  const error = known && state.formError?.code === 'invalid_credentials' ? WRONG_PASSWORD : state.formError
   return page(
     deps,
     visit,
     'login',
     {
       form: {
-        username: state.username,
+        username: known?.person.username ?? state.username,
         errors: state.errors ?? {},
-        ...(state.formError && { form_error: state.formError }),
+        ...(error && { form_error: error }),
       },
       continuation: continuation.text,
-      registration_enabled: registrationEnabled(deps.config),
+      registration_enabled: registrationEnabled(deps.config) && !known,
       ...(client && { client }),
+      ...known,
     },
     { formAction, images, status: state.status ?? 200, retryAfter: state.retryAfter },
+  )
+}
+
+/** Who must type the password, where the request says it: the person who is signed in, or another one that it names. */
+async function knownPerson(
+  deps: Deps,
+  flow: Flow,
+): Promise<(Pick<LoginPage, 'notice' | 'other_account'> & { person: SessionSummary }) | undefined> {
+  const session = activeSession(flow.visit)
+  const expected = flow.grant?.expected_user_id ?? undefined
+  if (demandOf(flow) === 'again' && session)
+    return { person: summary(deps, session), notice: 'reauthenticate', other_account: expected === undefined }
+  const [user] = expected === undefined ? [] : await findUser(deps.sql, expected)
+  return (
+    user && {
+      person: summary(deps, { ...user, display_name: null }),
+      notice: 'expected',
+      other_account: false,
+    }
   )
 }
 

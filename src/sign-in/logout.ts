@@ -5,7 +5,8 @@ import { redirect } from '../http/reply.ts'
 import type { Route } from '../http/route.ts'
 import { readContinuation } from '../identity/continuation.ts'
 import { endSession } from '../identity/sessions.ts'
-import { openVisit, page, readOwnForm } from '../identity/visit.ts'
+import { openVisit, readOwnForm } from '../identity/visit.ts'
+import { loggedOutPage } from '../oauth/end-session.ts'
 
 /**
  * POST /logout: ends this browser's session, not the apps that it signed in (edge 60), and goes on with what
@@ -18,14 +19,8 @@ async function logout(deps: Deps, request: Request): Promise<Response> {
   const continuation = readContinuation(form)
   const { session } = visit
   if (session.state !== 'none') await endSession(deps, session.session.user_id, session.session.id)
-  const cookies = [...visit.browser.cookies, noSessionCookie(deps.urls)]
-  if (continuation.text !== '') return redirect(deps.urls.path(continuation.path), cookies)
-  const signedOut = {
-    ...visit,
-    session: { state: 'none' } as const,
-    browser: { ...visit.browser, sessionSecret: undefined },
-  }
-  return page(deps, signedOut, 'logged_out', { continuation: '' }, { cookies: [noSessionCookie(deps.urls)] })
+  if (continuation.text === '') return loggedOutPage(deps, visit)
+  return redirect(deps.urls.path(continuation.path), [...visit.browser.cookies, noSessionCookie(deps.urls)])
 }
 
 export const logoutRoutes = (deps: Deps): Route[] => [

@@ -5,8 +5,8 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { TLSSocket } from 'node:tls'
 import { findFreePort } from '../../src/commands/demo/ports.ts'
+import { selfSigned } from '../support/certificate.ts'
 import { createTestDatabase } from '../support/database.ts'
-import { selfSigned } from '../support/loopback-client.ts'
 import { endAll, freeAddress, latchkey, MAIN, newFolder, type Outcome } from './support.ts'
 
 let folder: Awaited<ReturnType<typeof newFolder>>

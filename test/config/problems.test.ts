@@ -247,6 +247,16 @@ const CASES: [string, string, string][] = [
   [client('client_auth_method: none, jwks_uri: "https://a.test"'), 'clients.0', 'neither `jwks`'],
   [client('client_auth_method: none, redirect_uris: [callback]'), 'clients.0.redirect_uris.0', 'full URL'],
   [
+    client('client_auth_method: none, post_logout_redirect_uris: [out]'),
+    'clients.0.post_logout_redirect_uris.0',
+    'full URL',
+  ],
+  [
+    client('client_auth_method: none, backchannel_logout_uri: "http://a.test/"'),
+    'clients.0.backchannel_logout_uri',
+    'must be `https`',
+  ],
+  [
     `clients: [{ ${CLIENT}, client_auth_method: none }, { ${CLIENT.toLowerCase()}, client_auth_method: none }]`,
     'clients.1.client_id',
     'twice',

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test'
+import { fileURLToPath } from 'node:url'
 import { passwordStrength, warmStrength } from '../../src/crypto/strength.ts'
 import { createStrengthCheck, strengthDictionaries } from '../../src/crypto/strength-options.ts'
 
@@ -54,7 +55,7 @@ test('the word lists are the small set: no last names, no Wikipedia', () => {
 
 test('strength-options.ts bundles for a browser without a node module', async () => {
   const built = await Bun.build({
-    entrypoints: [new URL('../../src/crypto/strength-options.ts', import.meta.url).pathname],
+    entrypoints: [fileURLToPath(new URL('../../src/crypto/strength-options.ts', import.meta.url))],
     target: 'browser',
     minify: true,
   })

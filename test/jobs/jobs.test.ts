@@ -45,6 +45,8 @@ function recorder(fail: (data: JobData['sync-devices']) => boolean = () => false
     'provision-user': handler('provision'),
     'deactivate-user': handler('deactivate'),
     'provision-everyone': async () => {},
+    'backchannel-logout': async () => {},
+    'clean-up': async () => {},
   }
   return { ran, handlers }
 }
@@ -198,6 +200,44 @@ describe('running', () => {
     await other.runDue(handlers)
     expect(ran).toEqual(['sync alice', 'sync bob'])
     await other.stop()
+  })
+
+  test('workers clean up once a day by themselves, however many there are', async () => {
+    const other = createJobs({ uri: database.uri }, log)
+    const { handlers } = recorder()
+    await jobs.work(handlers)
+    await other.work(handlers)
+    await other.stop()
+    const rows = await database.sql`select name, cron, timezone from latchkey_jobs.schedule`
+    expect(rows.map((row) => ({ ...row }))).toEqual([
+      { name: 'clean-up', cron: '23 3 * * *', timezone: 'UTC' },
+    ])
+    // As the schedule sends it.
+    const [row] = await database.sql`select data, options from latchkey_jobs.schedule`
+    expect({ ...row }).toMatchObject({ data: {}, options: { singletonKey: 'everyone' } })
+  })
+
+  test('a client that does not answer does not hold up the others', async () => {
+    let release = (): void => {}
+    const released = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    const ran: string[] = []
+    await jobs.work({
+      ...recorder().handlers,
+      'backchannel-logout': async ({ client_id }) => {
+        if (client_id === ALICE) await released
+        ran.push(client_id)
+      },
+    })
+    for (const client_id of [ALICE, BOB])
+      await transact(database.sql, (tx) =>
+        jobs.enqueue(tx, 'backchannel-logout', { client_id, browser_session_id: ALICE, user_id: ALICE }),
+      )
+    await eventually(() => ran.includes(BOB))
+    expect(ran).toEqual([BOB])
+    release()
+    await eventually(() => ran.includes(ALICE))
   })
 
   test('a stop waits for the job that runs', async () => {

@@ -77,8 +77,9 @@ describe('GET /authorize: what is wrong before the redirect URI is known is a pa
 
 describe('GET /authorize: what is wrong after it goes back to the client', () => {
   test.each<[string, Record<string, string>, string[], string]>([
-    ['request', { request: 'x' }, [], 'request_not_supported'],
-    ['request_uri', { request_uri: 'x' }, [], 'request_uri_not_supported'],
+    ['a request that is no JWT', { request: 'x' }, [], 'invalid_request_object'],
+    ['a request_uri that nobody registered', { request_uri: 'x' }, [], 'invalid_request_uri'],
+    ['request and request_uri', { request: 'x', request_uri: 'y' }, [], 'invalid_request'],
     ['registration', { registration: '{}' }, [], 'registration_not_supported'],
     ['no response_type', {}, ['response_type'], 'invalid_request'],
     ['response_type token', { response_type: 'token' }, [], 'unsupported_response_type'],
@@ -86,6 +87,14 @@ describe('GET /authorize: what is wrong after it goes back to the client', () =>
     ['response_type none', { response_type: 'none' }, [], 'unsupported_response_type'],
     ['response_type foo', { response_type: 'foo' }, [], 'unsupported_response_type'],
     ['prompt none', { prompt: 'none' }, [], 'login_required'],
+    ['prompt none with another', { prompt: 'none login' }, [], 'invalid_request'],
+    ['prompt of an unknown value', { prompt: 'magic' }, [], 'invalid_request'],
+    ['max_age that is no number', { max_age: '-1' }, [], 'invalid_request'],
+    ['max_age with a fraction', { max_age: '1.5' }, [], 'invalid_request'],
+    ['claims that are no JSON', { claims: '{' }, [], 'invalid_request'],
+    ['claims that are no object', { claims: '[]' }, [], 'invalid_request'],
+    ['claims with members that are none', { claims: '{"id_token":{"sub":1}}' }, [], 'invalid_request'],
+    ['an id_token_hint that is none', { id_token_hint: 'x.y.z' }, [], 'invalid_request'],
     ['no PKCE', {}, ['code_challenge', 'code_challenge_method'], 'invalid_request'],
     ['a challenge without method (edge 4)', {}, ['code_challenge_method'], 'invalid_request'],
     ['a method without challenge', {}, ['code_challenge'], 'invalid_request'],

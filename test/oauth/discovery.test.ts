@@ -37,17 +37,28 @@ describe('GET /.well-known/openid-configuration (reference 2.1)', () => {
     expect(members).toMatchObject({
       response_types_supported: ['code'],
       response_modes_supported: ['form_post', 'query', 'fragment'],
-      grant_types_supported: ['authorization_code', 'refresh_token'],
+      grant_types_supported: [
+        'authorization_code',
+        'refresh_token',
+        'client_credentials',
+        'urn:ietf:params:oauth:grant-type:device_code',
+      ],
       code_challenge_methods_supported: ['S256'],
-      scopes_supported: ['openid', 'email'],
+      scopes_supported: ['openid', 'profile', 'email', 'offline_access'],
       authorization_response_iss_parameter_supported: true,
-      request_parameter_supported: false,
-      request_uri_parameter_supported: false,
-      claims_parameter_supported: false,
+      pushed_authorization_request_endpoint: 'https://auth.example.com/oauth2/par',
+      require_pushed_authorization_requests: false,
+      request_parameter_supported: true,
+      request_uri_parameter_supported: true,
+      require_request_uri_registration: true,
+      claims_parameter_supported: true,
+      prompt_values_supported: ['none', 'login', 'consent', 'select_account', 'create'],
     })
-    expect(members.prompt_values_supported).toContain('create')
-    for (const name of Object.keys(members))
-      expect(name).not.toMatch(/graphql|device_authorization|end_session/)
+    expect(members.request_object_signing_alg_values_supported).not.toContain('none')
+    for (const claim of ['acr', 'preferred_username', 'name', 'email', 'email_verified'])
+      expect(members.claims_supported).toContain(claim)
+    expect(members.ui_locales_supported).toEqual(['en', 'de'])
+    for (const name of Object.keys(members)) expect(name).not.toMatch(/graphql/)
     for (const [name, value] of Object.entries(members))
       if (name.endsWith('_endpoint')) {
         const { pathname } = new URL(String(value))

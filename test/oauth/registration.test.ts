@@ -85,7 +85,7 @@ describe('POST /oauth2/registration: the answer (RFC 7591 3.2.1, reference 7.3)'
   test('grants that are not served are dropped', async () => {
     const answer = await register({
       ...WEB_CLIENT,
-      grant_types: ['authorization_code', 'urn:ietf:params:oauth:grant-type:device_code', 'foo'],
+      grant_types: ['authorization_code', 'urn:ietf:params:oauth:grant-type:token-exchange', 'foo'],
     })
     expect(answer.grant_types).toEqual(['authorization_code'])
   })

@@ -2,12 +2,13 @@ import { afterAll, expect, test } from 'bun:test'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { createViews } from '../../src/render/engine.ts'
 import { safeAddress } from '../../src/render/functions.ts'
-import { sampleBase } from '../../src/render/samples/parts.ts'
+import { sampleBase } from '../../src/render/sample-base.ts'
 import { createTranslate } from '../../src/render/translate.ts'
 
-const VIEWS = new URL('../../views', import.meta.url).pathname
+const VIEWS = fileURLToPath(new URL('../../views', import.meta.url))
 const translate = createTranslate({ directory: `${VIEWS}/locales` })
 const base = sampleBase('en', (name) => `/auth/assets/${name}`)
 const overlay = mkdtempSync(join(tmpdir(), 'views-'))

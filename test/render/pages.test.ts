@@ -1,12 +1,13 @@
 import { describe, expect, test } from 'bun:test'
+import { fileURLToPath } from 'node:url'
 import { createAssets } from '../../src/render/assets.ts'
 import type { PageName } from '../../src/render/contexts.ts'
 import { createViews } from '../../src/render/engine.ts'
-import { HOSTILE, type Sample, sampleBase } from '../../src/render/samples/parts.ts'
+import { HOSTILE, type Sample, sampleBase } from '../../src/render/sample-base.ts'
 import { samples } from '../../src/render/samples.ts'
 import { createTranslate } from '../../src/render/translate.ts'
 
-const VIEWS = new URL('../../views', import.meta.url).pathname
+const VIEWS = fileURLToPath(new URL('../../views', import.meta.url))
 const translate = createTranslate({ directory: `${VIEWS}/locales` })
 const assets = createAssets([`${VIEWS}/static`], '/auth/')
 const views = createViews({ directory: VIEWS, translate })

@@ -2,10 +2,11 @@ import { describe, expect, test } from 'bun:test'
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { IntlMessageFormat } from 'intl-messageformat'
 import { chooseLanguage, createTranslate, directionOf } from '../../src/render/translate.ts'
 
-const LOCALES = new URL('../../views/locales', import.meta.url).pathname
+const LOCALES = fileURLToPath(new URL('../../views/locales', import.meta.url))
 
 /** Names of the arguments of a message, also inside plural and select branches. */
 function argumentsOf(nodes: unknown, found = new Set<string>()): Set<string> {

@@ -248,8 +248,9 @@ describe('what may be granted (reference 6)', () => {
     ['urn:synapse:admin:*', 'invalid_scope'],
     ['urn:mas:admin', 'invalid_scope'],
     [`${API_SCOPE} urn:synapse:admin:*`, 'refused'],
-    ['profile', 'invalid_scope'],
-    ['offline_access', 'invalid_scope'],
+    ['profile', 'asked'],
+    ['openid offline_access', 'asked'],
+    ['phone', 'invalid_scope'],
     ['urn:matrix:client:api:read', 'invalid_scope'],
     ['openid anything', 'invalid_scope'],
   ])('%s: %s', async (scope, expected) => {
@@ -257,7 +258,7 @@ describe('what may be granted (reference 6)', () => {
   })
 
   test('a refusal is a page with status 200 that offers the way back, and POST cannot pass it (edge 1, decision 11)', async () => {
-    const page = await browser.open(authorizeUrl(clientId, { scope: `${API_SCOPE} profile` }))
+    const page = await browser.open(authorizeUrl(clientId, { scope: `${API_SCOPE} phone` }))
     expect([page.status, isConsent(page)]).toEqual([200, true])
     const csrf = /name="csrf" value="([^"]+)"/.exec(page.text)?.[1] ?? ''
     const forced = await browser.post(page.url.pathname, { csrf, action: 'consent' })
@@ -267,7 +268,7 @@ describe('what may be granted (reference 6)', () => {
   })
 
   test('a request without Matrix scopes is refused at the client: invalid_scope (decision 11)', async () => {
-    const page = await browser.open(authorizeUrl(clientId, { scope: 'openid profile' }))
+    const page = await browser.open(authorizeUrl(clientId, { scope: 'openid phone' }))
     expect(page.url.origin).toBe('https://app.example.com')
     expect(page.url.searchParams.get('error')).toBe('invalid_scope')
     expect(page.url.searchParams.get('state')).toBe('a-state')

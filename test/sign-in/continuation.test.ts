@@ -4,7 +4,14 @@ import { readContinuation, withContinuation } from '../../src/identity/continuat
 import { limitSubject } from '../../src/identity/limits.ts'
 import { formatIp } from '../../src/lib/ip.ts'
 
-const kind = fc.constantFrom('continue_authorization_grant', 'manage_account', 'link_upstream', 'x', '')
+const kind = fc.constantFrom(
+  'continue_authorization_grant',
+  'continue_device_code_grant',
+  'manage_account',
+  'link_upstream',
+  'x',
+  '',
+)
 const anything = fc.oneof(
   fc.string({ unit: 'binary' }),
   fc.webUrl(),
@@ -25,7 +32,7 @@ describe('continuations', () => {
         const continuation = readContinuation({ kind: kindValue, id, action, device_id })
         const target = new URL(continuation.path, 'https://auth.test/')
         expect(target.origin).toBe('https://auth.test')
-        expect(target.pathname).toMatch(/^\/(consent\/[0-9A-Z]{26}|account\/)?$/)
+        expect(target.pathname).toMatch(/^\/((consent|device)\/[0-9A-Z]{26}|account\/)?$/)
         expect(continuation.path).not.toMatch(/^\/[/\\]|[\s\\]/)
       }),
       { numRuns: 2000 },
@@ -47,6 +54,11 @@ describe('continuations', () => {
       { kind: 'continue_authorization_grant', id: '01arz3ndektsv4rrffq69g5fav' },
       '/consent/01ARZ3NDEKTSV4RRFFQ69G5FAV',
     ],
+    [
+      { kind: 'continue_device_code_grant', id: '01arz3ndektsv4rrffq69g5fav' },
+      '/device/01ARZ3NDEKTSV4RRFFQ69G5FAV',
+    ],
+    [{ kind: 'continue_device_code_grant', id: '../login' }, '/'],
     [{ kind: 'manage_account' }, '/account/'],
     [
       { kind: 'manage_account', action: 'org.matrix.session_end', device_id: 'A/B' },

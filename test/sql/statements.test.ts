@@ -2,18 +2,24 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { join } from 'node:path'
 import { Glob } from 'bun'
 import * as browserSessions from '../../sql/browser-sessions.ts'
+import * as clientRegistrations from '../../sql/client-registrations.ts'
 import * as clients from '../../sql/clients.ts'
 import type { Sql } from '../../sql/connect.ts'
 import * as consents from '../../sql/consents.ts'
+import * as deviceGrants from '../../sql/device-grants.ts'
 import * as grants from '../../sql/grants.ts'
 import * as leases from '../../sql/leases.ts'
 import * as limits from '../../sql/limits.ts'
+import * as logout from '../../sql/logout.ts'
 import * as oauthSessions from '../../sql/oauth-sessions.ts'
 import * as ping from '../../sql/ping.ts'
+import * as pushedRequests from '../../sql/pushed-requests.ts'
 import * as registrations from '../../sql/registrations.ts'
 import * as sessions from '../../sql/sessions.ts'
 import * as settings from '../../sql/settings.ts'
+import * as signingKeys from '../../sql/signing-keys.ts'
 import * as tokens from '../../sql/tokens.ts'
+import * as usedJwts from '../../sql/used-jwts.ts'
 import * as users from '../../sql/users.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
@@ -40,6 +46,7 @@ const statements = <Module extends object>(file: string, module: Module, samples
 const FILES = [
   statements('browser-sessions', browserSessions, {
     insertBrowserSession: [[{ id: ID, userId: ID, secretHash: HASH, userAgent: null, ip: '::1', now: NOW }]],
+    renewBrowserSession: [[ID, HASH, NOW]],
     findBrowserSession: [[HASH]],
     finishBrowserSession: [[ID, ID, NOW]],
     finishBrowserSessions: [
@@ -55,6 +62,7 @@ const FILES = [
         {
           id: ID,
           digest: null,
+          registrationTokenHash: null,
           authMethod: 'none',
           sealedSecret: null,
           redirectUris: ['https://a.test/'],
@@ -82,6 +90,56 @@ const FILES = [
     findConsent: [[ID, ID, 'openid']],
     insertConsent: [[ID, ID, 'openid', NOW]],
   }),
+  statements('client-registrations', clientRegistrations, {
+    noteRegistration: [['digest', NOW, NOW]],
+    markFirstGrant: [[ID, NOW]],
+    findManagedClient: [[ID, HASH]],
+    replaceRegistration: [
+      [
+        {
+          id: ID,
+          authMethod: 'none',
+          sealedSecret: null,
+          redirectUris: ['https://a.test/'],
+          grantTypes: ['authorization_code'],
+          metadata: METADATA,
+        },
+      ],
+    ],
+    listDeviceUsers: [[ID]],
+    deleteClient: [[ID]],
+    deleteUnusedClients: [[NOW, NOW, 10]],
+  }),
+  statements('logout', logout, { listLogoutNotices: [[[ID]]], finishClientSessions: [[ID, ID, NOW]] }),
+  statements('device-grants', deviceGrants, {
+    insertDeviceGrant: [
+      [
+        {
+          id: ID,
+          clientId: ID,
+          scope: ['openid'],
+          deviceCodeHash: HASH,
+          userCodeHash: HASH,
+          sealedUserCode: 'sealed',
+          intervalSeconds: 5,
+          ip: '::1',
+          userAgent: null,
+          now: NOW,
+          expiresAt: NOW,
+        },
+      ],
+    ],
+    bindDeviceGrant: [[HASH, HASH, NOW]],
+    findDeviceGrant: [[ID]],
+    fulfilDeviceGrant: [[ID, HASH, { browserSessionId: ID, locale: 'en', now: NOW }]],
+    rejectDeviceGrant: [[ID, HASH, NOW]],
+    findDeviceGrantByCode: [[HASH]],
+    pollDeviceGrant: [[ID, NOW]],
+    claimDeviceCode: [[ID, ID, NOW, NOW]],
+    findDeviceCodeState: [[ID]],
+    releaseDeviceCode: [[ID, ID]],
+    spendDeviceCode: [[ID, ID, NOW]],
+  }),
   statements('grants', grants, {
     insertGrant: [
       [
@@ -98,6 +156,11 @@ const FILES = [
           loginHint: null,
           locale: null,
           rawParameters: {},
+          prompt: ['consent'],
+          authenticatedAfter: null,
+          staleSessionId: null,
+          expectedUserId: null,
+          acrRequested: false,
           now: NOW,
         },
       ],
@@ -105,6 +168,7 @@ const FILES = [
     findGrant: [[ID]],
     fulfilGrant: [[ID, ID, HASH, NOW]],
     cancelGrant: [[ID, NOW]],
+    freshenGrant: [[ID, ID]],
     findGrantByCode: [[HASH]],
     claimCode: [[ID, ID, NOW, NOW]],
     findCodeState: [[ID]],
@@ -138,10 +202,17 @@ const FILES = [
         },
       ],
     ],
+    findPersonClaims: [[ID]],
     finishOAuthSession: [[ID, NOW]],
     finishOAuthSessionOf: [[ID, ID, NOW]],
     finishOAuthSessions: [[ID, NOW]],
     listDevices: [[ID]],
+  }),
+  statements('pushed-requests', pushedRequests, {
+    insertPushedRequest: [
+      [{ digest: HASH, clientId: ID, parameters: {}, signed: false, now: NOW, expiresAt: NOW }],
+    ],
+    takePushedRequest: [[HASH, ID, NOW]],
   }),
   statements('ping', ping, { pingDatabase: [[]] }),
   statements('registrations', registrations, {
@@ -164,6 +235,12 @@ const FILES = [
     findRegistration: [[ID]],
     completeRegistration: [[ID, 'A', NOW]],
     renameRegistration: [[ID, 'b']],
+  }),
+  statements('used-jwts', usedJwts, { insertUsedJwt: [[HASH, NOW]], deleteExpiredJwts: [[NOW]] }),
+  statements('signing-keys', signingKeys, {
+    listSigningKeys: [[]],
+    insertSigningKey: [[{ kid: 'k', sealedKey: 's', now: NOW, signsFrom: NOW }]],
+    deleteSigningKey: [['k']],
   }),
   statements('sessions', sessions, {
     listActiveSessions: [[ID, 10]],

@@ -53,6 +53,8 @@ export interface HarnessOptions {
   beside?: Harness
   /** Where the clock starts. */
   start?: string
+  /** The authority of the certificates of clients' own servers, which are then reached on loopback. */
+  clientAuthority?: string
 }
 
 let signingKeys: Promise<{ kid: string; pem: string }[]> | undefined
@@ -77,6 +79,9 @@ export async function createHarness(options: HarnessOptions = {}): Promise<Harne
     log: recordingLog(logged),
     clock,
     fetch: homeserver.fetch,
+    ...(options.clientAuthority !== undefined && {
+      clientFetch: { allows: () => true, ca: options.clientAuthority },
+    }),
   })
   const app = createApp(deps, config.http.listeners[0] ?? { resources: [] })
   const { origin } = new URL(config.http.public_base)

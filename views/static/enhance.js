@@ -93,7 +93,9 @@ function checkUsername(field) {
     pending = new AbortController()
     try {
       const url = `${field.dataset.usernameCheck}?username=${encodeURIComponent(asked)}`
-      const response = await fetch(url, { signal: pending.signal, headers: { accept: 'application/json' } })
+      // The answer comes in the language of this page, which may not be the browser's own.
+      const headers = { accept: 'application/json', 'accept-language': document.documentElement.lang }
+      const response = await fetch(url, { signal: pending.signal, headers })
       if (!response.ok) return say('', '')
       const answer = await response.json()
       if (input.value !== asked) return

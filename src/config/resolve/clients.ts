@@ -48,6 +48,9 @@ function checkClient(client: RawClient, path: Path, { report }: Reading): void {
   if (client.jwks !== undefined && !Array.isArray(client.jwks.keys)) {
     report.problem([...path, 'jwks'], 'must be a JWK Set: a mapping with a list `keys`')
   }
+  const { backchannel_logout_uri: logout } = client
+  if (logout !== undefined && !/^https:[^#]*$/i.test(logout))
+    report.problem([...path, 'backchannel_logout_uri'], 'must be `https` without a fragment')
   checkSecret(hasSecret(client), SECRET_METHODS.includes(method), method, path, report)
 }
 

@@ -48,7 +48,11 @@ export async function resolveSecrets(
   if (raw.keys.length === 0 && keys.length === 0) {
     report.warn([...path, 'keys'], 'there is no signing key, so no ID token can be signed')
   }
-  return { encryption: (encryption ?? '').toLowerCase(), keys }
+  return {
+    encryption: (encryption ?? '').toLowerCase(),
+    previous_encryption: raw.previous_encryption.map((hex) => hex.toLowerCase()),
+    keys,
+  }
 }
 
 async function keysOfDirectory(directory: string, reading: Reading): Promise<SigningKeySource[]> {

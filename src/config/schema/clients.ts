@@ -30,6 +30,12 @@ export const clients = list(
     jwks: Type.Optional(freeForm('`private_key_jwt` only: its public keys, a JWK Set.')),
     jwks_uri: url('`private_key_jwt` only: where its public keys are.'),
     redirect_uris: list(Type.String({ url: 'any' }), [], 'Where people may be sent back to.'),
+    post_logout_redirect_uris: list(
+      Type.String({ url: 'any' }),
+      [],
+      'Where people may be sent back to when the client signs them out: exactly these addresses.',
+    ),
+    backchannel_logout_uri: url('Where the client is told that somebody signed out: `https`.'),
   }),
   [],
   'OAuth clients that you know.',

@@ -162,6 +162,14 @@ export const secrets = section(
       }),
     ),
     encryption_file: text('The same, from a file.'),
+    previous_encryption: list(
+      Type.String({
+        pattern: '^[0-9a-fA-F]{64}$',
+        hint: '32 random bytes written as 64 hexadecimal digits',
+      }),
+      [],
+      'Earlier values of `encryption`: what was stored under them still opens, new values use the current one.',
+    ),
     keys: list(
       fields({
         kid: text('Id of the key in `keys.json`. Default: its RFC 7638 thumbprint.'),
@@ -184,7 +192,7 @@ export const matrix = section(
     kind: oneOf(
       ['synapse', 'synapse_modern', 'synapse_legacy', 'synapse_read_only', 'standalone'],
       'synapse',
-      '`synapse` for Synapse 1.135 or later, `standalone` for no homeserver yet.',
+      '`synapse` for Synapse 1.136 or later, `standalone` for no homeserver yet.',
     ),
     homeserver: textOr(
       'localhost:8008',

@@ -23,7 +23,7 @@ import { addSeconds } from '../../lib/clock.ts'
 import { equalBytes } from '../../lib/digest.ts'
 import { transact } from '../../lib/transact.ts'
 import { ulidFromUuid, uuidFromUlid } from '../../lib/ulid.ts'
-import { describeGrant } from '../../oauth/grant-context.ts'
+import { openFlow } from '../../oauth/grant-context.ts'
 import type { FieldErrors, FormError } from '../../render/contexts.ts'
 import { FORM_LIMIT } from './register.ts'
 import { usernameError } from './username-errors.ts'
@@ -197,10 +197,10 @@ async function stepPage(
     retryAfter?: number
   },
 ): Promise<Response> {
-  const { formAction } = await describeGrant(deps, visit, continuation.grantId)
+  const flow = await openFlow(deps, visit, continuation.grantId)
   return page(
     deps,
-    visit,
+    flow.visit,
     'register_display_name',
     {
       form: {
@@ -211,7 +211,7 @@ async function stepPage(
       username: state.username ?? registration.username,
       registration_id: ulidFromUuid(registration.id),
     },
-    { formAction, status: state.status ?? 200, retryAfter: state.retryAfter },
+    { formAction: flow.formAction, status: state.status ?? 200, retryAfter: state.retryAfter },
   )
 }
 

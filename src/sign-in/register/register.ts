@@ -12,7 +12,8 @@ import { limitSubject, take } from '../../identity/limits.ts'
 import { checkUsername, localpartOf } from '../../identity/usernames.ts'
 import { activeSession, openVisit, page, readOwnForm, type Visit } from '../../identity/visit.ts'
 import { newId, ulidFromUuid } from '../../lib/ulid.ts'
-import { describeGrant } from '../../oauth/grant-context.ts'
+import { hintedName } from '../../oauth/authorization/hints.ts'
+import { type Flow, openFlow } from '../../oauth/grant-context.ts'
 import { registrationEnabled } from '../../policy/register.ts'
 import type { FieldErrors, FormError, PasswordFeedback, UsernameStatus } from '../../render/contexts.ts'
 import { usernameError, usernameStatus } from './username-errors.ts'
@@ -33,13 +34,17 @@ interface FormState {
 
 /** GET /register and /register/password (reference flows 3.1): one page, since passwords are the only way in yet. */
 async function showRegister(deps: Deps, request: Request): Promise<Response> {
-  const visit = await openVisit(deps, request)
   const query = readPageQuery(request)
   const continuation = readContinuation(query)
+  const flow = await openFlow(deps, await openVisit(deps, request), continuation.grantId)
+  const { visit } = flow
   if (activeSession(visit)) return redirect(deps.urls.path(continuation.path), visit.browser.cookies)
   if (!registrationEnabled(deps.config))
     return page(deps, visit, 'register_disabled', { continuation: continuation.text })
-  return registerPage(deps, visit, continuation, { username: query.username ?? '' }, { errors: {} }, 200)
+  // A name in `login_hint` is the one that the person wants; an address is none (reference section 3.5).
+  const hinted = hintedName(deps, flow.grant?.login_hint)
+  const username = query.username ?? (hinted.includes('@') ? '' : hinted)
+  return registerPage(deps, flow, continuation, { username }, { errors: {} }, 200)
 }
 
 /**
@@ -48,21 +53,22 @@ async function showRegister(deps: Deps, request: Request): Promise<Response> {
  * judge.
  */
 async function register(deps: Deps, request: Request): Promise<Response> {
-  const visit = await openVisit(deps, request)
   const continuation = readContinuation(readPageQuery(request))
+  const flow = await openFlow(deps, await openVisit(deps, request), continuation.grantId)
+  const { visit } = flow
   if (!registrationEnabled(deps.config))
     return page(deps, visit, 'register_disabled', { continuation: continuation.text }, { status: 403 })
   const { form, own } = await readOwnForm(deps, visit)
   if (!own) {
     const state: FormState = { errors: {}, formError: { code: 'expired_form' } }
-    return registerPage(deps, visit, continuation, form, state, 422)
+    return registerPage(deps, flow, continuation, form, state, 422)
   }
   const username = localpartOf(form.username ?? '', deps.config.matrix.homeserver)
   try {
     await take(deps, 'sign-up-form.ip', limitSubject(visit.requester.ip), FORM_LIMIT)
     const state = await checkForm(deps, visit, username, form)
-    if (state.outage) return registerPage(deps, visit, continuation, form, state, 503, 5)
-    if (Object.keys(state.errors).length > 0) return registerPage(deps, visit, continuation, form, state, 422)
+    if (state.outage) return registerPage(deps, flow, continuation, form, state, 503, 5)
+    if (Object.keys(state.errors).length > 0) return registerPage(deps, flow, continuation, form, state, 422)
     await take(
       deps,
       'registration.ip',
@@ -72,7 +78,7 @@ async function register(deps: Deps, request: Request): Promise<Response> {
   } catch (error) {
     if (!(error instanceof RateLimited)) throw error
     const formError: FormError = { code: 'rate_limited', retry_after_seconds: error.retryAfter }
-    return registerPage(deps, visit, continuation, form, { errors: {}, formError }, 429, error.retryAfter)
+    return registerPage(deps, flow, continuation, form, { errors: {}, formError }, 429, error.retryAfter)
   }
   const id = await begin(deps, visit, continuation, username, form.password ?? '')
   return redirect(deps.urls.path(`/register/steps/${ulidFromUuid(id)}/display-name`), visit.browser.cookies)
@@ -162,14 +168,13 @@ async function begin(
 
 async function registerPage(
   deps: Deps,
-  visit: Visit,
+  { visit, client, formAction, images }: Flow,
   continuation: Continuation,
   form: Params,
   state: FormState,
   status: number,
   retryAfter?: number,
 ): Promise<Response> {
-  const { client, formAction, images } = await describeGrant(deps, visit, continuation.grantId)
   const { tos_uri } = deps.config.branding
   return page(
     deps,

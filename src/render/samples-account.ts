@@ -1,5 +1,5 @@
-import type { AccountSession } from '../contexts.ts'
-import { ALICE, CONTINUATION, GRANT, HOSTILE, LONG, RTL_NAME, type Samples } from './parts.ts'
+import type { AccountSession } from './contexts.ts'
+import { ALICE, GRANT, HOSTILE, LONG, RTL_NAME, type Sample } from './sample-base.ts'
 
 const session = (fields: Partial<AccountSession> & Pick<AccountSession, 'id' | 'kind'>): AccountSession => ({
   current: false,
@@ -29,8 +29,11 @@ const SESSIONS: AccountSession[] = [
   session({ id: '01JDFX2V9S6QK3W4Z5Y7T8R9P3', kind: 'compat', device_id: 'OLDDEVICE' }),
 ]
 
-/** Pages of an account and its sessions. */
-export const accountSamples = {
+/** Pages of the account area. */
+export const accountSamples: {
+  account: Sample<'account'>[]
+  account_end_session: Sample<'account_end_session'>[]
+} = {
   account: [
     { label: 'sessions', context: { sessions: SESSIONS, flash: 'session_ended' }, base: { session: ALICE } },
     { label: 'none', context: { sessions: [] }, base: { session: ALICE, standalone: true } },
@@ -91,16 +94,4 @@ export const accountSamples = {
       base: { session: ALICE },
     },
   ],
-  account_locked: [
-    { label: 'plain', context: { mxid: ALICE.mxid, continuation: CONTINUATION } },
-    { label: 'hostile', context: { mxid: HOSTILE, continuation: HOSTILE } },
-  ],
-  account_deactivated: [
-    { label: 'plain', context: { mxid: ALICE.mxid, continuation: '' } },
-    { label: 'hostile', context: { mxid: HOSTILE, continuation: HOSTILE } },
-  ],
-  session_ended: [
-    { label: 'plain', context: { continuation: CONTINUATION } },
-    { label: 'standalone', context: { continuation: '' }, base: { standalone: true } },
-  ],
-} satisfies Partial<Samples>
+}

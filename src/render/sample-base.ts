@@ -1,4 +1,4 @@
-import type { BaseContext, Contexts, PageName } from '../contexts.ts'
+import type { BaseContext, Contexts, PageName } from './contexts.ts'
 
 /** A page as it may look: `base` overrides parts of the base context for this sample. */
 export interface Sample<P extends PageName> {
@@ -7,23 +7,8 @@ export interface Sample<P extends PageName> {
   base?: Partial<BaseContext>
 }
 
-/** Samples by page. */
-export type Samples = { [P in PageName]: Sample<P>[] }
-
 /** What a page must never let through as markup. */
 export const HOSTILE = `"><script>alert(1)</script><img src=x onerror='alert(2)'>{{ 7*7 }}`
-
-export const GRANT = '01JDFX2V9S6QK3W4Z5Y7T8R9PA'
-export const CONTINUATION = `kind=continue_authorization_grant&id=${GRANT}`
-export const LONG = 'Wolfeschlegelsteinhausenbergerdorff-Featherstonehaugh-Cholmondeley'
-export const RTL_NAME = 'نورا الحسيني'
-export const HOSTILE_URI = 'javascript:alert(1)'
-
-export const ELEMENT = { name: 'Tern', host: 'tern.example' }
-export const ALICE = { username: 'alice', mxid: '@alice:example.org', display_name: 'Alice Liddell' }
-
-/** What a form says that nobody has sent yet. */
-export const NO_ERRORS = { errors: {} }
 
 /** A base context for samples; `assets` is the caller's. */
 export const sampleBase = (lang: string, assets: (name: string) => string): BaseContext => ({
@@ -42,3 +27,14 @@ export const sampleBase = (lang: string, assets: (name: string) => string): Base
   assets,
   now: '2026-11-24T08:00:00.000Z',
 })
+
+// What the samples of several pages share.
+export const GRANT = '01JDFX2V9S6QK3W4Z5Y7T8R9PA'
+export const CONTINUATION = `kind=continue_authorization_grant&id=${GRANT}`
+export const LONG = 'Wolfeschlegelsteinhausenbergerdorff-Featherstonehaugh-Cholmondeley'
+export const RTL_NAME = 'نورا الحسيني'
+export const HOSTILE_URI = 'javascript:alert(1)'
+
+export const ELEMENT = { name: 'Tern', host: 'tern.example' }
+export const ALICE = { username: 'alice', mxid: '@alice:example.org', display_name: 'Alice Liddell' }
+export const NO_ERRORS = { errors: {} }

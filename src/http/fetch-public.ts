@@ -1,0 +1,156 @@
+// node:https and not fetch: only there can the address be checked between its resolution and the connection. A check
+// before fetch() would look the name up a second time, and a hostile name server would answer differently.
+import { lookup as systemLookup } from 'node:dns'
+import { request } from 'node:https'
+import type { LookupFunction } from 'node:net'
+import { contains, type Network, parseIp, parseNetwork } from '../lib/ip.ts'
+
+/** Networks that a stranger's URL may not lead to: this machine, private and special ones (RFC 6890). */
+const FORBIDDEN: Network[] = [
+  '0.0.0.0/8',
+  '10.0.0.0/8',
+  '100.64.0.0/10',
+  '127.0.0.0/8',
+  '169.254.0.0/16',
+  '172.16.0.0/12',
+  '192.0.0.0/24',
+  '192.168.0.0/16',
+  '198.18.0.0/15',
+  '224.0.0.0/3',
+  '::/127',
+  '64:ff9b::/96',
+  '100::/64',
+  '2002::/16',
+  'fc00::/7',
+  'fe80::/10',
+  'ff00::/8',
+].map((text) => parseNetwork(text) ?? { address: new Uint8Array(16), bits: 0 })
+
+/** Whether a host on the internet at large may have this address. */
+export function isPublicAddress(text: string): boolean {
+  const address = parseIp(text)
+  return address !== undefined && !FORBIDDEN.some((network) => contains(network, address))
+}
+
+/** What came back. */
+export interface PublicResponse {
+  status: number
+  body: string
+  /** `Cache-Control: max-age` in seconds, when there is one. */
+  maxAge: number | undefined
+}
+
+/** How a request is bounded. */
+export interface PublicFetchOptions {
+  /** Milliseconds for everything. */
+  timeoutMs: number
+  /** Bytes of the body. */
+  maxBytes: number
+  /** Which addresses may be connected to; only tests give one. */
+  allows?: (address: string) => boolean
+  /** Certificates to trust besides the system's; only tests give one. */
+  ca?: string
+}
+
+/**
+ * GETs a document that a stranger named (`jwks_uri`, `request_uri`): https only, no redirect, no private address, within a
+ * time and a size.
+ *
+ * @throws Error that says which rule was broken; its text is for the log
+ */
+export const fetchPublic = (url: URL, options: PublicFetchOptions): Promise<PublicResponse> =>
+  send(url, undefined, options)
+
+/**
+ * POSTs a form to an address that a stranger named (`backchannel_logout_uri`), under the rules of `fetchPublic`. Gives
+ * the status; what comes with it is not read.
+ *
+ * @throws Error that says which rule was broken; its text is for the log
+ */
+export async function postPublic(
+  url: URL,
+  form: Record<string, string>,
+  options: Omit<PublicFetchOptions, 'maxBytes'>,
+): Promise<number> {
+  const { status } = await send(url, new URLSearchParams(form).toString(), { ...options, maxBytes: 0 })
+  return status
+}
+
+/** One request; with a form a POST, whose answer is its status alone. */
+function send(url: URL, form: string | undefined, options: PublicFetchOptions): Promise<PublicResponse> {
+  const allows = options.allows ?? isPublicAddress
+  if (url.protocol !== 'https:') return Promise.reject(new Error(`${url.protocol} is not https:`))
+  const host = url.hostname.replace(/^\[|\]$/g, '')
+  // An address in the URL is not looked up, so the check below would not see it.
+  if (parseIp(host) && !allows(host)) return Promise.reject(new Error(`${host} is not a public address`))
+  return new Promise((resolve, reject) => {
+    const outgoing = request(
+      url,
+      {
+        method: form === undefined ? 'GET' : 'POST',
+        lookup: guardedLookup(allows),
+        headers: {
+          accept: 'application/json',
+          'accept-encoding': 'identity',
+          ...(form !== undefined && {
+            'content-type': 'application/x-www-form-urlencoded',
+            'content-length': String(Buffer.byteLength(form)),
+          }),
+        },
+        signal: AbortSignal.timeout(options.timeoutMs),
+        ...(options.ca !== undefined && { ca: options.ca }),
+      },
+      (incoming) => {
+        if (form !== undefined) {
+          resolve({ status: incoming.statusCode ?? 0, body: '', maxAge: undefined })
+          // What breaks from here on concerns nobody.
+          incoming.on('error', () => {})
+          outgoing.destroy()
+          return
+        }
+        const chunks: Uint8Array[] = []
+        let size = 0
+        incoming.on('data', (chunk: Uint8Array) => {
+          size += chunk.length
+          if (size > options.maxBytes) outgoing.destroy(new Error(`larger than ${options.maxBytes} bytes`))
+          else chunks.push(chunk)
+        })
+        incoming.on('error', reject)
+        incoming.on('end', () =>
+          resolve({
+            status: incoming.statusCode ?? 0,
+            body: Buffer.concat(chunks).toString('utf8'),
+            maxAge: maxAgeOf(incoming.headers['cache-control']),
+          }),
+        )
+      },
+    )
+    outgoing.on('error', reject)
+    outgoing.end(form)
+  })
+}
+
+/** Resolves a name and refuses it when any of its addresses is one that it may not have. */
+const guardedLookup =
+  (allows: (address: string) => boolean): LookupFunction =>
+  (hostname, options, callback) => {
+    systemLookup(hostname, { ...options, all: true }, (error, addresses) => {
+      if (error) return callback(error, '', 0)
+      const list = addresses as { address: string; family: number }[]
+      const bad = list.find(({ address }) => !allows(address))
+      const [first] = list
+      if (bad || !first)
+        return callback(
+          new Error(`${hostname} has the address ${bad?.address ?? 'of nobody'}, which is not public`),
+          '',
+          0,
+        )
+      if (options.all) return callback(null, list as never, 0)
+      callback(null, first.address, first.family)
+    })
+  }
+
+function maxAgeOf(header: string | undefined): number | undefined {
+  const match = /(?:^|,)\s*max-age=(\d{1,9})\b/i.exec(header ?? '')
+  return match ? Number(match[1]) : undefined
+}

@@ -1,0 +1,86 @@
+import type { BrowserSessionRow } from '../../../sql/browser-sessions.ts'
+import { findConsent, insertConsent } from '../../../sql/consents.ts'
+import { fulfilGrant } from '../../../sql/grants.ts'
+import type { Deps } from '../../deps.ts'
+import { authorizationResponse } from '../../http/authorization-response.ts'
+import { PageError, type RedirectTarget } from '../../http/errors.ts'
+import { ensureProvisioned } from '../../identity/devices.ts'
+import type { Visit } from '../../identity/visit.ts'
+import { sha256 } from '../../lib/digest.ts'
+import { randomString } from '../../lib/random.ts'
+import { consentScope, deviceOf, MAS_ADMIN, SYNAPSE_ADMIN } from '../../lib/scope.ts'
+import { transact } from '../../lib/transact.ts'
+import { ulidFromUuid } from '../../lib/ulid.ts'
+import type { GrantViolation } from '../../policy/grant.ts'
+import type { GrantWithClient } from '../grant-context.ts'
+import { isProvenRedirect } from '../redirect-uri.ts'
+
+/** What a consent is about. */
+export type Consentable = Pick<
+  GrantWithClient,
+  'client_id' | 'client_is_static' | 'client_metadata' | 'redirect_uri' | 'scope'
+>
+
+/** Whether a remembered consent may answer without a page (decision 10). */
+export function maySkip(grant: Consentable): boolean {
+  const proven = grant.client_is_static
+    ? /^https:/.test(grant.redirect_uri)
+    : isProvenRedirect(grant.redirect_uri, grant.client_metadata.client_uri)
+  return proven && deviceOf(grant.scope) === undefined && !grant.scope.some(isAdminScope)
+}
+
+const isAdminScope = (scope: string): boolean => scope === SYNAPSE_ADMIN || scope === MAS_ADMIN
+
+/** Whether a person agreed to the same before. */
+export async function isRemembered(
+  deps: Pick<Deps, 'sql'>,
+  grant: Consentable,
+  session: Pick<BrowserSessionRow, 'user_id'>,
+): Promise<boolean> {
+  const [consent] = await findConsent(deps.sql, session.user_id, grant.client_id, consentScope(grant.scope))
+  return consent !== undefined
+}
+
+/**
+ * Gives out the code and remembers the consent. The homeserver must know the person first (reference edge 37).
+ *
+ * @throws PageError when the request was answered meanwhile; Unavailable when the homeserver is down
+ */
+export async function approve(
+  deps: Deps,
+  visit: Visit,
+  grant: GrantWithClient,
+  session: BrowserSessionRow,
+): Promise<Response> {
+  await ensureProvisioned(deps, session.user_id)
+  const code = randomString(deps.random, 32)
+  const now = deps.clock.now()
+  await transact(deps.sql, async (tx) => {
+    const [fulfilled] = await fulfilGrant(tx, grant.id, session.id, sha256(code), now)
+    if (!fulfilled) throw new PageError('grant_not_pending', 409)
+    await insertConsent(tx, session.user_id, grant.client_id, consentScope(grant.scope), now)
+  })
+  deps.log.info('consent.given', { user_id: session.user_id, client_id: ulidFromUuid(grant.client_id) })
+  return authorizationResponse(deps, visit.request, targetOf(grant), { code }, answeredBy(visit))
+}
+
+/** What an answer carries of the visit that gave it. */
+export const answeredBy = ({ browser, lang }: Visit): { cookies: string[]; lang: string } => ({
+  cookies: browser.cookies,
+  lang,
+})
+
+/** Where the answer of a stored request goes. */
+export const targetOf = (grant: GrantWithClient): RedirectTarget => ({
+  redirectUri: grant.redirect_uri,
+  responseMode: grant.response_mode as RedirectTarget['responseMode'],
+  state: grant.state ?? undefined,
+})
+
+/** What the client is told when the policy says no (decision 11). */
+export const refusalOf = (
+  violations: GrantViolation[],
+): { error: 'access_denied' | 'invalid_scope'; error_description: string } => ({
+  error: violations.some(({ code }) => code === 'requester-banned') ? 'access_denied' : 'invalid_scope',
+  error_description: violations.map(({ message }) => message).join(' '),
+})

@@ -1,0 +1,119 @@
+import type { ClientRow } from '../../../sql/clients.ts'
+import { OAuthError } from '../../http/errors.ts'
+import type { Params } from '../../http/params.ts'
+import { parseScope } from '../../lib/scope.ts'
+import { isChallenge } from '../pkce.ts'
+import { type ClaimsRequest, readClaims } from './claims.ts'
+import type { AuthorizationRequest } from './request.ts'
+
+/** Characters of one parameter (`state`, `nonce`, …) that are kept. */
+const OPAQUE_LIMIT = 4096
+const OPAQUE = ['state', 'nonce', 'scope', 'login_hint', 'acr_values', 'claims']
+
+/** `prompt` as OpenID Connect Core section 3.1.2.1 and "Initiating User Registration" know it. */
+const PROMPTS = ['none', 'login', 'consent', 'select_account', 'create'] as const
+export type Prompt = (typeof PROMPTS)[number]
+
+/** An authorization request that was found to be in order. */
+export interface CheckedRequest {
+  params: Params
+  prompt: Prompt[]
+  /** Seconds that the sign-in may lie back. */
+  maxAge: number | undefined
+  scope: string[]
+  claims: ClaimsRequest
+  acrRequested: boolean
+}
+
+const invalid = (description: string) => new OAuthError('invalid_request', { description })
+
+/**
+ * Every rule for a request whose client and redirect URI are known, in order; the first that is broken answers
+ * (reference section 3.2).
+ *
+ * @throws OAuthError
+ */
+export function checkRequest(client: ClientRow, request: AuthorizationRequest): CheckedRequest {
+  const { params } = request
+  checkWay(client, request)
+  checkResponseType(params)
+  checkRegistration(params)
+  const prompt = readPrompt(params.prompt)
+  checkClientGrant(client)
+  checkPkce(client, params)
+  checkLengths(params)
+  const maxAge = readMaxAge(params.max_age) ?? defaultMaxAge(client)
+  const claims = readClaims(params.claims)
+  const scope = readScope(params.scope, claims)
+  const acrRequested = claims.acr || params.acr_values !== undefined || hasDefaultAcr(client)
+  return { params, prompt, maxAge, scope, claims, acrRequested }
+}
+
+/** Clients may bind themselves to pushing (RFC 9126 section 6) and to signing (RFC 9101 section 10.5). */
+export function checkWay(client: ClientRow, { pushed, signed }: AuthorizationRequest): void {
+  if (client.metadata.require_pushed_authorization_requests === true && !pushed)
+    throw invalid('This client must push its authorization requests.')
+  if (client.metadata.require_signed_request_object === true && !signed)
+    throw invalid('This client must send its authorization requests as signed request objects.')
+}
+
+function checkResponseType({ response_type: type }: Params): void {
+  if (type === undefined) throw invalid('The parameter response_type is missing.')
+  if (type !== 'code') throw new OAuthError('unsupported_response_type')
+}
+
+/** OpenID Connect Core section 7.2.1: self-issued providers only. */
+function checkRegistration({ registration }: Params): void {
+  if (registration !== undefined) throw new OAuthError('registration_not_supported')
+}
+
+/** OpenID Connect Core section 3.1.2.1. A value that we do not know might ask for what we would then not do. */
+function readPrompt(text: string | undefined): Prompt[] {
+  const words = text?.split(' ').filter((word) => word !== '') ?? []
+  const prompt = PROMPTS.filter((known) => words.includes(known))
+  if (prompt.length < new Set(words).size) throw invalid(`prompt may have the values ${PROMPTS.join(', ')}.`)
+  if (prompt.includes('none') && prompt.length > 1) throw invalid('prompt=none goes with no other value.')
+  return prompt
+}
+
+function checkClientGrant(client: ClientRow): void {
+  if (!client.grant_types.includes('authorization_code')) throw new OAuthError('unauthorized_client')
+}
+
+/** S256 for everybody who uses PKCE, and PKCE for every client that cannot keep a secret (reference edges 3 and 4). */
+function checkPkce(client: ClientRow, { code_challenge, code_challenge_method }: Params): void {
+  if (code_challenge === undefined && code_challenge_method === undefined) {
+    if (client.auth_method === 'none')
+      throw invalid('This client must use PKCE: code_challenge and code_challenge_method=S256.')
+    return
+  }
+  if (code_challenge_method !== 'S256') throw invalid('code_challenge_method must be S256.')
+  if (code_challenge === undefined || !isChallenge(code_challenge))
+    throw invalid('code_challenge must be 32 bytes in base64url.')
+}
+
+function checkLengths(params: Params): void {
+  for (const name of OPAQUE)
+    if ((params[name]?.length ?? 0) > OPAQUE_LIMIT) throw invalid(`The parameter ${name} is too long.`)
+}
+
+function readMaxAge(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  if (!/^\d{1,10}$/.test(text)) throw invalid('max_age must be a number of seconds.')
+  return Number(text)
+}
+
+/** RFC 6749 section 3.3, and the scopes of the claims that were asked for one by one. */
+function readScope(text: string | undefined, claims: ClaimsRequest): string[] {
+  const scope = text === undefined ? undefined : parseScope(text)
+  if (!scope)
+    throw new OAuthError('invalid_scope', { description: 'The parameter scope is missing or malformed.' })
+  if (!scope.includes('openid')) return scope
+  return [...new Set([...scope, ...claims.scopes])].sort()
+}
+
+const defaultMaxAge = ({ metadata: { default_max_age: seconds } }: ClientRow): number | undefined =>
+  typeof seconds === 'number' ? seconds : undefined
+
+const hasDefaultAcr = ({ metadata }: ClientRow): boolean =>
+  Array.isArray(metadata.default_acr_values) && metadata.default_acr_values.length > 0

@@ -1,0 +1,57 @@
+import type { BrowserSessionRow } from '../../../sql/browser-sessions.ts'
+import type { GrantRow } from '../../../sql/grants.ts'
+import type { SessionState } from '../../identity/sessions.ts'
+import { addSeconds } from '../../lib/clock.ts'
+import type { CheckedRequest } from './rules.ts'
+
+/** Seconds that the clocks of two of our processes may differ. */
+const CLOCK_SKEW = 30
+
+/** What a request says about the sign-in behind its answer. */
+export type SignInDemand = Pick<
+  GrantRow,
+  'created_at' | 'authenticated_after' | 'stale_session_id' | 'expected_user_id'
+>
+
+/** What `prompt=login`, `max_age` and hints demand, seen from the session that the browser came with. */
+export function signInDemand(
+  { prompt, maxAge }: Pick<CheckedRequest, 'prompt' | 'maxAge'>,
+  expectedUserId: string | undefined,
+  came: SessionState,
+  now: Date,
+): SignInDemand {
+  // OpenID Connect Core section 3.1.2.1: no age at all is what prompt=login means.
+  const always = prompt.includes('login') || maxAge === 0
+  const after = always ? now : maxAge === undefined ? null : addSeconds(now, -maxAge)
+  const stale = after !== null && came.state !== 'none' && (always || came.session.authenticated_at < after)
+  return {
+    created_at: now,
+    authenticated_after: after,
+    stale_session_id: stale ? came.session.id : null,
+    expected_user_id: expectedUserId ?? null,
+  }
+}
+
+/**
+ * Why a session may not answer a request yet: its person must prove once more who they are (`again`), or somebody else
+ * is asked for (`other_person`).
+ */
+export function signInNeeded(
+  demand: SignInDemand,
+  session: Pick<BrowserSessionRow, 'id' | 'user_id' | 'authenticated_at'>,
+): 'again' | 'other_person' | undefined {
+  if (demand.expected_user_id !== null && demand.expected_user_id !== session.user_id) return 'other_person'
+  return isFresh(demand, session) ? undefined : 'again'
+}
+
+/**
+ * The session that the browser came with must be signed in to anew; any other one began later, and must not be an older
+ * one that was put back. Of two requests that both ask, one sign-in after both is enough.
+ */
+function isFresh(
+  { created_at, authenticated_after: after, stale_session_id: stale }: SignInDemand,
+  session: Pick<BrowserSessionRow, 'id' | 'authenticated_at'>,
+): boolean {
+  if (after === null || session.authenticated_at > created_at) return true
+  return session.id !== stale && session.authenticated_at >= addSeconds(after, -CLOCK_SKEW)
+}

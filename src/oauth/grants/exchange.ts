@@ -1,0 +1,216 @@
+import { markFirstGrant } from '../../../sql/client-registrations.ts'
+import type { ClientRow } from '../../../sql/clients.ts'
+import type { Db } from '../../../sql/connect.ts'
+import { finishOAuthSession, insertOAuthSession } from '../../../sql/oauth-sessions.ts'
+import { insertTokenPair } from '../../../sql/tokens.ts'
+import { newToken, tokenDigest } from '../../crypto/tokens.ts'
+import type { Deps } from '../../deps.ts'
+import { OAuthError, Unavailable } from '../../http/errors.ts'
+import type { Requester } from '../../http/requester.ts'
+import { addDevice } from '../../identity/devices.ts'
+import { endAppSession } from '../../identity/sessions.ts'
+import { addSeconds } from '../../lib/clock.ts'
+import { deviceOf } from '../../lib/scope.ts'
+import { transact } from '../../lib/transact.ts'
+import { newId } from '../../lib/ulid.ts'
+import { poll, sleep } from '../../lib/waiting.ts'
+import { idToken } from '../id-token.ts'
+import { claimScopesOf, personClaims } from '../person-claims.ts'
+import { sessionName } from '../session-name.ts'
+import type { TokenResponse } from '../token-response.ts'
+
+export type ExchangeNeeds = Pick<
+  Deps,
+  'config' | 'urls' | 'sql' | 'clock' | 'random' | 'keys' | 'homeserver' | 'jobs' | 'translate' | 'log'
+>
+
+/** Seconds that one exchange may hold a code while it talks to the homeserver. */
+const CLAIM = 60
+/** Milliseconds that an exchange waits for another one of the same code. */
+const PATIENCE = 12_000
+
+/** What a person approved, found to be in order: of a code or a device code. */
+export interface Approved {
+  /** The row of the grant. */
+  id: string
+  userId: string
+  username: string
+  browserSessionId: string
+  scope: string[]
+  locale: string | null
+  /** The session that an exchange which never ended has left behind. */
+  previousSessionId: string | null
+  /** When the person last proved who they are. */
+  authTime: Date
+  nonce: string | null
+  /** The authorization code, for `c_hash`; a device code has none. */
+  code: string | undefined
+  /** The client asked for `acr` in the ID token. */
+  acrRequested?: boolean
+  /** An app by code always gets one; a device only when its client registered the grant (reference section 4.2). */
+  withRefreshToken: boolean
+}
+
+/** The rows of one kind of grant: how they are claimed, looked at, freed and spent (sql/grants.ts, sql/device-grants.ts). */
+export interface ClaimQueries {
+  claim(
+    sql: Db,
+    id: string,
+    sessionId: string,
+    now: Date,
+    until: Date,
+  ): PromiseLike<readonly { id: string }[]>
+  findState(sql: Db, id: string): PromiseLike<readonly { exchanged_at: Date | null }[]>
+  release(sql: Db, id: string, sessionId: string): PromiseLike<unknown>
+  spend(sql: Db, id: string, sessionId: string, now: Date): PromiseLike<readonly { id: string }[]>
+}
+
+/**
+ * Turns something that a person approved into a session with tokens. The grant is claimed, the session committed
+ * without a token, the device made at the homeserver, and only then the grant spent and tokens issued; no transaction
+ * spans the call. A failure in between frees the grant for the client's retry (decision 9).
+ *
+ * @throws OAuthError invalid_grant when another exchange was first; Unavailable when the homeserver is down
+ */
+export async function exchange(
+  deps: ExchangeNeeds,
+  client: ClientRow,
+  approved: Approved,
+  queries: ClaimQueries,
+  requester: Requester,
+): Promise<TokenResponse> {
+  const now = deps.clock.now()
+  const session = {
+    id: newId(now, deps.random),
+    clientId: client.id,
+    userId: approved.userId,
+    browserSessionId: approved.browserSessionId,
+    scope: approved.scope,
+    // Every scope was on the page on which the person agreed (decision 16).
+    claimScopes: claimScopesOf(approved.scope),
+    deviceId: deviceOf(approved.scope) ?? null,
+    humanName: sessionName(deps.translate, client, requester.userAgent, approved.locale),
+    userAgent: requester.userAgent ?? null,
+    ip: requester.ip ?? null,
+    now,
+  }
+  try {
+    await claim(deps, approved, queries, session)
+    if (session.deviceId !== null)
+      await addDevice(
+        deps,
+        { id: approved.userId, username: approved.username },
+        { id: session.deviceId, name: session.humanName },
+      )
+    return await issue(deps, client, approved, queries, session.id)
+  } catch (error) {
+    await giveUp(deps, approved.id, queries, session.id)
+    throw error
+  }
+}
+
+/**
+ * Claims the grant and commits the session, which is not usable yet. While another exchange holds the grant this one
+ * waits for its end: a client that gave up on a slow homeserver and tries again must not be told that its code is bad.
+ *
+ * @throws OAuthError invalid_grant when the other one got tokens; Unavailable when it does not end
+ */
+async function claim(
+  deps: ExchangeNeeds,
+  approved: Approved,
+  queries: ClaimQueries,
+  session: Parameters<typeof insertOAuthSession>[1],
+): Promise<void> {
+  const claimed = await poll(PATIENCE, async () => {
+    const isOurs = await transact(deps.sql, async (tx) => {
+      const now = deps.clock.now()
+      const [row] = await queries.claim(tx, approved.id, session.id, now, addSeconds(now, CLAIM))
+      if (!row) return false
+      // What a process left behind that died in an exchange of this grant. It was for the same device.
+      if (approved.previousSessionId !== null) await finishOAuthSession(tx, approved.previousSessionId, now)
+      await insertOAuthSession(tx, session)
+      return true
+    })
+    if (isOurs) return true
+    const [current] = await queries.findState(deps.sql, approved.id)
+    if (!current || current.exchanged_at)
+      throw new OAuthError('invalid_grant', { cause: 'another exchange of the code was first' })
+    return undefined
+  })
+  if (!claimed) throw new Unavailable('homeserver', { cause: new Error('another exchange holds the code') })
+}
+
+/** Spends the grant and gives the session its tokens. */
+async function issue(
+  deps: ExchangeNeeds,
+  client: ClientRow,
+  approved: Approved,
+  queries: ClaimQueries,
+  sessionId: string,
+): Promise<TokenResponse> {
+  const now = deps.clock.now()
+  const ttl = deps.config.experimental.access_token_ttl
+  const access = newToken('mat', deps.random)
+  const refresh = approved.withRefreshToken ? newToken('mar', deps.random) : undefined
+  const signed = approved.scope.includes('openid')
+    ? await idToken(deps, client, {
+        userId: approved.userId,
+        browserSessionId: approved.browserSessionId,
+        nonce: approved.nonce,
+        authTime: approved.authTime,
+        accessToken: access,
+        code: approved.code,
+        acrRequested: approved.acrRequested ?? false,
+        person: await personClaims(deps.sql, sessionId, approved.scope),
+      })
+    : undefined
+  await transact(deps.sql, async (tx) => {
+    const [spent] = await queries.spend(tx, approved.id, sessionId, now)
+    if (!spent) throw new OAuthError('invalid_grant', { cause: 'the claim on the code ran out' })
+    if (client.first_granted_at === null) await markFirstGrant(tx, client.id, now)
+    await insertTokenPair(tx, {
+      id: newId(now, deps.random),
+      sessionId,
+      accessHash: tokenDigest(access),
+      refreshHash: refresh === undefined ? null : tokenDigest(refresh),
+      expiresAt: addSeconds(now, ttl),
+      now,
+    })
+  })
+  deps.log.info('token.issued', {
+    grant: approved.code === undefined ? 'device_code' : 'authorization_code',
+    client_id: client.id,
+    session_id: sessionId,
+    user_id: approved.userId,
+  })
+  return {
+    access_token: access,
+    token_type: 'Bearer',
+    expires_in: ttl,
+    ...(refresh !== undefined && { refresh_token: refresh }),
+    ...(signed !== undefined && { id_token: signed }),
+    ...(approved.scope.length > 0 && { scope: approved.scope.join(' ') }),
+  }
+}
+
+/**
+ * Ends the unusable session and frees the grant, best effort. A database that went away in the middle is often back at
+ * once, on another connection; one that stays away frees the grant when the claim ends.
+ */
+async function giveUp(
+  deps: ExchangeNeeds,
+  grantId: string,
+  queries: ClaimQueries,
+  sessionId: string,
+): Promise<void> {
+  for (const pause of [50, 250, undefined])
+    try {
+      return await transact(deps.sql, async (tx) => {
+        await endAppSession(deps, tx, sessionId)
+        await queries.release(tx, grantId, sessionId)
+      })
+    } catch (error) {
+      if (pause === undefined) deps.log.warn('code.release_failed', { grant_id: grantId, error })
+      else await sleep(pause)
+    }
+}

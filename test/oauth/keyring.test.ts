@@ -1,0 +1,92 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { decodeProtectedHeader } from 'jose'
+import { createKeyring, KEY_SET_LIFETIME, removeKey, rotateKeys } from '../../src/oauth/keyring.ts'
+import { createHarness, type Harness } from '../support/harness.ts'
+
+let harness: Harness
+let other: Harness
+beforeAll(async () => {
+  harness = await createHarness()
+  other = await createHarness({ beside: harness })
+})
+afterAll(async () => {
+  await other.close()
+  await harness.close()
+})
+
+const signerOf = async (at: Harness, alg: string): Promise<string> =>
+  decodeProtectedHeader(await at.deps.keys.sign({ iss: 'http://auth.test/' }, { alg })).kid ?? ''
+const published = async (at: Harness): Promise<string[]> => {
+  const document = (await (await at.request('/oauth2/keys.json')).json()) as { keys: { kid: string }[] }
+  return document.keys.map(({ kid }) => kid)
+}
+
+test('keys rotate: new keys are published at once and sign after one lifetime of the key set, in every process (decision 15)', async () => {
+  const before = await published(harness)
+  const old = await signerOf(harness, 'RS256')
+  const token = await harness.deps.keys.sign({ iss: 'http://auth.test/' }, { alg: 'RS256' })
+  const { kids } = await rotateKeys(harness.deps)
+  for (const at of [harness, other]) {
+    await at.deps.keys.reload()
+    expect((await published(at)).sort()).toEqual([...before, ...kids].sort())
+    expect(await signerOf(at, 'RS256')).toBe(old)
+  }
+  harness.clock.advance(KEY_SET_LIFETIME)
+  await harness.deps.keys.reload()
+  expect(await signerOf(harness, 'RS256')).toBe(old)
+  harness.clock.advance(60)
+  for (const at of [harness, other]) {
+    await at.deps.keys.reload()
+    for (const alg of ['RS256', 'ES256', 'ES384', 'EdDSA']) expect(kids).toContain(await signerOf(at, alg))
+    expect(at.deps.keys.algorithms).toEqual(harness.deps.keys.algorithms)
+    // What a retired key signed is still believed.
+    const now = at.clock.now()
+    expect(await at.deps.keys.verify(token, { issuer: 'http://auth.test/', now })).toBeDefined()
+  }
+})
+
+test('keys remove: the key is published no more, and the one before signs again', async () => {
+  const signer = await signerOf(harness, 'ES256')
+  expect(await removeKey(harness.deps, signer)).toBe(true)
+  expect(await removeKey(harness.deps, signer)).toBe(false)
+  await harness.deps.keys.reload()
+  expect(await published(harness)).not.toContain(signer)
+  expect(await signerOf(harness, 'ES256')).not.toBe(signer)
+})
+
+test('the private parts are sealed in the database', async () => {
+  const rows = await harness.database.sql`select * from latchkey.signing_keys`
+  expect(rows.length).toBeGreaterThan(0)
+  expect(JSON.stringify(rows)).not.toContain('PRIVATE KEY')
+})
+
+test('a key that cannot be opened is named and left out; the others go on', async () => {
+  await harness.database.sql`
+    insert into latchkey.signing_keys (kid, sealed_key, created_at, signs_from)
+    values ('foreign', 'v1.00000000.AAAA', ${harness.clock.now()}, ${harness.clock.now()})`
+  expect(await harness.deps.keys.reload()).toEqual({ unreadable: ['foreign'] })
+  expect(await published(harness)).not.toContain('foreign')
+  expect(await signerOf(harness, 'RS256')).not.toBe('')
+})
+
+test('without keys in the database the keyring is the configuration alone', async () => {
+  const { keyring } = await createKeyring(harness.deps, harness.deps.config.secrets.keys)
+  expect(keyring.jwks.keys.length).toBe(harness.deps.config.secrets.keys.length)
+})
+
+test('another secrets.encryption with the old one in previous_encryption: client secrets and keys still open', async () => {
+  const before = await harness.deps.secrets.seal('a client secret', 'client:x')
+  const rotated = await createHarness({
+    beside: harness,
+    config: {
+      secrets: { encryption: 'f'.repeat(64), previous_encryption: [harness.deps.config.secrets.encryption] },
+    },
+  })
+  try {
+    expect(await rotated.deps.secrets.open(before, 'client:x')).toBe('a client secret')
+    const after = await rotated.deps.secrets.seal('another', 'client:x')
+    expect(await harness.deps.secrets.open(after, 'client:x')).toBeUndefined()
+  } finally {
+    await rotated.close()
+  }
+})

@@ -1,0 +1,21 @@
+import { exportJWK, type GenerateKeyPairResult, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
+
+/** A signing key of a client: it makes assertions, and shows its public half as a JWK. */
+export interface ClientKey {
+  jwk: Record<string, unknown>
+  sign(claims: JWTPayload, header?: { alg?: string; kid?: string; typ?: string }): Promise<string>
+}
+
+/** A fresh key for `alg`, published under `kid`. */
+export async function clientKey(alg = 'ES256', kid = 'client-key'): Promise<ClientKey> {
+  const pair: GenerateKeyPairResult = await generateKeyPair(alg, { extractable: true })
+  return {
+    jwk: { ...(await exportJWK(pair.publicKey)), kid, alg, use: 'sig' },
+    sign: (claims, header = {}) =>
+      new SignJWT(claims).setProtectedHeader({ alg, kid, ...header }).sign(pair.privateKey),
+  }
+}
+
+/** A JWT under a shared secret. */
+export const signWithSecret = (claims: JWTPayload, secret: string, alg = 'HS256'): Promise<string> =>
+  new SignJWT(claims).setProtectedHeader({ alg }).sign(new TextEncoder().encode(secret))
