@@ -30,13 +30,12 @@ export async function readForm<T extends TObject>(
   request: Request,
   schema: ParamSchema<T>,
 ): Promise<Static<T>> {
-  return check(schema, parsePairs(new URLSearchParams(await readFormText(request))))
+  return check(schema, parseForm(await readFormText(request)))
 }
 
 /** The text of an OAuth form, for endpoints that authenticate the client before they look at the rest. */
 export async function readFormText(request: Request): Promise<string> {
-  const type = (request.headers.get('content-type') ?? '').split(';')[0]?.trim().toLowerCase()
-  if (type !== 'application/x-www-form-urlencoded')
+  if (!isForm(request))
     throw new OAuthError('invalid_request', {
       description: 'The body must be application/x-www-form-urlencoded.',
     })
@@ -47,7 +46,28 @@ export async function readFormText(request: Request): Promise<string> {
 }
 
 /** All parameters of an OAuth form, unchecked but for the rules of `readForm`. */
-export const parseForm = (text: string): Params => parsePairs(new URLSearchParams(text))
+export const parseForm = (text: string): Params =>
+  parsePairs(PLAIN.test(text) ? plainPairs(text) : new URLSearchParams(text))
+
+/** Text in which every character means itself: nothing is encoded, and there is no `?` for URLSearchParams to strip. */
+const PLAIN = /^[\x20-\x24\x26-\x2a\x2c-\x3e\x40-\x7e]*$/
+
+/** What URLSearchParams finds in plain text, in a tenth of the time: tokens and ids are plain, and most forms are no more. */
+function plainPairs(text: string): [string, string][] {
+  const pairs: [string, string][] = []
+  for (const part of text.split('&')) {
+    if (part === '') continue
+    const at = part.indexOf('=')
+    pairs.push(at < 0 ? [part, ''] : [part.slice(0, at), part.slice(at + 1)])
+  }
+  return pairs
+}
+
+function isForm(request: Request): boolean {
+  const type = request.headers.get('content-type') ?? ''
+  return type === FORM || type.split(';')[0]?.trim().toLowerCase() === FORM
+}
+const FORM = 'application/x-www-form-urlencoded'
 
 /** Checks parameters against a schema. @throws OAuthError invalid_request, naming the parameter */
 export function check<T extends TObject>(schema: ParamSchema<T>, values: Params): Static<T> {
@@ -65,7 +85,7 @@ export function check<T extends TObject>(schema: ParamSchema<T>, values: Params)
 /** The query of an OAuth request, under the rules of `readForm`. @throws OAuthError invalid_request */
 export const readQuery = (request: Request): Params => parsePairs(new URL(request.url).searchParams)
 
-function parsePairs(pairs: URLSearchParams): Params {
+function parsePairs(pairs: Iterable<[string, string]>): Params {
   const values: Params = Object.create(null)
   const seen = new Set<string>()
   for (const [name, value] of pairs) {
@@ -90,8 +110,7 @@ const printable = (name: string): string => name.replace(/[^\x20-\x7e]/g, '?').s
  * @throws PageError when the body is no form, or too large
  */
 export async function readPageForm(request: Request): Promise<Params> {
-  const type = (request.headers.get('content-type') ?? '').split(';')[0]?.trim().toLowerCase()
-  if (type !== 'application/x-www-form-urlencoded') throw new PageError('bad_request', 400)
+  if (!isForm(request)) throw new PageError('bad_request', 400)
   const text = await readText(request)
   if (text === undefined) throw new PageError('bad_request', 413)
   return lenient(new URLSearchParams(text))

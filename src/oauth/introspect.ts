@@ -11,7 +11,7 @@ import type { Route } from '../http/route.ts'
 import { limitSubject, take } from '../identity/limits.ts'
 import { equalSecrets } from '../lib/digest.ts'
 import { normaliseScope } from '../lib/scope.ts'
-import { ulidFromUuid } from '../lib/ulid.ts'
+import { timeOfId, ulidFromUuid } from '../lib/ulid.ts'
 import { authenticateClient } from './client-auth.ts'
 
 const IntrospectionRequest = params(
@@ -97,14 +97,14 @@ export async function describeToken(
       ? await findActiveAccessToken(deps.sql, hash, now)
       : await findActiveRefreshToken(deps.sql, hash)
   if (!row) return INACTIVE
-  if (row.unused) await markFirstUse(deps.sql, row.id, now)
+  if (row.unused) await markFirstUse(deps.sql, row, now)
   // No address: it would be the homeserver's.
   deps.activity.record('oauth', row.session_id, now)
   const expires = row.expires_at ?? undefined
-  const issued = Math.round(row.issued_at)
+  const issued = Math.round(timeOfId(row.id).getTime() / 1000)
   return {
     active: true,
-    scope: normaliseScope(row.scope),
+    scope: normaliseScope(row.scope.split(' ')),
     client_id: ulidFromUuid(row.client_id),
     username: row.username ?? undefined,
     sub: row.user_id === null ? undefined : ulidFromUuid(row.user_id),

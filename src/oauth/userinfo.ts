@@ -18,8 +18,8 @@ export async function userinfo(deps: Deps, request: Request): Promise<Response> 
     token !== undefined && parseToken(token) === 'mat'
       ? await findActiveAccessToken(deps.sql, tokenDigest(token), now)
       : []
-  if (!row?.user_id || !row.username || !row.scope.includes('openid')) return empty(401)
-  if (row.unused) await markFirstUse(deps.sql, row.id, now)
+  if (!row?.user_id || !row.username || !row.scope.split(' ').includes('openid')) return empty(401)
+  if (row.unused) await markFirstUse(deps.sql, row, now)
   deps.activity.record('oauth', row.session_id, now)
   const claims = { sub: ulidFromUuid(row.user_id), username: row.username }
   const [client] = await findClient(deps.sql, row.client_id)

@@ -207,12 +207,11 @@ async function issue(
     const [spent] = await spendCode(tx, grant.id, sessionId, now)
     if (!spent) throw new OAuthError('invalid_grant', { cause: 'the claim on the code ran out' })
     await insertTokenPair(tx, {
-      id: newId(now, deps.random),
       sessionId,
+      id: newId(now, deps.random),
       accessHash: tokenDigest(access),
       refreshHash: tokenDigest(refresh),
       expiresAt: addSeconds(now, ttl),
-      now,
     })
   })
   deps.log.info('token.issued', {
