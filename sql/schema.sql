@@ -187,22 +187,19 @@ create table latchkey.signing_keys (
 );
 
 create table latchkey.tokens (
-  id uuid not null,
   session_id uuid not null,
+  id uuid not null,
   access_hash bytea,
   refresh_hash bytea,
-  created_at timestamp with time zone not null,
   expires_at timestamp with time zone,
   first_used_at timestamp with time zone,
   consumed_at timestamp with time zone,
   next_id uuid,
-  constraint tokens_pkey PRIMARY KEY (id),
+  constraint tokens_pkey PRIMARY KEY (session_id, id),
   constraint tokens_access_hash_key UNIQUE (access_hash),
   constraint tokens_refresh_hash_key UNIQUE (refresh_hash),
-  constraint tokens_session_id_fkey FOREIGN KEY (session_id) REFERENCES latchkey.oauth_sessions(id) ON DELETE CASCADE,
-  constraint tokens_check CHECK (((access_hash IS NULL) OR (expires_at IS NOT NULL)))
+  constraint tokens_session_id_fkey FOREIGN KEY (session_id) REFERENCES latchkey.oauth_sessions(id) ON DELETE CASCADE
 ) with (fillfactor=90);
-CREATE INDEX tokens_session ON latchkey.tokens USING btree (session_id);
 
 create table latchkey.used_jwts (
   digest bytea not null,

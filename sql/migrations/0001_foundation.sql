@@ -152,24 +152,24 @@ create index oauth_sessions_client on latchkey.oauth_sessions (client_id);
 create index oauth_sessions_browser on latchkey.oauth_sessions (browser_session_id);
 
 -- An access token and the refresh token that came with it; either may be missing. A refresh is one update of the old
--- pair, which ends both of its tokens, and one insert. What is updated stands in no index, and pages keep some room, so
--- that an update stays on its page and touches none of the four indexes (a HOT update).
+-- pair, which ends both of its tokens, and one insert: a third of its cost is this table, so there is no more of it than
+-- needed. What is updated stands in no index and pages keep some room, so that an update stays on its page and touches
+-- no index (a HOT update). The primary key is also the index by session. When a pair was made is in its id.
 create table latchkey.tokens (
-  id uuid primary key,
   session_id uuid not null references latchkey.oauth_sessions on delete cascade,
+  id uuid not null,
   access_hash bytea unique,
   refresh_hash bytea unique,
-  created_at timestamptz not null,
-  -- Of the access token; a refresh token has no end.
+  -- Of the access token, null where there is none: a refresh token has no end. No check constraint says so: it would be
+  -- parsed anew by every statement that writes here.
   expires_at timestamptz,
   -- The first introspection, userinfo or admin call with the access token: it freezes the rotation (decision 7).
   first_used_at timestamptz,
-  -- When the refresh token was replaced, and by which pair. No foreign key: all pairs go with their session.
+  -- When the refresh token was replaced, and by which pair of the session.
   consumed_at timestamptz,
   next_id uuid,
-  check (access_hash is null or expires_at is not null)
+  primary key (session_id, id)
 ) with (fillfactor = 90);
-create index tokens_session on latchkey.tokens (session_id);
 
 -- One row a limited key: the theoretical arrival time of GCRA. A crash may lose them, which forgives everyone.
 create unlogged table latchkey.rate_limits (

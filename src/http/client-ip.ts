@@ -16,10 +16,10 @@ export function clientIp(
   const socket = peer === undefined ? undefined : parseIp(peer)
   if (peer !== undefined && !socket) return undefined
   const isTrusted = (address: Uint8Array) => trusted.some((network) => contains(network, address))
-  if (socket && !isTrusted(socket)) return formatIp(socket)
+  if (forwardedFor === null || (socket && !isTrusted(socket))) return socket && formatIp(socket)
   let last = socket
   // `Headers` joins several lines with commas, in order.
-  for (const item of (forwardedFor ?? '').split(',').reverse()) {
+  for (const item of forwardedFor.split(',').reverse()) {
     const address = parseIp(
       item
         .trim()

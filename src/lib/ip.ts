@@ -11,10 +11,13 @@ export function parseIp(text: string): IpBytes | undefined {
 function parseIpv4(text: string): IpBytes | undefined {
   const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)
   if (!match) return undefined
-  const parts = match.slice(1).map(Number)
-  if (parts.some((part) => part > 255)) return undefined
   const bytes = new Uint8Array(16)
-  bytes.set([0xff, 0xff, ...parts], 10)
+  bytes[10] = bytes[11] = 0xff
+  for (let index = 0; index < 4; index++) {
+    const part = Number(match[index + 1])
+    if (part > 255) return undefined
+    bytes[12 + index] = part
+  }
   return bytes
 }
 
@@ -51,8 +54,7 @@ function groups(text: string): number[] | undefined {
 
 /** The canonical text of an address: dotted for IPv4 (mapped included), else the WHATWG form of IPv6. */
 export function formatIp(bytes: IpBytes): string {
-  if (bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 255 && bytes[11] === 255)
-    return bytes.subarray(12).join('.')
+  if (contains(MAPPED_IPV4, bytes)) return `${bytes[12]}.${bytes[13]}.${bytes[14]}.${bytes[15]}`
   const text = Array.from({ length: 8 }, (_, i) =>
     ((bytes[i * 2] ?? 0) * 256 + (bytes[i * 2 + 1] ?? 0)).toString(16),
   )
@@ -63,6 +65,12 @@ export function formatIp(bytes: IpBytes): string {
 export interface Network {
   address: IpBytes
   bits: number
+}
+
+/** IPv4 addresses, as the bytes of all others are written. */
+const MAPPED_IPV4: Network = {
+  address: Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 0, 0, 0, 0),
+  bits: 96,
 }
 
 /** Parses `10.0.0.0/8`, `::1/128` or a bare address; undefined when it is none of them. */

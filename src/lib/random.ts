@@ -24,8 +24,10 @@ export function pickCharacters(
   let text = ''
   while (text.length < length) {
     // Two spare bytes: few are rejected, and a token of 30 characters takes one HMAC.
-    for (const byte of next(length + 2)) {
-      if (byte < limit && text.length < length) text += alphabet[byte % alphabet.length]
+    const bytes = next(length + 2)
+    for (let at = 0; at < bytes.length && text.length < length; at++) {
+      const byte = bytes[at] ?? limit
+      if (byte < limit) text += alphabet.charAt(byte % alphabet.length)
     }
   }
   return text

@@ -64,3 +64,7 @@ export function uuidFromUlid(ulid: string): string | undefined {
   }
   return withDashes(hex)
 }
+
+/** The instant that an id was made at, read from its first 48 bits. */
+export const timeOfId = (uuid: string): Date =>
+  new Date(Number.parseInt(uuid.replaceAll('-', '').slice(0, 12), 16))

@@ -13,7 +13,7 @@ export async function useAccessToken(
 ): Promise<ActiveTokenRow | undefined> {
   const [row] = await findActiveAccessToken(deps.sql, tokenDigest(token), now)
   if (!row) return undefined
-  if (row.unused) await markFirstUse(deps.sql, row.id, now)
+  if (row.unused) await markFirstUse(deps.sql, row, now)
   deps.activity.record('oauth', row.session_id, now)
   return row
 }

@@ -12,7 +12,7 @@ import type { Route } from '../http/route.ts'
 import { limitSubject, take } from '../identity/limits.ts'
 import { equalSecrets } from '../lib/digest.ts'
 import { normaliseScope } from '../lib/scope.ts'
-import { ulidFromUuid } from '../lib/ulid.ts'
+import { timeOfId, ulidFromUuid } from '../lib/ulid.ts'
 import { useAccessToken } from './access-token.ts'
 import { authenticateClient } from './client-auth.ts'
 
@@ -108,10 +108,10 @@ async function describeToken(
       : (await findActiveRefreshToken(deps.sql, tokenDigest(token)))[0]
   if (!row) return INACTIVE
   const expires = row.expires_at ?? undefined
-  const issued = Math.round(row.issued_at)
+  const issued = Math.round(timeOfId(row.id).getTime() / 1000)
   return {
     active: true,
-    scope: normaliseScope(row.scope),
+    scope: normaliseScope(row.scope.split(' ')),
     client_id: ulidFromUuid(row.client_id),
     username: row.username ?? undefined,
     sub: row.user_id === null ? undefined : ulidFromUuid(row.user_id),

@@ -18,11 +18,12 @@ async function userinfo(deps: Deps, request: Request): Promise<Response> {
     token !== undefined && parseToken(token) === 'mat'
       ? await useAccessToken(deps, token, deps.clock.now())
       : undefined
-  if (!row?.user_id || !row.username || !row.scope.includes('openid')) return empty(401)
+  const scope = row?.scope.split(' ') ?? []
+  if (!row?.user_id || !row.username || !scope.includes('openid')) return empty(401)
   const claims = {
     sub: ulidFromUuid(row.user_id),
     username: row.username,
-    ...(await personClaims(deps.sql, row.session_id, row.scope)),
+    ...(await personClaims(deps.sql, row.session_id, scope)),
   }
   const [client] = await findClient(deps.sql, row.client_id)
   const alg = client?.metadata.userinfo_signed_response_alg

@@ -70,11 +70,11 @@ async function seedBatch(sql: Sql, batch: { clientId: string; from: number; to: 
       from unnest(${column('session')}::uuid[], ${column('user')}::uuid[], ${column('device')}::text[])
         as s (id, user_id, device)`
     await tx`
-      insert into latchkey.tokens (id, session_id, access_hash, refresh_hash, created_at, expires_at, first_used_at)
-      select id, session_id, decode(access, 'hex'), decode(refresh, 'hex'), ${now}, ${expires}::timestamptz,
+      insert into latchkey.tokens (session_id, id, access_hash, refresh_hash, expires_at, first_used_at)
+      select session_id, id, decode(access, 'hex'), decode(refresh, 'hex'), ${expires}::timestamptz,
         ${batch.used ? now : null}::timestamptz
-      from unnest(${column('pair')}::uuid[], ${column('session')}::uuid[], ${column('accessHash')}::text[],
-        ${column('refreshHash')}::text[]) as t (id, session_id, access, refresh)`
+      from unnest(${column('session')}::uuid[], ${column('pair')}::uuid[], ${column('accessHash')}::text[],
+        ${column('refreshHash')}::text[]) as t (session_id, id, access, refresh)`
   })
 }
 

@@ -255,35 +255,26 @@ const FILES = [
   statements('tokens', tokens, {
     findActiveAccessToken: [[HASH, NOW]],
     findActiveRefreshToken: [[HASH]],
-    markFirstUse: [[ID, NOW]],
+    markFirstUse: [[{ session_id: ID, id: ID }, NOW]],
     insertTokenPair: [
       [
         {
-          id: ID,
           sessionId: ID,
+          id: ID,
           accessHash: HASH,
           refreshHash: HASH,
           expiresAt: NOW,
-          now: NOW,
         },
       ],
     ],
     findRefreshToken: [[HASH]],
     rotateRefreshToken: [
       [
-        {
-          hash: HASH,
-          clientId: ID,
-          authMethod: 'none',
-          nextId: ID,
-          accessHash: HASH,
-          refreshHash: HASH,
-          expiresAt: NOW,
-          now: NOW,
-        },
+        { hash: HASH, clientId: ID, authMethod: 'none', now: NOW },
+        { id: ID, accessHash: HASH, refreshHash: HASH, expiresAt: NOW },
       ],
     ],
-    renewSuccessor: [[{ nextId: ID, accessHash: HASH, refreshHash: HASH, expiresAt: NOW }]],
+    renewSuccessor: [[ID, { id: ID, accessHash: HASH, refreshHash: HASH, expiresAt: NOW }]],
     findTokenSession: [
       [HASH, 'access'],
       [HASH, 'refresh'],

@@ -136,12 +136,11 @@ export async function seedSession({ harness, clientId }: World): Promise<Seed> {
     now,
   })
   await insertTokenPair(sql, {
-    id: newId(now, random),
     sessionId,
+    id: newId(now, random),
     accessHash: tokenDigest(pair.access),
     refreshHash: tokenDigest(pair.refresh),
     expiresAt: addSeconds(now, 300),
-    now,
   })
   return { userId, sessionId, pair }
 }

@@ -60,7 +60,6 @@ export async function grantToClient(
       accessHash: tokenDigest(access),
       refreshHash: null,
       expiresAt: addSeconds(now, ttl),
-      now,
     })
   })
   deps.log.info('token.issued', { grant: 'client_credentials', client_id: client.id, session_id: sessionId })

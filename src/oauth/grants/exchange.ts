@@ -174,7 +174,6 @@ async function issue(
       accessHash: tokenDigest(access),
       refreshHash: refresh === undefined ? null : tokenDigest(refresh),
       expiresAt: addSeconds(now, ttl),
-      now,
     })
   })
   deps.log.info('token.issued', {

@@ -70,28 +70,29 @@ function note(deps: Needs, answer: Answer, requester: Requester): TokenResponse 
   return answer.response
 }
 
-/** The successor pair of a presented token, which has the row `nextId`. */
-function successor(deps: Needs, presented: string, nextId: string, now: Date) {
-  // The id is random and in the database alone: with the key and an old token nobody gets at the tokens after it.
-  const material = `${nextId}\n${presented}`
+/** The successor pair of a presented token, which has the row `id`. */
+function successor(deps: Needs, presented: string, id: string, now: Date) {
+  // The id is random and only introspection shows it (`jti`): with the key and an old token nobody gets at the tokens
+  // after it.
+  const material = `${id}\n${presented}`
   const access = deriveToken('mat', deps.secrets.refresh, material)
   const refreshToken = deriveToken('mar', deps.secrets.refresh, material)
   const expiresIn = deps.config.experimental.access_token_ttl
   return {
-    columns: {
-      nextId,
+    pair: {
+      id,
       accessHash: tokenDigest(access),
       refreshHash: tokenDigest(refreshToken),
       expiresAt: addSeconds(now, expiresIn),
     },
-    answer: (row: { session_id: string; scope: string[] }): Answer => ({
+    answer: (row: { session_id: string; scope: string }): Answer => ({
       sessionId: row.session_id,
       response: {
         access_token: access,
         token_type: 'Bearer',
         expires_in: expiresIn,
         refresh_token: refreshToken,
-        scope: row.scope.join(' '),
+        scope: row.scope,
       },
     }),
   }
@@ -105,14 +106,9 @@ async function rotate(
   presented: string,
 ): Promise<Answer | undefined> {
   const now = deps.clock.now()
-  const { columns, answer } = successor(deps, presented, newId(now, deps.random), now)
-  const [row] = await rotateRefreshToken(deps.sql, {
-    hash: tokenDigest(presented),
-    clientId,
-    authMethod,
-    now,
-    ...columns,
-  })
+  const { pair, answer } = successor(deps, presented, newId(now, deps.random), now)
+  const hash = tokenDigest(presented)
+  const [row] = await rotateRefreshToken(deps.sql, { hash, clientId, authMethod, now }, pair)
   return row && answer(row)
 }
 
@@ -136,8 +132,8 @@ async function repeat(
     })
   if (!row.consumed_at) return undefined
   if (!row.next_id || row.next_consumed_at || row.next_first_used_at) return refuseReuse(deps, row)
-  const { columns, answer } = successor(deps, presented, row.next_id, deps.clock.now())
-  const [renewed] = await renewSuccessor(deps.sql, columns)
+  const { pair, answer } = successor(deps, presented, row.next_id, deps.clock.now())
+  const [renewed] = await renewSuccessor(deps.sql, row.session_id, pair)
   return renewed && answer(row)
 }
 
