@@ -1,3 +1,4 @@
+import { deleteOldDeviceGrants, deleteOldGrants, deleteOldRegistrations } from '../../sql/clean-up.ts'
 import { deleteUnusedClients } from '../../sql/client-registrations.ts'
 import { deleteExpiredJwts } from '../../sql/used-jwts.ts'
 import { findUser, listUnprovisioned } from '../../sql/users.ts'
@@ -15,8 +16,11 @@ const PAGE = 100
 const DAY = 24 * 3600
 /** Seconds since its last registration that a client may go without a completed grant (decision 13). */
 const UNUSED_CLIENT = 90 * DAY
-/** Clients that one statement deletes. */
-const CLIENTS = 500
+/** Seconds that authorization and device requests are kept, and finished sign-ups (reference operations 5.4). */
+const KEPT_REQUEST = 7 * DAY
+const KEPT_SIGN_UP = 30 * DAY
+/** Rows that one statement deletes. */
+const BATCH = 500
 
 /** What each job does. */
 export const jobHandlers = (
@@ -53,20 +57,26 @@ export const jobHandlers = (
   },
 })
 
-/** Deletes what nobody needs any more: clients that were never used, JWTs that could not be used again anyway. */
+/** Deletes what nobody needs any more, and what strangers can make us store. */
 async function cleanUp(deps: Pick<Deps, 'sql' | 'clock' | 'log'>): Promise<void> {
   const now = deps.clock.now()
-  let clients = 0
-  for (;;) {
-    const deleted = await deleteUnusedClients(
-      deps.sql,
-      addSeconds(now, -UNUSED_CLIENT),
-      addSeconds(now, -DAY),
-      CLIENTS,
-    )
-    clients += deleted.length
-    if (deleted.length < CLIENTS) break
+  const ago = (seconds: number) => addSeconds(now, -seconds)
+  const { sql } = deps
+  const deleted = {
+    clients: await inBatches(() => deleteUnusedClients(sql, ago(UNUSED_CLIENT), ago(DAY), BATCH)),
+    requests: await inBatches(() => deleteOldGrants(sql, ago(KEPT_REQUEST), BATCH)),
+    device_requests: await inBatches(() => deleteOldDeviceGrants(sql, ago(KEPT_REQUEST), BATCH)),
+    sign_ups: await inBatches(() => deleteOldRegistrations(sql, ago(DAY), ago(KEPT_SIGN_UP), BATCH)),
   }
-  await deleteExpiredJwts(deps.sql, now)
-  deps.log.info('clean_up.done', { clients })
+  await deleteExpiredJwts(sql, now)
+  deps.log.info('clean_up.done', deleted)
+}
+
+/** Deletes until a batch is not full; gives how many. */
+async function inBatches(remove: () => PromiseLike<readonly unknown[]>): Promise<number> {
+  for (let total = 0; ; ) {
+    const { length } = await remove()
+    total += length
+    if (length < BATCH) return total
+  }
 }

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { join } from 'node:path'
 import { Glob } from 'bun'
 import * as browserSessions from '../../sql/browser-sessions.ts'
+import * as cleanUp from '../../sql/clean-up.ts'
 import * as clientRegistrations from '../../sql/client-registrations.ts'
 import * as clients from '../../sql/clients.ts'
 import type { Sql } from '../../sql/connect.ts'
@@ -250,6 +251,11 @@ const FILES = [
       ['browser', { ids: [ID], times: [NOW], ips: [null] }],
       ['oauth', { ids: [ID], times: [NOW], ips: ['::1'] }],
     ],
+  }),
+  statements('clean-up', cleanUp, {
+    deleteOldGrants: [[NOW, 10]],
+    deleteOldDeviceGrants: [[NOW, 10]],
+    deleteOldRegistrations: [[NOW, NOW, 10]],
   }),
   statements('settings', settings, { findSetting: [['key']], putSetting: [['key', { a: 1 }]] }),
   statements('tokens', tokens, {
