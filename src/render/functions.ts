@@ -54,7 +54,9 @@ export function templateFunctions(translate: Translate): Record<string, Template
         : text(base, 'form_error.rate_limited', { wait: wait(base, seconds) })
     },
     wait: (base, seconds) => wait(base, Number(seconds)),
-    ago: (base, instant) => relativeTime(base.lang, Date.parse(base.now), Date.parse(String(instant))),
+    ago: (base, instant) =>
+      relativeTime(base.lang, Date.parse(base.now), Date.parse(String(instant))) ??
+      text(base, 'time.just_now'),
     initial: (base, name) => initial(base.lang, String(name)),
     tone: (_base, value) => 1 + ([...String(value)].reduce((sum, c) => sum + (c.codePointAt(0) ?? 0), 0) % 6),
     session_name: (base, session) => {
@@ -111,8 +113,8 @@ const UNITS: [unit: Intl.RelativeTimeFormatUnit, seconds: number][] = [
   ['minute', 60],
 ]
 
-/** "2 hours ago" within a week, a date beyond. Under a minute, and in the future (clocks differ): now. */
-function relativeTime(lang: string, now: number, then: number): string {
+/** "2 hours ago" within a week, a date beyond. Under a minute, and in the future (clocks differ): undefined. */
+function relativeTime(lang: string, now: number, then: number): string | undefined {
   const seconds = Math.max(0, Math.floor((now - then) / 1000))
   if (seconds >= 7 * 86_400) {
     return new Intl.DateTimeFormat(lang, { dateStyle: 'medium', timeZone: 'UTC' }).format(then)
@@ -121,7 +123,7 @@ function relativeTime(lang: string, now: number, then: number): string {
   for (const [unit, size] of UNITS) {
     if (seconds >= size) return relative.format(-Math.floor(seconds / size), unit)
   }
-  return relative.format(0, 'second')
+  return undefined
 }
 
 /** The first letter or digit as a person sees it (a grapheme), upper case; `@` of a Matrix id is skipped. */

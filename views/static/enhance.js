@@ -63,6 +63,38 @@ for (const code of document.querySelectorAll('[data-copy]')) {
   code.after(button)
 }
 
+/** What the server found wrong with a username or password was about the old entry: the first key takes it back. */
+for (const input of document.querySelectorAll(
+  'input[type="password"][aria-invalid], #username[aria-invalid]',
+)) {
+  const clear = () => {
+    input.removeAttribute('aria-invalid')
+    document.getElementById(`${input.id}-error`)?.remove()
+    describe(input, 'error', false)
+    showHint(input, true)
+  }
+  input.addEventListener('input', clear, { once: true })
+}
+
+/** Shows or hides the hint of a field; a hidden one would still be read out, so it is taken out of the description. */
+function showHint(input, shown) {
+  const hint = document.getElementById(`${input.id}-hint`)
+  if (!hint) return
+  hint.hidden = !shown
+  describe(input, 'hint', shown)
+}
+
+/** Puts the element `<id of the input>-<part>` into the description of the input, or takes it out. */
+function describe(input, part, present) {
+  const id = `${input.id}-${part}`
+  const ids = (input.getAttribute('aria-describedby') ?? '')
+    .split(' ')
+    .filter((other) => other && other !== id)
+  if (present) ids.push(id)
+  if (ids.length === 0) input.removeAttribute('aria-describedby')
+  else input.setAttribute('aria-describedby', ids.join(' '))
+}
+
 const nameField = document.querySelector('[data-username-check]')
 if (nameField) checkUsername(nameField)
 
@@ -77,6 +109,8 @@ function checkUsername(field) {
   const say = (kind, message) => {
     status.className = `status status-${kind}`
     status.textContent = message
+    // “People find you as” is not true of a name that cannot be had.
+    showHint(input, ['', 'available', 'unavailable'].includes(kind))
   }
   input.addEventListener('input', () => {
     const start = input.selectionStart
