@@ -34,6 +34,12 @@ export const listActiveSessions = (sql: Db, userId: string, limit: number) => sq
 /** One active session of a user; no row when it ended or is somebody else's. */
 export const findActiveSession = (sql: Db, id: string, userId: string) => activeSessions(sql, userId, id)
 
+/** The active session of a user with a device, the one last begun when several share it. */
+export const findActiveDevice = (sql: Db, userId: string, deviceId: string) => sql<{ id: string }[]>`
+  select id from latchkey.oauth_sessions
+  where user_id = ${userId} and device_id = ${deviceId} and finished_at is null
+  order by id desc limit 1`
+
 /** How many sessions of a user are active. */
 export const countActiveSessions = (sql: Db, userId: string) => sql<{ browser: number; oauth: number }[]>`
   select

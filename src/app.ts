@@ -1,5 +1,7 @@
 import { type AnyElysia, Elysia } from 'elysia'
 import { accountRoutes } from './account/account.ts'
+import { accountConfirmRoutes } from './account/confirm.ts'
+import { accountSessionRoutes } from './account/sessions.ts'
 import type { Config } from './config/schema.ts'
 import type { Deps } from './deps.ts'
 import { assetRoutes } from './http/assets.ts'
@@ -62,6 +64,8 @@ export function routesOf(deps: Deps, resource: Resource): Route[] {
         ...deviceLinkRoutes(deps),
         ...deviceRoutes(deps),
         ...accountRoutes(deps),
+        ...accountConfirmRoutes(deps),
+        ...accountSessionRoutes(deps),
       ]
     case 'assets':
       return assetRoutes(deps)

@@ -15,7 +15,12 @@ export interface Continuation {
 
 /** Actions of the account page; anything else is dropped. */
 const ACCOUNT_ACTION = /^[a-z_.]{1,60}$/
+/** A page of the account area: plain segments only, so nothing climbs out of it. */
+const ACCOUNT_PAGE = /^[\w-]+(\/[\w-]+)*$/
+const ACCOUNT_PAGE_LENGTH = 150
 const DEVICE_ID = /^[\x21-\x7e]{1,255}$/
+
+const isAccountPage = (page: string): boolean => page.length <= ACCOUNT_PAGE_LENGTH && ACCOUNT_PAGE.test(page)
 
 /** Reads a continuation from a query or form. What cannot be understood is dropped: the person lands on `/`. */
 export function readContinuation(params: Params): Continuation {
@@ -29,6 +34,8 @@ export function readContinuation(params: Params): Continuation {
     const ulid = id.toUpperCase()
     return { text: `kind=${kind}&id=${ulid}`, grantId: undefined, path: `/device/${ulid}` }
   }
+  if (kind === 'manage_account' && params.page !== undefined && isAccountPage(params.page))
+    return { text: `kind=${kind}&page=${params.page}`, grantId: undefined, path: `/account/${params.page}` }
   if (kind === 'manage_account') {
     const query = new URLSearchParams()
     if (params.action !== undefined && ACCOUNT_ACTION.test(params.action)) query.set('action', params.action)

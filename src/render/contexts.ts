@@ -5,6 +5,8 @@
  * or null; every text is plain text and escaped by the engine; no context holds HTML, a password or a token.
  */
 
+import type { AccountContexts } from './contexts-account.ts'
+
 /** An instant as ISO 8601 text, for example `clock.now().toISOString()`. */
 export type Instant = string
 
@@ -268,33 +270,6 @@ export interface RateLimitedPage {
   back?: { url: string; label: string }
 }
 
-export interface AccountSession {
-  id: string
-  /** `compat`: a legacy Matrix login. */
-  kind: 'browser' | 'oauth' | 'compat'
-  /** What a person calls it; for a browser session the short user agent does. */
-  name?: string
-  client_name?: string
-  device_id?: string
-  /** The browser session that this page is seen with. */
-  current: boolean
-  created_at: Instant
-  last_active_at?: Instant
-  last_active_ip?: string
-  /** For example "Firefox on Linux". */
-  user_agent?: string
-}
-
-export interface AccountPage {
-  sessions: AccountSession[]
-  flash?: 'session_ended' | 'session_gone'
-}
-
-/** `target` and not `session`, which is who is signed in (BaseContext). */
-export interface AccountEndSessionPage {
-  target: AccountSession
-}
-
 export interface FormPostPage {
   redirect_uri: string
   /** Name and value, in order. */
@@ -323,7 +298,7 @@ export interface LoggedOutPage {
 }
 
 /** Page name (a file `views/pages/<name>.html`) to its view model. */
-export interface Contexts {
+export interface Contexts extends AccountContexts {
   index: IndexPage
   login: LoginPage
   register: RegisterPage
@@ -340,8 +315,6 @@ export interface Contexts {
   error: ErrorPage
   not_found: NotFoundPage
   rate_limited: RateLimitedPage
-  account: AccountPage
-  account_end_session: AccountEndSessionPage
   form_post: FormPostPage
   end_session: EndSessionPage
   logged_out: LoggedOutPage

@@ -1,4 +1,5 @@
-import type { AccountSession, BaseContext, FieldError, FormError } from './contexts.ts'
+import type { BaseContext, FieldError, FormError } from './contexts.ts'
+import type { AccountSession } from './contexts-account.ts'
 import { FALLBACK_LANGUAGE, type MessageArguments, type Translate } from './translate.ts'
 
 type TemplateFunction = (base: BaseContext, ...args: unknown[]) => unknown

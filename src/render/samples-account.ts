@@ -1,5 +1,5 @@
-import type { AccountSession } from './contexts.ts'
-import { ALICE, GRANT, HOSTILE, LONG, RTL_NAME, type Sample } from './sample-base.ts'
+import type { AccountArea, AccountContexts, AccountSectionKey, AccountSession } from './contexts-account.ts'
+import { ALICE, GRANT, HOSTILE, LONG, NO_ERRORS, RTL_NAME, type Sample } from './sample-base.ts'
 
 const session = (fields: Partial<AccountSession> & Pick<AccountSession, 'id' | 'kind'>): AccountSession => ({
   current: false,
@@ -29,17 +29,87 @@ const SESSIONS: AccountSession[] = [
   session({ id: '01JDFX2V9S6QK3W4Z5Y7T8R9P3', kind: 'compat', device_id: 'OLDDEVICE' }),
 ]
 
+/** What every page of the area is given, in `section`. */
+export const sampleArea = (section: AccountSectionKey, flash?: string): AccountArea => ({
+  sections: [
+    { key: 'overview', path: '' },
+    { key: 'profile', path: 'profile' },
+    { key: 'emails', path: 'emails' },
+    { key: 'password', path: 'password/change' },
+    { key: 'sessions', path: 'sessions' },
+    { key: 'apps', path: 'apps' },
+    { key: 'tokens', path: 'tokens' },
+    { key: 'security', path: 'security' },
+    { key: 'data', path: 'data' },
+  ],
+  section,
+  ...(flash !== undefined && { flash: { code: flash, count: 2 } }),
+})
+const PAGE = 'kind=manage_account&page=password/change'
+const AREA = sampleArea('sessions')
+
 /** Pages of the account area. */
-export const accountSamples: {
-  account: Sample<'account'>[]
-  account_end_session: Sample<'account_end_session'>[]
-} = {
+export const accountSamples: { [P in keyof AccountContexts]: Sample<P>[] } = {
   account: [
-    { label: 'sessions', context: { sessions: SESSIONS, flash: 'session_ended' }, base: { session: ALICE } },
-    { label: 'none', context: { sessions: [] }, base: { session: ALICE, standalone: true } },
+    {
+      label: 'plain',
+      context: { ...sampleArea('overview'), counts: { browsers: 1, apps: 2 } },
+      base: { session: ALICE },
+    },
+    {
+      label: 'after something',
+      context: { ...sampleArea('overview', 'session_ended'), counts: { browsers: 2, apps: 0 } },
+      base: { session: { username: 'bob', mxid: '@bob:example.org' }, standalone: true },
+    },
+    {
+      label: 'hostile',
+      context: { ...sampleArea('overview'), counts: { browsers: 1, apps: 1 } },
+      base: { session: { username: HOSTILE, mxid: HOSTILE, display_name: HOSTILE } },
+    },
+  ],
+  account_confirm: [
+    {
+      label: 'password',
+      context: { ...sampleArea('overview'), way: 'password', form: NO_ERRORS, continuation: PAGE },
+      base: { session: ALICE },
+    },
+    {
+      label: 'wrong password',
+      context: {
+        ...sampleArea('overview'),
+        way: 'password',
+        form: { errors: {}, form_error: { code: 'invalid_password' } },
+        continuation: PAGE,
+      },
+      base: { session: ALICE },
+    },
+    {
+      label: 'nothing typed',
+      context: {
+        ...sampleArea('overview'),
+        way: 'password',
+        form: { errors: { password: [{ code: 'required' }] } },
+        continuation: PAGE,
+      },
+      base: { session: ALICE },
+    },
+    {
+      label: 'no password',
+      context: { ...sampleArea('overview'), way: 'sign_in', form: NO_ERRORS, continuation: PAGE },
+      base: { session: ALICE },
+    },
+  ],
+  account_sessions: [
+    {
+      label: 'sessions',
+      context: { ...sampleArea('sessions', 'session_ended'), sessions: SESSIONS },
+      base: { session: ALICE },
+    },
+    { label: 'none', context: { ...AREA, sessions: [] }, base: { session: ALICE, standalone: true } },
     {
       label: 'long and right-to-left names',
       context: {
+        ...AREA,
         sessions: [
           session({
             id: GRANT,
@@ -60,6 +130,7 @@ export const accountSamples: {
     {
       label: 'hostile',
       context: {
+        ...AREA,
         sessions: [
           session({
             id: HOSTILE,
@@ -78,19 +149,23 @@ export const accountSamples: {
   account_end_session: [
     {
       label: 'app',
-      context: { target: session({ ...SESSIONS[1], id: GRANT, kind: 'oauth' }) },
+      context: { ...AREA, target: session({ ...SESSIONS[1], id: GRANT, kind: 'oauth' }) },
       base: { session: ALICE },
     },
     {
       label: 'this browser',
       context: {
+        ...AREA,
         target: session({ id: GRANT, kind: 'browser', current: true, user_agent: 'Firefox on Linux' }),
       },
       base: { session: ALICE },
     },
     {
       label: 'hostile',
-      context: { target: session({ id: HOSTILE, kind: 'compat', name: HOSTILE, device_id: HOSTILE }) },
+      context: {
+        ...AREA,
+        target: session({ id: HOSTILE, kind: 'compat', name: HOSTILE, device_id: HOSTILE }),
+      },
       base: { session: ALICE },
     },
   ],

@@ -20,7 +20,7 @@ beforeEach(async () => {
 
 /** The addresses that end the sessions of the list, of this browser and of the app. */
 async function endings(): Promise<{ own: string; app: string }> {
-  const { text } = await browser.open('/account/')
+  const { text } = await browser.open('/account/sessions')
   const items = text.split('<li class="session').slice(1)
   const addressOf = (item = '') => /action="(\/account\/sessions\/\w+\/end)"/.exec(item)?.[1] ?? ''
   const isOwn = (item: string) => item.startsWith(' session-current')
@@ -40,21 +40,24 @@ test('GET /account/: without a session it asks to sign in, and comes back to the
 
 test('GET /account/: a device that is not there leads to the list (MSC4191)', async () => {
   const page = await browser.open('/account/?action=org.matrix.session_end&device_id=NOTMYDEVICE')
-  expect([page.status, page.url.pathname]).toEqual([200, '/account/'])
+  expect([page.status, page.url.pathname]).toEqual([200, '/account/sessions'])
 })
 
 test('POST /account/sessions/{id}/end: says first what it means, then the app is signed out and its device goes', async () => {
   const { app } = await endings()
-  const asked = await (await browser.open('/account/')).submit({}, { action: app })
+  const asked = await (await browser.open('/account/sessions')).submit({}, { action: app })
   expect(asked.url.pathname).toBe(app)
   expect(await isActive()).toBe(true)
   const done = await asked.submit({}, { action: app })
-  expect(done.url.pathname + done.url.search).toBe('/account/?flash=session_ended')
+  expect(done.url.pathname).toBe('/account/sessions')
+  expect(done.text).toContain('That device is signed out.')
+  expect((await browser.open('/account/sessions')).text).not.toContain('That device is signed out.')
   expect(await isActive()).toBe(false)
   await harness.runJobs()
   expect(harness.homeserver.devicesOf(username)).toEqual([])
   const again = await browser.open(app)
-  expect(again.url.search).toBe('?flash=session_gone')
+  expect(again.url.pathname).toBe('/account/sessions')
+  expect(again.text).toContain('That device was already signed out.')
 })
 
 test('POST /account/sessions/{id}/end: this browser’s own session signs it out, the app stays', async () => {
@@ -70,8 +73,10 @@ test('POST /account/sessions/{id}/end: a form of another site, or for somebody e
   const foreign = await browser.post(app, { confirm: '1', csrf: 'A'.repeat(43) })
   expect([foreign.status, foreign.url.pathname]).toEqual([200, app])
   const { browser: other } = await signedInApp(harness, `${username}-other`)
-  expect((await other.open(app)).url.search).toBe('?flash=session_gone')
+  expect((await other.open(app)).text).toContain('That device was already signed out.')
   const csrf = /name="csrf" value="([^"]+)"/.exec((await other.open('/account/')).text)?.[1] ?? ''
-  expect((await other.post(app, { confirm: '1', csrf })).url.search).toBe('?flash=session_gone')
+  expect((await other.post(app, { confirm: '1', csrf })).text).toContain(
+    'That device was already signed out.',
+  )
   expect(await isActive()).toBe(true)
 })

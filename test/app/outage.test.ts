@@ -104,6 +104,7 @@ const requests: Record<string, () => Promise<[path: string, form?: Record<string
   'GET /register/steps/{id}/display-name': async () => [steps],
   'GET /register/steps/{id}/finish': async () => [steps.replace('display-name', 'finish')],
   'POST /register/steps/{id}/display-name': async () => [steps, { csrf, display_name: 'Bob' }],
+  'POST /account/confirm': async () => ['/account/confirm', { csrf, password: PASSWORD }],
   'GET /account/sessions/{id}/end': async () => ['/account/sessions/01J00000000000000000000000/end'],
   'POST /account/sessions/{id}/end': async () => [
     '/account/sessions/01J00000000000000000000000/end',

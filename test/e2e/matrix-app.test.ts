@@ -191,14 +191,14 @@ describe('a person with two devices, matrix-js-sdk, Chromium and Synapse', () =>
     'the account page signs the first device out, and it is gone in Synapse',
     async () => {
       const { page } = phone
-      await page.goto(server.metadata.account_management_uri ?? '')
+      await page.goto(new URL('sessions', server.metadata.account_management_uri).href)
       await page
         .getByRole('listitem')
         .filter({ hasText: first.id })
         .getByRole('button', { name: 'Sign out' })
         .click()
       await page.getByRole('heading', { level: 1, name: 'Sign out of this device?' }).waitFor()
-      await page.getByRole('button', { name: 'Sign out' }).click()
+      await page.getByRole('main').getByRole('button', { name: 'Sign out' }).click()
       await page.getByText('That device is signed out.').waitFor()
       expect(await page.getByRole('listitem').filter({ hasText: first.id }).count()).toBe(0)
       // A job tells Synapse, within moments.

@@ -246,6 +246,7 @@ const FILES = [
   statements('sessions', sessions, {
     listActiveSessions: [[ID, 10]],
     findActiveSession: [[ID, ID]],
+    findActiveDevice: [[ID, 'DEVICE']],
     countActiveSessions: [[ID]],
     recordActivity: [
       ['browser', { ids: [ID], times: [NOW], ips: [null] }],
