@@ -66,11 +66,7 @@ async function openBind(
       const request = routable(given)
       if (!request) return text('The Host header of this request is not a host name.', 400)
       // A connection whose peer is not told must not count as a Unix socket, which is trusted with X-Forwarded-For.
-      if ('port' in bind)
-        deps.peers.set(
-          request,
-          server.requestIP(given)?.address.replace(/^::ffff:(?=\d+\.)/, '') ?? 'unknown',
-        )
+      if ('port' in bind) deps.peers.set(request, () => addressOf(server, given))
       return app.handle(request)
     },
     // Or it would answer what we failed to catch with our source and paths.
@@ -105,6 +101,10 @@ async function openBind(
     )
   }
 }
+
+/** The address that a request came from; an IPv4 one as such, whatever the socket is. */
+const addressOf = (server: Bun.Server<undefined>, request: Request): string =>
+  server.requestIP(request)?.address.replace(/^::ffff:(?=\d+\.)/, '') ?? 'unknown'
 
 /**
  * A request as the router can read it; undefined when its Host header makes no address. The router looks for the path
