@@ -138,6 +138,42 @@ CREATE INDEX oauth_sessions_browser ON latchkey.oauth_sessions USING btree (brow
 CREATE INDEX oauth_sessions_client ON latchkey.oauth_sessions USING btree (client_id);
 CREATE INDEX oauth_sessions_user ON latchkey.oauth_sessions USING btree (user_id) WHERE (finished_at IS NULL);
 
+create table latchkey.personal_sessions (
+  id uuid not null,
+  owner_user_id uuid,
+  owner_client_id uuid,
+  user_id uuid not null,
+  human_name text not null,
+  scope text[] not null,
+  device_id text,
+  created_at timestamp with time zone not null,
+  finished_at timestamp with time zone,
+  user_agent text,
+  last_active_at timestamp with time zone,
+  last_active_ip inet,
+  constraint personal_sessions_pkey PRIMARY KEY (id),
+  constraint personal_sessions_owner_client_id_fkey FOREIGN KEY (owner_client_id) REFERENCES latchkey.clients(id) ON DELETE CASCADE,
+  constraint personal_sessions_owner_user_id_fkey FOREIGN KEY (owner_user_id) REFERENCES latchkey.users(id) ON DELETE CASCADE,
+  constraint personal_sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES latchkey.users(id) ON DELETE CASCADE,
+  constraint personal_sessions_one_owner CHECK ((num_nonnulls(owner_user_id, owner_client_id) = 1))
+);
+CREATE INDEX personal_sessions_owner_client ON latchkey.personal_sessions USING btree (owner_client_id);
+CREATE INDEX personal_sessions_owner_user ON latchkey.personal_sessions USING btree (owner_user_id) WHERE (finished_at IS NULL);
+CREATE INDEX personal_sessions_user ON latchkey.personal_sessions USING btree (user_id) WHERE (finished_at IS NULL);
+
+create table latchkey.personal_tokens (
+  id uuid not null,
+  session_id uuid not null,
+  token_hash bytea not null,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone,
+  revoked_at timestamp with time zone,
+  constraint personal_tokens_pkey PRIMARY KEY (id),
+  constraint personal_tokens_token_hash_key UNIQUE (token_hash),
+  constraint personal_tokens_session_id_fkey FOREIGN KEY (session_id) REFERENCES latchkey.personal_sessions(id) ON DELETE CASCADE
+);
+CREATE UNIQUE INDEX personal_tokens_session ON latchkey.personal_tokens USING btree (session_id) WHERE (revoked_at IS NULL);
+
 create table latchkey.pushed_requests (
   digest bytea not null,
   client_id uuid not null,

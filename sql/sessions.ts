@@ -40,19 +40,33 @@ export const findActiveDevice = (sql: Db, userId: string, deviceId: string) => s
   where user_id = ${userId} and device_id = ${deviceId} and finished_at is null
   order by id desc limit 1`
 
-/** How many sessions of a user are active. */
-export const countActiveSessions = (sql: Db, userId: string) => sql<{ browser: number; oauth: number }[]>`
+/** How many sessions of a user are active, by kind; a personal one counts for whom it acts as. */
+export const countActiveSessions = (sql: Db, userId: string) => sql<
+  { browser: number; oauth: number; personal: number }[]
+>`
   select
     (select count(*)::int from latchkey.browser_sessions where user_id = ${userId} and finished_at is null) as browser,
-    (select count(*)::int from latchkey.oauth_sessions where user_id = ${userId} and finished_at is null) as oauth`
+    (select count(*)::int from latchkey.oauth_sessions where user_id = ${userId} and finished_at is null) as oauth,
+    (select count(*)::int from latchkey.personal_sessions where user_id = ${userId} and finished_at is null) as personal`
+
+/**
+ * Keeps two sign-ins of one person from being decided on at once: what a transaction counts, ends and begins after this
+ * is seen by the next one. No row for an account that is gone.
+ */
+export const lockSessionsOf = (sql: Db, userId: string) => sql<{ deactivated_at: Date | null }[]>`
+  select deactivated_at from latchkey.users where id = ${userId} for no key update`
 
 /** One flush of remembered activity. A session that vanished meanwhile is left out, the others are written. */
 export const recordActivity = (
   sql: Db,
-  kind: 'browser' | 'oauth',
+  kind: 'browser' | 'oauth' | 'personal',
   rows: { ids: string[]; times: Date[]; ips: (string | null)[] },
 ) => {
-  const table = kind === 'browser' ? sql`latchkey.browser_sessions` : sql`latchkey.oauth_sessions`
+  const table = {
+    browser: sql`latchkey.browser_sessions`,
+    oauth: sql`latchkey.oauth_sessions`,
+    personal: sql`latchkey.personal_sessions`,
+  }[kind]
   // The driver takes the type of a list from its first item, which for a Date is not that of a list.
   const times = rows.times.map((time) => time.toISOString())
   return sql`

@@ -3,7 +3,8 @@ import { isOutage } from '../../sql/outage.ts'
 import { recordActivity } from '../../sql/sessions.ts'
 import type { Log } from '../telemetry/log.ts'
 
-type Kind = 'browser' | 'oauth'
+const KINDS = ['browser', 'oauth', 'personal'] as const
+type Kind = (typeof KINDS)[number]
 
 /** Remembers when and from where sessions were last seen, and writes it once a minute in one statement a kind. */
 export interface Activity {
@@ -23,6 +24,7 @@ export function createActivity(sql: Sql, log: Log): Activity {
   const seen: Record<Kind, Map<string, { at: Date; ip: string | null }>> = {
     browser: new Map(),
     oauth: new Map(),
+    personal: new Map(),
   }
   const note = (kind: Kind, id: string, at: Date, ip: string | null) => {
     const before = seen[kind].get(id)
@@ -44,7 +46,7 @@ export function createActivity(sql: Sql, log: Log): Activity {
   return {
     record: (kind, id, at, ip) => note(kind, id, at, ip ?? null),
     async flush() {
-      for (const kind of ['browser', 'oauth'] as const) {
+      for (const kind of KINDS) {
         const entries = [...seen[kind]]
         seen[kind].clear()
         for (let from = 0; from < entries.length; from += BATCH) {

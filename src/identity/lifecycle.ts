@@ -17,6 +17,7 @@ import { fold } from '../lib/fold.ts'
 import { transact } from '../lib/transact.ts'
 import { newId } from '../lib/ulid.ts'
 import { announceLogout } from './logout-notices.ts'
+import { endPersonalSessionsOf } from './personal-tokens.ts'
 
 /**
  * Creates an account in a transaction: the row, its password, the job that tells the homeserver. Undefined when the
@@ -83,10 +84,21 @@ export const unlock = (deps: Needs, userId: string): Promise<void> =>
     deps.log.info('user.unlocked', { user_id: userId })
   })
 
-/** Ends every session of an account, browsers and apps; gives how many. */
-export const killSessions = (deps: Needs, userId: string): Promise<{ browsers: number; apps: number }> =>
+/** How many sessions ended, by kind. */
+export interface EndedSessions {
+  browsers: number
+  apps: number
+  /** Personal tokens that acted as the person. */
+  tokens: number
+}
+
+/**
+ * Ends every session of an account, browsers, apps and personal tokens; gives how many. Tokens that the person made for
+ * others go on: bots do not stop because their administrator changed a password.
+ */
+export const killSessions = (deps: Needs, userId: string): Promise<EndedSessions> =>
   transact(deps.sql, async (tx) => {
-    const ended = await endAllSessions(deps, tx, userId)
+    const ended = await endAllSessions(deps, tx, userId, { owned: false })
     await deps.jobs.enqueue(tx, 'sync-devices', { user_id: userId })
     deps.log.info('user.sessions_ended', { user_id: userId, ...ended })
     return ended
@@ -99,7 +111,7 @@ export const killSessions = (deps: Needs, userId: string): Promise<{ browsers: n
 export const deactivate = (deps: Needs, userId: string, erase: boolean): Promise<void> =>
   transact(deps.sql, async (tx) => {
     await deactivateUser(tx, userId, deps.clock.now())
-    await endAllSessions(deps, tx, userId)
+    await endAllSessions(deps, tx, userId, { owned: true })
     await deletePasswords(tx, userId)
     await deleteEmails(tx, userId)
     await deps.jobs.enqueue(tx, 'deactivate-user', { user_id: userId, erase })
@@ -123,7 +135,8 @@ async function endAllSessions(
   deps: Needs,
   tx: Db,
   userId: string,
-): Promise<{ browsers: number; apps: number }> {
+  tokens: { owned: boolean },
+): Promise<EndedSessions> {
   const now = deps.clock.now()
   const browsers = await finishBrowserSessions(tx, userId, now, null)
   await announceLogout(
@@ -132,5 +145,9 @@ async function endAllSessions(
     browsers.map(({ id }) => id),
   )
   const apps = await finishOAuthSessions(tx, userId, now)
-  return { browsers: browsers.length, apps: apps.length }
+  return {
+    browsers: browsers.length,
+    apps: apps.length,
+    tokens: await endPersonalSessionsOf(deps, tx, userId, tokens),
+  }
 }

@@ -6,6 +6,10 @@ const DEVICE = {
   unstable: 'urn:matrix:org.matrix.msc2967.client:device:',
 }
 
+/** What lets its holder use the Matrix API, and the scope of one device, as they are written today. */
+export const API_SCOPE = API.stable
+export const deviceScope = (id: string): string => DEVICE.stable + id
+
 export const SYNAPSE_ADMIN = 'urn:synapse:admin:*'
 export const MAS_ADMIN = 'urn:mas:admin'
 

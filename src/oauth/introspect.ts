@@ -13,7 +13,7 @@ import { limitSubject, take } from '../identity/limits.ts'
 import { equalSecrets } from '../lib/digest.ts'
 import { normaliseScope } from '../lib/scope.ts'
 import { timeOfId, ulidFromUuid } from '../lib/ulid.ts'
-import { useAccessToken } from './access-token.ts'
+import { useAccessToken, usePersonalToken } from './access-token.ts'
 import { authenticateClient } from './client-auth.ts'
 
 const IntrospectionRequest = TypeCompiler.Compile(
@@ -27,7 +27,8 @@ const IntrospectionRequest = TypeCompiler.Compile(
 interface ActiveToken {
   active: true
   scope: string
-  client_id: string
+  /** A personal token that a person made has none. */
+  client_id: string | undefined
   username: string | undefined
   sub: string | undefined
   token_type: 'access_token' | 'refresh_token'
@@ -98,21 +99,18 @@ async function describeToken(
   hint: string | undefined,
 ): Promise<ActiveToken | typeof INACTIVE> {
   const kind = parseToken(token)
-  if (kind !== 'mat' && kind !== 'mar') return INACTIVE
-  const type = kind === 'mat' ? 'access_token' : 'refresh_token'
+  if (kind !== 'mat' && kind !== 'mar' && kind !== 'mpt') return INACTIVE
+  const type = kind === 'mar' ? 'refresh_token' : 'access_token'
   if (hint !== undefined && hint !== type) return INACTIVE
   const now = deps.clock.now()
-  const row =
-    kind === 'mat'
-      ? await useAccessToken(deps, token, now)
-      : (await findActiveRefreshToken(deps.sql, tokenDigest(token)))[0]
+  const row = await find[kind](deps, token, now)
   if (!row) return INACTIVE
   const expires = row.expires_at ?? undefined
   const issued = Math.round(timeOfId(row.id).getTime() / 1000)
   return {
     active: true,
     scope: normaliseScope(row.scope.split(' ')),
-    client_id: ulidFromUuid(row.client_id),
+    client_id: row.client_id === null ? undefined : ulidFromUuid(row.client_id),
     username: row.username ?? undefined,
     sub: row.user_id === null ? undefined : ulidFromUuid(row.user_id),
     token_type: type,
@@ -122,6 +120,14 @@ async function describeToken(
     nbf: issued,
     jti: ulidFromUuid(row.id),
   }
+}
+
+/** How a good token of each kind is found. */
+const find = {
+  mat: useAccessToken,
+  mpt: usePersonalToken,
+  mar: async (deps: Pick<Needs, 'sql'>, token: string) =>
+    (await findActiveRefreshToken(deps.sql, tokenDigest(token)))[0],
 }
 
 export const introspectionRoutes = (deps: Deps): Route[] => [

@@ -163,6 +163,64 @@ describe('latchkey manage, on an account', () => {
     expect((await manage(['kill-sessions', ulid.toLowerCase(), '--dry-run'])).code).toBe(1)
   }, 30_000)
 
+  test('personal tokens: issued, listed, replaced and revoked; the token is alone on standard output', async () => {
+    const issued = await manage(['issue-personal-token', 'erin', '--name', 'Reminders'])
+    expect(issued.code).toBe(0)
+    expect(issued.out).toMatch(/^mpt_[0-9A-Za-z]{30}_[0-9A-Za-z]{6}\n$/)
+    expect(issued.err).toMatch(/acts as erin, device [A-Z]{10}, until it is revoked/)
+    const [listed] = JSON.parse((await manage(['list-personal-tokens', 'erin', '--json'])).out)
+    expect(listed).toMatchObject({
+      human_name: 'Reminders',
+      username: 'erin',
+      owner_username: 'erin',
+      expires_at: null,
+    })
+    expect(Object.keys(listed)).not.toContain('token')
+    expect(fake.devicesOf('erin')).toEqual([listed.device_id])
+
+    const next = await manage(['regenerate-personal-token', listed.id, '--expires-in', '3600', '--json'])
+    const replaced = JSON.parse(next.out)
+    expect(replaced).toMatchObject({ id: listed.id, token: expect.stringMatching(/^mpt_/) })
+    expect(`${replaced.token}\n`).not.toBe(issued.out)
+    expect((await manage(['list-personal-tokens', 'erin'])).out).toBe(
+      `${[listed.id, 'Reminders', 'as erin', `until ${replaced.expires_at}`, 'not used yet', listed.scope].join('\t')}\n`,
+    )
+    expect((await manage(['kill-sessions', 'erin', '--dry-run'])).out).toMatch(
+      / and 1 personal token of erin/,
+    )
+
+    expect((await manage(['revoke-personal-token', listed.id])).out).toBe('Revoked Reminders of erin.\n')
+    expect(fake.devicesOf('erin')).toEqual([])
+    expect(await manage(['list-personal-tokens', 'erin'])).toEqual({
+      code: 0,
+      out: '',
+      err: 'erin has no personal tokens.\n',
+    })
+  }, 60_000)
+
+  test('personal tokens: what cannot be', async () => {
+    const refused: [string[], RegExp][] = [
+      [['issue-personal-token', 'erin', '--scope', 'a"b'], /not a list of scopes/],
+      [['issue-personal-token', 'erin', '--name', ' '], /1 to 100 characters/],
+      [
+        ['issue-personal-token', 'erin', '--scope', 'openid', '--device-id', 'BOT'],
+        /needs the Matrix API scope/,
+      ],
+      [['regenerate-personal-token', '01KAV4M7C0X9T8Z6Y5W3V2S1R0'], /no personal token with the id/],
+      [['revoke-personal-token', 'mpt_of_somebody'], /no personal token with the id/],
+    ]
+    for (const [args, sentence] of refused) {
+      const { code, out, err } = await manage(args)
+      expect({ args, code, out }).toEqual({ args, code: 1, out: '' })
+      expect(err).toMatch(sentence)
+    }
+    expect((await manage(['issue-personal-token', 'erin', '--expires-in', '-5'])).code).toBe(2)
+    fake.failOnce('upsert_device')
+    const away = await manage(['issue-personal-token', 'erin'])
+    expect(away).toMatchObject({ code: 1, out: '' })
+    expect(away.err).toMatch(/could not be told of the device .*so there is no token/)
+  }, 60_000)
+
   test('promote-admin, demote-admin, list-admin-users', async () => {
     expect((await manage(['promote-admin', 'erin'])).code).toBe(0)
     expect((await manage(['list-admin-users'])).out).toBe('erin\n')
@@ -188,6 +246,8 @@ describe('latchkey manage, on an account', () => {
       'deactivate',
       'kill-sessions',
       'promote-admin',
+      'issue-personal-token',
+      'list-personal-tokens',
     ]) {
       const { code, out, err } = await manage([command, 'nobody'])
       expect({ command, code, out, err }).toEqual({

@@ -161,7 +161,7 @@ describe('endSession and killSessions', () => {
 
   test('killSessions ends browsers and apps, and tells the homeserver an empty set', async () => {
     const secret = await signIn()
-    expect(await killSessions(harness.deps, person.userId)).toEqual({ browsers: 1, apps: 1 })
+    expect(await killSessions(harness.deps, person.userId)).toEqual({ browsers: 1, apps: 1, tokens: 0 })
     expect(await stateOf(secret)).toBe('ended')
     expect(await use(one, person.pair.access)).toBe(false)
     await harness.runJobs()

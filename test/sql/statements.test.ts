@@ -13,6 +13,7 @@ import * as leases from '../../sql/leases.ts'
 import * as limits from '../../sql/limits.ts'
 import * as logout from '../../sql/logout.ts'
 import * as oauthSessions from '../../sql/oauth-sessions.ts'
+import * as personalSessions from '../../sql/personal-sessions.ts'
 import * as ping from '../../sql/ping.ts'
 import * as pushedRequests from '../../sql/pushed-requests.ts'
 import * as registrations from '../../sql/registrations.ts'
@@ -209,6 +210,31 @@ const FILES = [
     finishOAuthSessions: [[ID, NOW]],
     listDevices: [[ID]],
   }),
+  statements('personal-sessions', personalSessions, {
+    insertPersonalSession: [
+      [
+        {
+          id: ID,
+          ownerUserId: ID,
+          ownerClientId: null,
+          userId: ID,
+          humanName: 'A script',
+          scope: ['openid'],
+          deviceId: null,
+          userAgent: null,
+          now: NOW,
+        },
+      ],
+    ],
+    findPersonalSession: [[ID]],
+    listPersonalSessions: [[ID, 10]],
+    lockPersonalSession: [[ID]],
+    insertPersonalToken: [[{ id: ID, sessionId: ID, hash: HASH, now: NOW, expiresAt: null }]],
+    revokePersonalToken: [[ID, NOW]],
+    finishPersonalSession: [[ID, NOW]],
+    finishPersonalSessions: [[ID, NOW, true]],
+    findActivePersonalToken: [[HASH, NOW]],
+  }),
   statements('pushed-requests', pushedRequests, {
     insertPushedRequest: [
       [{ digest: HASH, clientId: ID, parameters: {}, signed: false, now: NOW, expiresAt: NOW }],
@@ -248,9 +274,11 @@ const FILES = [
     findActiveSession: [[ID, ID]],
     findActiveDevice: [[ID, 'DEVICE']],
     countActiveSessions: [[ID]],
+    lockSessionsOf: [[ID]],
     recordActivity: [
       ['browser', { ids: [ID], times: [NOW], ips: [null] }],
       ['oauth', { ids: [ID], times: [NOW], ips: ['::1'] }],
+      ['personal', { ids: [ID], times: [NOW], ips: [null] }],
     ],
   }),
   statements('clean-up', cleanUp, {

@@ -1,5 +1,5 @@
 import { countActiveSessions } from '../../../sql/sessions.ts'
-import { deactivate, killSessions, lock, unlock } from '../../identity/lifecycle.ts'
+import { deactivate, type EndedSessions, killSessions, lock, unlock } from '../../identity/lifecycle.ts'
 import { CommandError, type Context, say } from '../context.ts'
 import type { ConfigOnly } from '../flags.ts'
 import { ask } from './read-password.ts'
@@ -68,14 +68,24 @@ export async function endSessions(
     const user = await requireUser(deps, username)
     if (flags.dryRun) {
       const [counts] = await countActiveSessions(deps.sql, user.id)
-      say(this, `Would end ${phrase(counts?.browser ?? 0, counts?.oauth ?? 0)} of ${user.username}.`)
+      const { browser = 0, oauth = 0, personal = 0 } = counts ?? {}
+      say(
+        this,
+        `Would end ${phrase({ browsers: browser, apps: oauth, tokens: personal })} of ${user.username}.`,
+      )
       return
     }
-    const { browsers, apps } = await killSessions(deps, user.id)
+    const ended = await killSessions(deps, user.id)
     await runJobs(deps)
-    say(this, `Ended ${phrase(browsers, apps)} of ${user.username}.`)
+    say(this, `Ended ${phrase(ended)} of ${user.username}.`)
   })
 }
 
-const phrase = (browsers: number, apps: number): string =>
-  `${browsers} browser ${browsers === 1 ? 'session' : 'sessions'} and ${apps} app ${apps === 1 ? 'session' : 'sessions'}`
+const phrase = ({ browsers, apps, tokens }: EndedSessions): string =>
+  new Intl.ListFormat('en-GB').format([
+    counted(browsers, 'browser session'),
+    counted(apps, 'app session'),
+    ...(tokens > 0 ? [counted(tokens, 'personal token')] : []),
+  ])
+
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`

@@ -1,18 +1,7 @@
 import { buildCommand, buildRouteMap } from '@stricli/core'
-import { configFlag } from '../flags.ts'
+import { aliases, flag, oneUser, shared, text, username } from './parameters.ts'
+import { personalTokenRoutes } from './personal-token-routes.ts'
 
-const shared = { config: configFlag } as const
-const aliases = { c: 'config' } as const
-const text = (brief: string, placeholder: string) =>
-  ({ kind: 'parsed', parse: String, brief, placeholder, optional: true }) as const
-const flag = (brief: string) => ({ kind: 'boolean', brief, optional: true, withNegated: false }) as const
-
-const username = {
-  brief: 'The username: alice, or @alice:example.org',
-  parse: String,
-  placeholder: 'username',
-} as const
-const oneUser = { kind: 'tuple', parameters: [username] } as const
 /** For commands that take a name and nothing else. */
 const nameOnly = { flags: shared, aliases, positional: oneUser } as const
 /** MAS takes the password here; we say why we do not. */
@@ -157,6 +146,7 @@ Examples: latchkey manage set-password alice
         fullDescription: 'Example: latchkey manage list-admin-users',
       },
     }),
+    ...personalTokenRoutes,
   },
   docs: {
     brief: 'Care for accounts',

@@ -1,0 +1,75 @@
+import { buildCommand } from '@stricli/core'
+import { aliases, flag, oneUser, shared, text } from './parameters.ts'
+
+const json = flag('Print JSON, for scripts')
+const expiresIn = {
+  kind: 'parsed',
+  parse: wholeSeconds,
+  brief: 'Seconds until it stops working; without it, it works until it is revoked',
+  placeholder: 'seconds',
+  optional: true,
+} as const
+const oneToken = {
+  kind: 'tuple',
+  parameters: [{ brief: 'The id of the token (not the token)', parse: String, placeholder: 'id' }],
+} as const
+
+function wholeSeconds(input: string): number {
+  const seconds = Number(input)
+  if (!/^\d+$/.test(input) || seconds < 1 || seconds > 10 ** 9)
+    throw new SyntaxError(`${input} is not a number of seconds`)
+  return seconds
+}
+
+/** `latchkey manage …-personal-token`. */
+export const personalTokenRoutes = {
+  issuePersonalToken: buildCommand({
+    loader: () => import('./personal-tokens.ts').then((module) => module.issuePersonalToken),
+    parameters: {
+      flags: {
+        ...shared,
+        name: text('What it is for; also the name of its device', 'name'),
+        scope: text('What it may do; without it, use the Matrix API on a device of its own', 'scopes'),
+        deviceId: text('The Matrix device that it is; a new one by default', 'id'),
+        expiresIn,
+        yesIWantToGrantSynapseAdminPrivileges: flag("Let it use Synapse's admin API too"),
+        json,
+      },
+      aliases,
+      positional: oneUser,
+    },
+    docs: {
+      brief: 'Make a personal access token for a script or bot',
+      fullDescription: `Makes a token that acts as the account, and prints it: the only time that it is shown. The policy of the
+server is not asked.
+
+Example: TOKEN=$(latchkey manage issue-personal-token reminder-bot --name 'Reminders')`,
+    },
+  }),
+  regeneratePersonalToken: buildCommand({
+    loader: () => import('./personal-tokens.ts').then((module) => module.regenerateToken),
+    parameters: { flags: { ...shared, expiresIn, json }, aliases, positional: oneToken },
+    docs: {
+      brief: 'Replace a personal access token by a new one; the old one stops working',
+      fullDescription: 'Example: latchkey manage regenerate-personal-token 01KAV4M7C0X9T8Z6Y5W3V2S1R0',
+    },
+  }),
+  revokePersonalToken: buildCommand({
+    loader: () => import('./personal-tokens.ts').then((module) => module.revokeToken),
+    parameters: { flags: shared, aliases, positional: oneToken },
+    docs: {
+      brief: 'Revoke a personal access token for good, with its device',
+      fullDescription: 'Example: latchkey manage revoke-personal-token 01KAV4M7C0X9T8Z6Y5W3V2S1R0',
+    },
+  }),
+  listPersonalTokens: buildCommand({
+    loader: () => import('./personal-tokens.ts').then((module) => module.listTokens),
+    parameters: { flags: { ...shared, json }, aliases, positional: oneUser },
+    docs: {
+      brief: 'List the personal access tokens of an account, one a line',
+      fullDescription: `Each line has, between tabs: id, name, whom it acts as, its end, its last use, its scopes.
+
+Example: latchkey manage list-personal-tokens alice --json`,
+    },
+  }),
+}
