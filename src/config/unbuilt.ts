@@ -97,11 +97,6 @@ export const UNBUILT: readonly (Notice & { resource?: ResourceName })[] = [
     applies: ({ policy }) => policy?.wasm_module !== undefined && !isShipped(policy.wasm_module),
     sentence: 'Modules of Open Policy Agent are not built yet: the built-in rules apply, with policy.data.',
   },
-  {
-    path: 'matrix.kind',
-    applies: ({ matrix }) => matrix?.kind === 'synapse_legacy',
-    sentence: 'The admin API of Synapse before 1.136 is not built yet: upgrade Synapse and use `synapse`.',
-  },
   resource('graphql', 'MAS calls this API internal and Latchkey has none: its paths answer 404.'),
   resource('adminapi', 'The admin API is not built yet: its paths answer 404.'),
   resource('prometheus', 'Metrics are not built yet: /metrics answers 404.'),

@@ -125,7 +125,6 @@ describe('warnings', () => {
 
   for (const [text, path] of [
     ['policy: { wasm_module: /etc/mine.wasm }', 'policy.wasm_module'],
-    ['matrix: { kind: synapse_legacy, secret: s }', 'matrix.kind'],
     ['telemetry: { metrics: { exporter: stdout } }', 'telemetry.metrics.exporter'],
     ['account: { password_registration_enabled: true }', 'account.password_registration_email_required'],
   ] as const) {

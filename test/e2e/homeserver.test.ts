@@ -32,10 +32,13 @@ function startIntrospection() {
 const connect = (secret: string, endpoint = synapse.url): Homeserver =>
   createHomeserver({ kind: 'synapse', homeserver: synapse.serverName, endpoint, secret }, { fetch })
 
-async function devicesOf(localpart: string): Promise<string[]> {
-  const user = encodeURIComponent(homeserver.mxid(localpart))
+const devicesOf = (localpart: string) => listDevices(synapse, localpart, ADMIN_TOKEN)
+
+/** The ids of the devices that a Synapse has, as its admin API tells. */
+async function listDevices(synapse: TestSynapse, localpart: string, token: string): Promise<string[]> {
+  const user = encodeURIComponent(`@${localpart}:${synapse.serverName}`)
   const response = await fetch(`${synapse.url}/_synapse/admin/v2/users/${user}/devices`, {
-    headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
+    headers: { authorization: `Bearer ${token}` },
   })
   const answer = (await response.json()) as { devices: Array<{ device_id: string }> }
   return answer.devices.map((device) => device.device_id).sort()
@@ -76,5 +79,34 @@ describe('the link between Synapse and Latchkey', () => {
     await homeserver.deleteUser('leaver', false)
     await homeserver.upsertDevice('leaver', 'D')
     expect(await devicesOf('leaver')).toEqual(['D'])
+  })
+})
+
+describe('Synapse before 1.136', () => {
+  let legacy: TestSynapse
+  const client = { id: '0000000000000000000SYNAPSE', secret: 'secret-of-the-client' }
+  const connectLegacy = (secret: string) =>
+    createHomeserver(
+      { kind: 'synapse_legacy', homeserver: legacy.serverName, endpoint: legacy.url, secret },
+      { fetch },
+    )
+
+  beforeAll(async () => {
+    legacy = await startTestSynapse({
+      latchkeyUrl: introspection.url,
+      secret: SECRET,
+      legacyClient: client,
+    })
+  }, SYNAPSE_START_MS)
+  afterAll(() => legacy?.stop())
+
+  describeHomeserver('the client of the admin API against Synapse', () => ({
+    homeserver: connectLegacy(SECRET),
+    devicesOf: (localpart) => listDevices(legacy, localpart, SECRET),
+  }))
+
+  test('a wrong secret is taken for a token that is not active: refused', async () => {
+    const call = connectLegacy('another').queryUser('admin')
+    await expect(call).rejects.toMatchObject({ kind: 'refused', status: 401 })
   })
 })

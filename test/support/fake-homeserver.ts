@@ -1,19 +1,20 @@
 import type { Fetch } from '../../src/matrix/homeserver/homeserver.ts'
-
-/** A user as the fake keeps it. */
-export interface FakeUser {
-  displayName?: string
-  avatarUrl?: string
-  emails: string[]
-  locked: boolean
-  suspended: boolean
-  deactivated: boolean
-  erased: boolean
-  /** How often a cross-signing reset was allowed. */
-  crossSigningResets: number
-  /** Device id to its name. */
-  devices: Map<string, string | undefined>
-}
+import { findAdminHandler } from './fake-admin-api.ts'
+import {
+  badTypes,
+  deactivate,
+  type FakeUser,
+  type Handler,
+  isName,
+  newUser,
+  ok,
+  onDevice,
+  onUser,
+  problem,
+  type Reply,
+  reactivate,
+  refusalOf,
+} from './fake-users.ts'
 
 /** One call that reached the fake, in order. `parameters` are the query's or the body's. */
 export interface FakeCall {
@@ -47,12 +48,9 @@ export interface FakeHomeserver {
   callsOf(name: string): FakeCall[]
 }
 
-type Reply = { status: number; body: Record<string, unknown> | undefined }
-type Handler = (fake: FakeHomeserver, parameters: Record<string, unknown>) => Reply
-
 /**
- * Synapse's side of the `/_synapse/mas` API in memory (reference 10.1), as a `fetch` without a socket. Statuses and
- * error codes were compared with Synapse 1.163.
+ * Synapse's side of the `/_synapse/mas` API in memory (reference 10.1), and of the admin API that was before it, as a
+ * `fetch` without a socket. The contract suite holds it to Synapse's statuses and error codes.
  */
 export function createFakeHomeserver(options: { serverName?: string; secret?: string } = {}): FakeHomeserver {
   const failing = new Set<string>()
@@ -88,9 +86,10 @@ const givenUp = (signal: AbortSignal): Promise<never> =>
 
 async function respond(fake: FakeHomeserver, failing: Set<string>, request: Request): Promise<Response> {
   const url = new URL(request.url)
-  const name = /\/_synapse\/mas\/([a-z_]+)$/.exec(url.pathname)?.[1] ?? ''
-  const handler = HANDLERS[`${request.method} ${name}`]
-  const parameters = request.method === 'GET' ? Object.fromEntries(url.searchParams) : await readBody(request)
+  const found = findHandler(fake, request.method, url.pathname)
+  const { name, handler } = found
+  const body = await readBody(request)
+  const parameters = body && { ...Object.fromEntries(url.searchParams), ...body, ...found.parameters }
   const token = /^Bearer (.+)$/.exec(request.headers.get('authorization') ?? '')?.[1]
 
   let reply: Reply
@@ -106,7 +105,15 @@ async function respond(fake: FakeHomeserver, failing: Set<string>, request: Requ
   return Response.json(reply.body, { status: reply.status })
 }
 
+/** Which endpoint a path is, and the parameters in the path. */
+function findHandler(fake: FakeHomeserver, method: string, path: string) {
+  const name = /\/_synapse\/mas\/([a-z_]+)$/.exec(path)?.[1]
+  if (name !== undefined) return { name, handler: HANDLERS[`${method} ${name}`], parameters: {} }
+  return findAdminHandler(fake.serverName, method, path)
+}
+
 async function readBody(request: Request): Promise<Record<string, unknown> | undefined> {
+  if (request.body === null) return {}
   try {
     const value: unknown = await request.json()
     return typeof value === 'object' && value !== null ? { ...value } : undefined
@@ -114,33 +121,6 @@ async function readBody(request: Request): Promise<Record<string, unknown> | und
     return undefined
   }
 }
-
-const problem = (status: number, errcode: string, error: string): Reply => ({
-  status,
-  body: { errcode, error },
-})
-const ok: Reply = { status: 200, body: {} }
-const badTypes = problem(400, 'M_INVALID_PARAM', 'a member has the wrong type')
-
-/** `action` on an existing user, or 404. */
-const onUser =
-  (action: (user: FakeUser, parameters: Record<string, unknown>, fake: FakeHomeserver) => Reply): Handler =>
-  (fake, parameters) => {
-    if (typeof parameters.localpart !== 'string') return badTypes
-    const user = fake.users.get(parameters.localpart)
-    return user ? action(user, parameters, fake) : problem(404, 'M_NOT_FOUND', 'User not found')
-  }
-
-/** `action` on an existing user and a given device id. */
-const onDevice = (
-  action: (user: FakeUser, deviceId: string, parameters: Record<string, unknown>) => Reply,
-): Handler =>
-  onUser((user, parameters) =>
-    typeof parameters.device_id === 'string' ? action(user, parameters.device_id, parameters) : badTypes,
-  )
-
-const isName = (value: unknown): value is string | undefined =>
-  value === undefined || typeof value === 'string'
 
 const HANDLERS: Record<string, Handler> = {
   'GET query_user': onUser((user, { localpart }, fake) => ({
@@ -154,17 +134,10 @@ const HANDLERS: Record<string, Handler> = {
     },
   })),
 
-  'GET is_localpart_available': (fake, { localpart }) => {
-    if (typeof localpart !== 'string') return problem(400, 'M_UNKNOWN', 'Missing localpart')
-    if (!/^[a-z0-9._=/+-]+$/.test(localpart) || localpart.startsWith('_') || /^\d+$/.test(localpart)) {
-      return problem(400, 'M_INVALID_USERNAME', 'User ID has characters that are not allowed')
-    }
-    if (fake.users.has(localpart)) return problem(400, 'M_USER_IN_USE', 'User ID already taken.')
-    if (fake.exclusive.has(localpart)) {
-      return problem(400, 'M_EXCLUSIVE', 'This user ID is reserved by an application service.')
-    }
-    return ok
-  },
+  'GET is_localpart_available': (fake, { localpart }) =>
+    typeof localpart === 'string'
+      ? (refusalOf(fake, localpart) ?? ok)
+      : problem(400, 'M_UNKNOWN', 'Missing localpart'),
 
   'POST provision_user': provisionUser,
 
@@ -189,27 +162,14 @@ const HANDLERS: Record<string, Handler> = {
 
   'POST sync_devices': onUser((user, { devices }) => {
     if (!Array.isArray(devices) || !devices.every((id) => typeof id === 'string')) return badTypes
-    user.devices = new Map(devices.map((id) => [id, user.devices.get(id)]))
+    const kept = user.dehydrated === undefined ? devices : [...devices, user.dehydrated]
+    user.devices = new Map(kept.map((id) => [id, user.devices.get(id)]))
     return ok
   }),
 
-  'POST delete_user': onUser((user, { erase }) => {
-    if (typeof erase !== 'boolean') return badTypes
-    user.deactivated = true
-    user.erased = erase
-    user.devices.clear()
-    user.emails = []
-    if (!erase) return ok
-    delete user.displayName
-    delete user.avatarUrl
-    return ok
-  }),
+  'POST delete_user': onUser(deactivate),
 
-  'POST reactivate_user': onUser((user) => {
-    user.deactivated = false
-    user.erased = false
-    return ok
-  }),
+  'POST reactivate_user': onUser(reactivate),
 
   'POST set_displayname': onUser((user, { displayname }) => {
     if (typeof displayname !== 'string') return badTypes
@@ -244,16 +204,7 @@ function provisionUser(fake: FakeHomeserver, parameters: Record<string, unknown>
   }
 
   const known = fake.users.get(localpart)
-  const user: FakeUser = known ?? {
-    displayName: localpart,
-    emails: [],
-    locked: false,
-    suspended: false,
-    deactivated: false,
-    erased: false,
-    crossSigningResets: 0,
-    devices: new Map(),
-  }
+  const user = known ?? newUser(localpart)
   fake.users.set(localpart, user)
   if (displayName !== undefined) user.displayName = displayName
   else if (parameters.unset_displayname === true) delete user.displayName

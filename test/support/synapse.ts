@@ -1,7 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { cacheDirectory, installSynapse } from '../../src/commands/demo/install-synapse.ts'
+import {
+  cacheDirectory,
+  installSynapse,
+  LEGACY_SYNAPSE_VERSION,
+} from '../../src/commands/demo/install-synapse.ts'
 import { findFreePort } from '../../src/commands/demo/ports.ts'
 import { startSynapse } from '../../src/commands/demo/start-synapse.ts'
 
@@ -18,13 +22,21 @@ export interface TestSynapse {
   stop(): Promise<void>
 }
 
-/** Starts a fresh Synapse in a temporary directory, which asks `latchkeyUrl` about tokens. */
+/**
+ * Starts a fresh Synapse in a temporary directory, which asks `latchkeyUrl` about tokens. With `legacyClient` it is one
+ * of the time before the API of `matrix.kind: synapse`.
+ */
 export async function startTestSynapse(options: {
   latchkeyUrl: string
   secret: string
+  legacyClient?: { id: string; secret: string }
 }): Promise<TestSynapse> {
   const log = (line: string) => console.log(line)
-  const installed = await installSynapse({ cacheDir: cacheDirectory(process.env), log })
+  const installed = await installSynapse({
+    cacheDir: cacheDirectory(process.env),
+    log,
+    ...(options.legacyClient && { version: LEGACY_SYNAPSE_VERSION }),
+  })
   const directory = await mkdtemp(join(tmpdir(), 'latchkey-synapse-'))
   const serverName = 'localhost'
   const settings = {

@@ -7,6 +7,17 @@ import { lastLines, linesOf } from './process.ts'
 /** The release that the demo and the end-to-end tests run. */
 export const SYNAPSE_VERSION = '1.163.2'
 
+/** The last release without the API that `matrix.kind: synapse` needs: what tests of `synapse_legacy` run. */
+export const LEGACY_SYNAPSE_VERSION = '1.135.2'
+
+/** What pip is asked for. Old releases do not bound what they need, and break with what came after them. */
+const PACKAGES = {
+  [SYNAPSE_VERSION]: [`matrix-synapse==${SYNAPSE_VERSION}`],
+  [LEGACY_SYNAPSE_VERSION]: [`matrix-synapse[oidc]==${LEGACY_SYNAPSE_VERSION}`, 'prometheus-client<0.22'],
+}
+
+type Release = keyof typeof PACKAGES
+
 /** Written last, so a directory that has it is complete. */
 const MARKER = 'latchkey-installed'
 
@@ -32,13 +43,14 @@ export async function installSynapse(options: {
   cacheDir: string
   log: (line: string) => void
   signal?: AbortSignal
+  version?: Release
   /** Where `python3` is looked for, in the form of PATH. Default: this process's PATH. */
   searchPath?: string
 }): Promise<InstalledSynapse> {
-  const { cacheDir, log } = options
-  const name = `synapse-${SYNAPSE_VERSION}`
+  const { cacheDir, log, version = SYNAPSE_VERSION } = options
+  const name = `synapse-${version}`
   const directory = join(cacheDir, name)
-  const installed = { python: join(directory, 'bin', 'python'), version: SYNAPSE_VERSION }
+  const installed = { python: join(directory, 'bin', 'python'), version }
   if (await isComplete(directory)) return installed
 
   const python3 = await findPython(options.searchPath)
@@ -47,11 +59,11 @@ export async function installSynapse(options: {
 
   // Built aside and moved when complete: an interrupted installation, or two at once, never leave half of one.
   const partial = join(cacheDir, `${name}.partial-${process.pid}`)
-  log(`Installing Synapse ${SYNAPSE_VERSION} (about 250 MB, only the first time) into ${directory}`)
+  log(`Installing Synapse ${version} (about 250 MB, only the first time) into ${directory}`)
   try {
     await run([python3, '-m', 'venv', partial], options)
-    await runPip(join(partial, 'bin', 'python'), options)
-    await writeFile(join(partial, MARKER), `${SYNAPSE_VERSION}\n`)
+    await runPip(join(partial, 'bin', 'python'), version, options)
+    await writeFile(join(partial, MARKER), `${version}\n`)
     if (!(await isComplete(directory))) {
       await rm(directory, { recursive: true, force: true })
       await rename(partial, directory)
@@ -59,7 +71,7 @@ export async function installSynapse(options: {
   } finally {
     await rm(partial, { recursive: true, force: true })
   }
-  log(`Synapse ${SYNAPSE_VERSION} is installed.`)
+  log(`Synapse ${version} is installed.`)
   return installed
 }
 
@@ -107,10 +119,10 @@ async function findPython(searchPath?: string): Promise<string> {
 
 type RunOptions = { log: (line: string) => void; signal?: AbortSignal }
 
-async function runPip(python: string, options: RunOptions): Promise<void> {
+async function runPip(python: string, version: Release, options: RunOptions): Promise<void> {
   const command = [python, '-m', 'pip', 'install', '--disable-pip-version-check', '--no-input']
   // There are wheels for Linux; elsewhere pip builds Synapse, which takes a Rust compiler.
-  command.push('--prefer-binary', '--progress-bar', 'off', `matrix-synapse==${SYNAPSE_VERSION}`)
+  command.push('--prefer-binary', '--progress-bar', 'off', ...PACKAGES[version])
   let packages = 0
   const timer = setInterval(() => options.log(`  still installing: ${packages} packages found`), PROGRESS_MS)
   try {
@@ -120,7 +132,7 @@ async function runPip(python: string, options: RunOptions): Promise<void> {
   } catch (cause) {
     if (options.signal?.aborted) throw cause
     throw new Error(
-      `Synapse ${SYNAPSE_VERSION} could not be installed with pip. Check the network connection${process.platform === 'linux' ? '' : ' and that a Rust compiler is installed (rustup.rs)'}, then run this again. The last that pip said:\n${messageOf(cause)}`,
+      `Synapse ${version} could not be installed with pip. Check the network connection${process.platform === 'linux' ? '' : ' and that a Rust compiler is installed (rustup.rs)'}, then run this again. The last that pip said:\n${messageOf(cause)}`,
       { cause },
     )
   } finally {

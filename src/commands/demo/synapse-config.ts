@@ -20,6 +20,11 @@ export interface SynapseSettings {
   /** Sign Synapse's own short-lived tokens and forms; the same at every start. */
   macaroonSecret: string
   formSecret: string
+  /**
+   * For releases before 1.136: Synapse asks about tokens as this client of Latchkey, and takes `secret` for the token
+   * of an admin.
+   */
+  legacyClient?: { id: string; secret: string }
 }
 
 /** Plenty for tests, which do in a second what a person does in a day. */
@@ -73,11 +78,7 @@ function homeserverYaml(settings: SynapseSettings) {
         resources: [{ names: ['client', 'health'] }],
       },
     ],
-    matrix_authentication_service: {
-      enabled: true,
-      endpoint: settings.latchkeyUrl,
-      secret: settings.secret,
-    },
+    ...delegation(settings),
     // A fresh database builds indexes in the background, by default with a second's rest after each step.
     background_updates: { sleep_enabled: false },
     federation_domain_whitelist: [],
@@ -98,6 +99,22 @@ function homeserverYaml(settings: SynapseSettings) {
     rc_user_directory: PLENTY,
     rc_delayed_event_mgmt: PLENTY,
   }
+}
+
+/** What makes Synapse leave accounts and tokens to Latchkey. */
+function delegation({ legacyClient, latchkeyUrl, secret }: SynapseSettings) {
+  if (!legacyClient)
+    return { matrix_authentication_service: { enabled: true, endpoint: latchkeyUrl, secret } }
+  const msc3861 = {
+    enabled: true,
+    issuer: latchkeyUrl,
+    client_id: legacyClient.id,
+    client_auth_method: 'client_secret_basic',
+    client_secret: legacyClient.secret,
+    admin_token: secret,
+    introspection_endpoint: new URL('oauth2/introspect', latchkeyUrl).href,
+  }
+  return { experimental_features: { msc3861 } }
 }
 
 function logYaml(directory: string) {

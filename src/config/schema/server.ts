@@ -192,7 +192,7 @@ export const matrix = section(
     kind: oneOf(
       ['synapse', 'synapse_modern', 'synapse_legacy', 'synapse_read_only', 'standalone'],
       'synapse',
-      '`synapse` for Synapse 1.136 or later, `standalone` for no homeserver yet.',
+      '`synapse` for Synapse 1.136 or later, `synapse_legacy` for earlier ones, `synapse_read_only` to look and change nothing there, `standalone` for no homeserver yet.',
     ),
     homeserver: textOr(
       'localhost:8008',

@@ -4,8 +4,8 @@ import { type CallOptions, type Fetch, HomeserverError, type MatrixSettings } fr
 /** Milliseconds before a call is given up, unless the caller says otherwise. */
 const DEFAULT_TIMEOUT_MS = 10_000
 
-/** The largest answer that is read, in bytes. The real ones are under 1 kB. */
-const MAX_ANSWER_BYTES = 64 * 1024
+/** The largest answer that is read, in bytes. The longest real one lists the devices of a person, 300 bytes each. */
+const MAX_ANSWER_BYTES = 1024 * 1024
 
 /** An accepted answer of the homeserver. */
 export interface Answer {
@@ -13,26 +13,45 @@ export interface Answer {
   body: Record<string, unknown>
 }
 
+/** One request to the homeserver. */
+export interface Call {
+  /** What it is called in messages; it has no secret and nothing of the person in it. */
+  name: string
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  /** Below `matrix.endpoint`, each part encoded (`pathOf`). */
+  path: string
+  query?: Record<string, string>
+  /** Sent as JSON; members that are undefined are left out. */
+  body?: Record<string, unknown>
+  /** The statuses that are a success. */
+  accepted: readonly number[]
+}
+
+/** Calls the homeserver. @throws HomeserverError */
+export type Caller = (call: Call, options?: CallOptions) => Promise<Answer>
+
+/** What an operator has to look at when the homeserver refuses us; it differs between its APIs. */
+export interface Hints {
+  /** When the secret is not taken. */
+  secret: string
+  /** When the API is not there. */
+  api: string
+}
+
 /**
- * The one way to Synapse's `/_synapse/mas` API: a call with the shared secret, a deadline, no redirects, a bounded
- * JSON answer. GET parameters go into the query, POST ones into a JSON body (members that are undefined are left
- * out). Resolves when the status is one of `accepted`, else throws HomeserverError.
+ * The one way to the homeserver: a call with the shared secret, a deadline, no redirects, a bounded JSON answer.
+ * Resolves when the status is an accepted one, else throws HomeserverError.
  */
 export function createCaller(
   matrix: Pick<MatrixSettings, 'endpoint' | 'secret'>,
-  { fetch }: { fetch: Fetch },
-) {
+  { fetch, hints }: { fetch: Fetch; hints: Hints },
+): Caller {
   const base = new URL(matrix.endpoint.endsWith('/') ? matrix.endpoint : `${matrix.endpoint}/`)
   const where = `${base.origin}${base.pathname}`
 
-  return async function call(
-    method: 'GET' | 'POST',
-    name: string,
-    parameters: Record<string, unknown>,
-    accepted: readonly number[],
-    options: CallOptions = {},
-  ): Promise<Answer> {
-    const url = new URL(`_synapse/mas/${name}`, base)
+  return async function call({ name, method, path, query, body: sent, accepted }, options = {}) {
+    const url = new URL(path, base)
+    for (const [key, value] of Object.entries(query ?? {})) url.searchParams.set(key, value)
     const init: RequestInit = {
       method,
       redirect: 'manual',
@@ -41,11 +60,10 @@ export function createCaller(
         authorization: `Bearer ${matrix.secret}`,
         accept: 'application/json',
         'user-agent': `Latchkey/${packageFile.version}`,
-        ...(method === 'POST' && { 'content-type': 'application/json' }),
+        ...(sent && { 'content-type': 'application/json' }),
       },
+      ...(sent && { body: JSON.stringify(sent) }),
     }
-    if (method === 'POST') init.body = JSON.stringify(parameters)
-    else for (const [key, value] of Object.entries(parameters)) url.searchParams.set(key, String(value))
 
     let status: number
     let text: string | undefined
@@ -59,12 +77,28 @@ export function createCaller(
 
     const body = status === 204 ? {} : parseObject(text)
     if (accepted.includes(status) && body) return { status, body }
-    throw failure(name, where, status, body)
+    throw failure({ name, where, hints }, status, body)
   }
 }
 
-function limit({ signal, timeoutMs = DEFAULT_TIMEOUT_MS }: CallOptions): AbortSignal {
-  const deadline = AbortSignal.timeout(timeoutMs)
+/** A path of encoded parts, each of which stays one part whatever is in it. */
+export const pathOf = (...parts: string[]): string => parts.map(encodePart).join('/')
+
+/** A part that is `.` or `..` would be resolved away: encoded dots too, so they cannot be sent. */
+function encodePart(part: string): string {
+  if (part === '' || part === '.' || part === '..')
+    throw new HomeserverError('rejected', `nothing was sent: "${part}" cannot be a part of a path`, {
+      status: 404,
+    })
+  return encodeURIComponent(part)
+}
+
+/** One deadline for several calls that make one step: the rest of the time is left to those that come later. */
+export const sharedDeadline = (options: CallOptions = {}): CallOptions => ({ signal: limit(options) })
+
+function limit({ signal, timeoutMs }: CallOptions): AbortSignal {
+  if (signal && timeoutMs === undefined) return signal
+  const deadline = AbortSignal.timeout(timeoutMs ?? DEFAULT_TIMEOUT_MS)
   return signal ? AbortSignal.any([signal, deadline]) : deadline
 }
 
@@ -102,8 +136,7 @@ function whyNoAnswer(cause: unknown): string {
 }
 
 function failure(
-  name: string,
-  where: string,
+  { name, where, hints }: { name: string; where: string; hints: Hints },
   status: number,
   body: Record<string, unknown> | undefined,
 ): HomeserverError {
@@ -112,16 +145,14 @@ function failure(
   const said = `${name}: ${status}${errcode ? ` ${errcode}` : ''}${reason} (${where})`
   const details = { status, errcode }
   if (status === 401 || status === 403) {
-    return new HomeserverError('refused', `${said}; is matrix.secret the one in homeserver.yaml?`, details)
+    return new HomeserverError('refused', `${said}; ${hints.secret}`, details)
   }
   if (status >= 300 && status < 400) {
     return new HomeserverError('refused', `${said}; matrix.endpoint answers with a redirect`, details)
   }
   // A 404 that is not about the user: the API is off there, or something else answers at this address.
   if (status === 404 && errcode !== 'M_NOT_FOUND') {
-    const hint =
-      'is matrix_authentication_service enabled in homeserver.yaml, and matrix.endpoint its address?'
-    return new HomeserverError('refused', `${said}; ${hint}`, details)
+    return new HomeserverError('refused', `${said}; ${hints.api}`, details)
   }
   if (status >= 500 || status === 429 || !body) {
     return new HomeserverError(

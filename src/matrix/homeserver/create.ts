@@ -1,9 +1,10 @@
-import { type Fetch, type Homeserver, HomeserverError, type MatrixSettings } from './homeserver.ts'
+import type { Fetch, Homeserver, MatrixSettings } from './homeserver.ts'
 import { readOnlyHomeserver } from './read-only.ts'
 import { standaloneHomeserver } from './standalone.ts'
 import { synapseHomeserver } from './synapse.ts'
+import { synapseLegacyHomeserver } from './synapse-legacy.ts'
 
-/** The homeserver that the `matrix` section names. @throws HomeserverError */
+/** The homeserver that the `matrix` section names. */
 export function createHomeserver(matrix: MatrixSettings, tools: { fetch: Fetch }): Homeserver {
   switch (matrix.kind) {
     case 'standalone':
@@ -13,9 +14,6 @@ export function createHomeserver(matrix: MatrixSettings, tools: { fetch: Fetch }
     case 'synapse_read_only':
       return readOnlyHomeserver(synapseHomeserver(matrix, tools))
     case 'synapse_legacy':
-      throw new HomeserverError(
-        'refused',
-        'matrix.kind "synapse_legacy" is not built yet. Set matrix.kind to "synapse" (Synapse 1.136 or later, with matrix_authentication_service switched on in homeserver.yaml).',
-      )
+      return synapseLegacyHomeserver(matrix, tools)
   }
 }

@@ -19,7 +19,7 @@ export interface HomeserverUser {
 /** A user as the homeserver should have it. For the names `null` unsets and `undefined` leaves as it is. */
 export interface ProvisionRequest {
   localpart: string
-  /** The `sub` of the account, for homeservers that keep it. The modern Synapse API does not ask for it. */
+  /** The `sub` of the account, for homeservers that keep it. Only `synapse_legacy` sends it. */
   sub: string
   displayName?: string | null
   avatarUrl?: string | null
@@ -45,13 +45,16 @@ export interface Homeserver {
   isLocalpartAvailable(localpart: string, options?: CallOptions): Promise<boolean>
   /** Creates or updates the user; `created` is true when it is new there. */
   provisionUser(user: ProvisionRequest, options?: CallOptions): Promise<{ created: boolean }>
-  /** Makes the device exist; an existing one keeps its keys and takes the name, if one is given. */
+  /**
+   * Makes the device exist; an existing one keeps its keys and takes the name, if one is given. `created` is true when
+   * it was not there.
+   */
   upsertDevice(
     localpart: string,
     deviceId: string,
     displayName?: string,
     options?: CallOptions,
-  ): Promise<void>
+  ): Promise<{ created: boolean }>
   updateDeviceDisplayName(
     localpart: string,
     deviceId: string,

@@ -10,7 +10,7 @@ export function standaloneHomeserver(serverName: string): Homeserver {
     queryUser: async () => ({ suspended: false, deactivated: false }),
     isLocalpartAvailable: async (localpart) => isAscii(localpart),
     provisionUser: async () => ({ created: false }),
-    upsertDevice: nothing,
+    upsertDevice: async () => ({ created: false }),
     updateDeviceDisplayName: nothing,
     deleteDevice: nothing,
     syncDevices: nothing,

@@ -1,19 +1,37 @@
 import { createCaller } from './call.ts'
-import type { Fetch, Homeserver, MatrixSettings, ProvisionRequest } from './homeserver.ts'
+import type { CallOptions, Fetch, Homeserver, MatrixSettings, ProvisionRequest } from './homeserver.ts'
 import { HomeserverError } from './homeserver.ts'
 import { isAscii } from './standalone.ts'
 
 /** Deactivating walks through everything that the user has, so it gets more than the usual 10 s. */
-const DELETE_USER_MS = 60_000
+export const DELETE_USER_MS = 60_000
 
-const UNAVAILABLE = new Set(['M_USER_IN_USE', 'M_INVALID_USERNAME', 'M_EXCLUSIVE'])
+const HINTS = {
+  secret: 'is matrix.secret the one in homeserver.yaml?',
+  api: 'is matrix_authentication_service enabled in homeserver.yaml, and matrix.endpoint its address?',
+}
+
+/** Why a name cannot be had, as Synapse says it. */
+export const UNAVAILABLE: ReadonlySet<string> = new Set([
+  'M_USER_IN_USE',
+  'M_INVALID_USERNAME',
+  'M_EXCLUSIVE',
+])
 
 /** Synapse through its `/_synapse/mas` API (Synapse 1.136 or later; reference 10.1). */
 export function synapseHomeserver(
   matrix: Pick<MatrixSettings, 'homeserver' | 'endpoint' | 'secret'>,
   tools: { fetch: Fetch },
 ): Homeserver {
-  const call = createCaller(matrix, tools)
+  const request = createCaller(matrix, { ...tools, hints: HINTS })
+  const ask = (name: string, query: Record<string, string>, options?: CallOptions) =>
+    request({ name, method: 'GET', path: `_synapse/mas/${name}`, query, accepted: [200] }, options)
+  const tell = (
+    name: string,
+    body: Record<string, unknown>,
+    accepted: readonly number[],
+    options?: CallOptions,
+  ) => request({ name, method: 'POST', path: `_synapse/mas/${name}`, body, accepted }, options)
 
   return {
     kind: 'synapse',
@@ -22,7 +40,7 @@ export function synapseHomeserver(
 
     async queryUser(localpart, options) {
       try {
-        const answer = await call('GET', 'query_user', { localpart }, [200], options)
+        const answer = await ask('query_user', { localpart }, options)
         return readUser(answer.body)
       } catch (error) {
         if (isRejection(error, 404)) return undefined
@@ -33,7 +51,7 @@ export function synapseHomeserver(
     async isLocalpartAvailable(localpart, options) {
       if (localpart === '' || !isAscii(localpart)) return false
       try {
-        await call('GET', 'is_localpart_available', { localpart }, [200], options)
+        await ask('is_localpart_available', { localpart }, options)
         return true
       } catch (error) {
         if (isRejection(error, 400) && UNAVAILABLE.has(error.errcode ?? '')) return false
@@ -42,47 +60,48 @@ export function synapseHomeserver(
     },
 
     async provisionUser(user, options) {
-      const answer = await call('POST', 'provision_user', provisionBody(user), [200, 201], options)
+      const answer = await tell('provision_user', provisionBody(user), [200, 201], options)
       return { created: answer.status === 201 }
     },
 
     async upsertDevice(localpart, deviceId, displayName, options) {
       const body = { localpart, device_id: deviceId, display_name: displayName }
-      await call('POST', 'upsert_device', body, [200, 201], options)
+      const answer = await tell('upsert_device', body, [200, 201], options)
+      return { created: answer.status === 201 }
     },
 
     async updateDeviceDisplayName(localpart, deviceId, displayName, options) {
       const body = { localpart, device_id: deviceId, display_name: displayName }
-      await call('POST', 'update_device_display_name', body, [200], options)
+      await tell('update_device_display_name', body, [200], options)
     },
 
     async deleteDevice(localpart, deviceId, options) {
-      await call('POST', 'delete_device', { localpart, device_id: deviceId }, [200, 204], options)
+      await tell('delete_device', { localpart, device_id: deviceId }, [200, 204], options)
     },
 
     async syncDevices(localpart, deviceIds, options) {
-      await call('POST', 'sync_devices', { localpart, devices: deviceIds }, [200], options)
+      await tell('sync_devices', { localpart, devices: deviceIds }, [200], options)
     },
 
     async deleteUser(localpart, erase, options) {
       const limits = { timeoutMs: DELETE_USER_MS, ...options }
-      await call('POST', 'delete_user', { localpart, erase }, [200], limits)
+      await tell('delete_user', { localpart, erase }, [200], limits)
     },
 
     async reactivateUser(localpart, options) {
-      await call('POST', 'reactivate_user', { localpart }, [200], options)
+      await tell('reactivate_user', { localpart }, [200], options)
     },
 
     async setDisplayName(localpart, displayName, options) {
-      await call('POST', 'set_displayname', { localpart, displayname: displayName }, [200], options)
+      await tell('set_displayname', { localpart, displayname: displayName }, [200], options)
     },
 
     async unsetDisplayName(localpart, options) {
-      await call('POST', 'unset_displayname', { localpart }, [200], options)
+      await tell('unset_displayname', { localpart }, [200], options)
     },
 
     async allowCrossSigningReset(localpart, options) {
-      await call('POST', 'allow_cross_signing_reset', { localpart }, [200], options)
+      await tell('allow_cross_signing_reset', { localpart }, [200], options)
     },
   }
 }
@@ -114,5 +133,6 @@ function readUser(body: Record<string, unknown>) {
   }
 }
 
-const isRejection = (error: unknown, status: number): error is HomeserverError =>
+/** Whether the homeserver understood and said no with this status. */
+export const isRejection = (error: unknown, status: number): error is HomeserverError =>
   error instanceof HomeserverError && error.kind === 'rejected' && error.status === status

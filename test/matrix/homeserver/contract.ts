@@ -71,8 +71,8 @@ export function describeHomeserver(title: string, subject: () => ContractSubject
     test('upsert_device: makes a device, and accepts one that exists', async () => {
       const { homeserver, devicesOf } = subject()
       const localpart = await provisioned()
-      await homeserver.upsertDevice(localpart, 'DEVICE1', 'Phone')
-      await homeserver.upsertDevice(localpart, 'DEVICE1')
+      expect(await homeserver.upsertDevice(localpart, 'DEVICE1', 'Phone')).toEqual({ created: true })
+      expect(await homeserver.upsertDevice(localpart, 'DEVICE1')).toEqual({ created: false })
       await homeserver.upsertDevice(localpart, 'a "b"\\/&é')
       expect(await devicesOf(localpart)).toEqual(['DEVICE1', 'a "b"\\/&é'])
     })
@@ -135,7 +135,7 @@ export function describeHomeserver(title: string, subject: () => ContractSubject
 
     test('every change of a user that is not there is rejected with 404 (reference 10.1)', async () => {
       const { homeserver } = subject()
-      const changes: Array<() => Promise<void>> = [
+      const changes: Array<() => Promise<unknown>> = [
         () => homeserver.upsertDevice('nobody', 'D'),
         () => homeserver.updateDeviceDisplayName('nobody', 'D', 'name'),
         () => homeserver.deleteDevice('nobody', 'D'),

@@ -15,10 +15,6 @@ describe('matrix.kind', () => {
     expect(create('standalone').homeserver.mxid('ada')).toBe('@ada:example.test')
   })
 
-  test('synapse_legacy stops the start with a sentence that names the way out', () => {
-    expect(() => create('synapse_legacy')).toThrow(/not built yet.*"synapse"/)
-  })
-
   test('synapse_read_only: questions are asked, changes are refused without a call (reference 10.1)', async () => {
     const { fake, homeserver } = create('synapse_read_only')
     expect(homeserver.kind).toBe('synapse_read_only')

@@ -172,8 +172,8 @@ describe('what goes wrong', () => {
     expect(followed).toBe(false)
   })
 
-  test('an answer longer than 64 kB is not read: unreachable', async () => {
-    const { homeserver } = answering(() => new Response(`"${'x'.repeat(70_000)}"`))
+  test('an answer longer than 1 MiB is not read: unreachable', async () => {
+    const { homeserver } = answering(() => new Response(`"${'x'.repeat(1_100_000)}"`))
     expect(await failure(homeserver.queryUser('ada'))).toMatchObject({ kind: 'unreachable', status: 200 })
   })
 
