@@ -9,6 +9,8 @@ export interface Continuation {
   text: string
   /** The authorization request to go on with, as a uuid. */
   grantId: string | undefined
+  /** The request of a device to go on with, as a uuid. */
+  deviceGrantId?: string
   /** The path (without prefix) to go to. */
   path: string
 }
@@ -32,7 +34,12 @@ export function readContinuation(params: Params): Continuation {
   }
   if (kind === 'continue_device_code_grant' && uuid !== undefined) {
     const ulid = id.toUpperCase()
-    return { text: `kind=${kind}&id=${ulid}`, grantId: undefined, path: `/device/${ulid}` }
+    return {
+      text: `kind=${kind}&id=${ulid}`,
+      grantId: undefined,
+      deviceGrantId: uuid,
+      path: `/device/${ulid}`,
+    }
   }
   if (kind === 'manage_account' && params.page !== undefined && isAccountPage(params.page))
     return { text: `kind=${kind}&page=${params.page}`, grantId: undefined, path: `/account/${params.page}` }

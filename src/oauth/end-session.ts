@@ -16,9 +16,9 @@ import { isLoopback } from './redirect-uri.ts'
 
 /**
  * GET /end-session (OpenID Connect RP-Initiated Logout 1.0). A client that proves with an ID token of this very browser
- * session that the person signed out there is believed at once. Everybody else could be anybody, so the person is
- * asked; and where there is nobody to sign out, no one is sent on without a click: clients register themselves, so their
- * addresses are not ours to vouch for.
+ * session that the person signed out there is believed at once, unless it names an address that it did not register:
+ * the page that asks says so. Everybody else could be anybody, so the person is asked; and where there is nobody to sign
+ * out, no one is sent on without a click: clients register themselves, so their addresses are not ours to vouch for.
  */
 async function endSessionRequest(deps: Deps, request: Request): Promise<Response> {
   const params = await readParams(request)
@@ -26,7 +26,8 @@ async function endSessionRequest(deps: Deps, request: Request): Promise<Response
   const logout = await readLogoutRequest(deps, params)
   const session = signedIn(visit)
   // HEAD only looks.
-  if (request.method === 'GET' && isOfThisSession(visit, logout)) return signOut(deps, visit, logout)
+  const believed = isOfThisSession(visit, logout) && !logout.refused
+  if (request.method === 'GET' && believed) return signOut(deps, visit, logout)
   if (session || logout.target !== undefined) return confirmPage(deps, visit, logout)
   return loggedOutPage(deps, visit)
 }

@@ -1,8 +1,10 @@
+import { findDeviceGrant } from '../../sql/device-grants.ts'
 import { findGrant } from '../../sql/grants.ts'
 import type { Deps } from '../deps.ts'
 import { browserHash } from '../http/browser.ts'
 import { PageError } from '../http/errors.ts'
 import { formActionSource } from '../http/headers.ts'
+import type { Continuation } from '../identity/continuation.ts'
 import type { Visit } from '../identity/visit.ts'
 import { addSeconds } from '../lib/clock.ts'
 import { equalBytes } from '../lib/digest.ts'
@@ -45,8 +47,9 @@ export interface Flow {
 export async function openFlow(
   deps: Pick<Deps, 'sql'>,
   visit: Visit,
-  grantId: string | undefined,
+  { grantId, deviceGrantId }: Pick<Continuation, 'grantId' | 'deviceGrantId'>,
 ): Promise<Flow> {
+  if (deviceGrantId !== undefined) return openDeviceFlow(deps, visit, deviceGrantId)
   const [grant] = grantId === undefined ? [] : await findGrant(deps.sql, grantId)
   if (!grant || !equalBytes(grant.browser_hash, browserHash(visit.browser)))
     return { visit, formAction: [], images: [] }
@@ -60,6 +63,14 @@ export async function openFlow(
   }
 }
 
+/** A device's request, in the browser that its code was typed into: the device waits elsewhere, so no form leaves us. */
+async function openDeviceFlow(deps: Pick<Deps, 'sql'>, visit: Visit, id: string): Promise<Flow> {
+  const [grant] = await findDeviceGrant(deps.sql, id)
+  const isOurs = grant?.browser_hash && equalBytes(grant.browser_hash, browserHash(visit.browser))
+  if (!isOurs) return { visit, formAction: [], images: [] }
+  return { visit, client: clientSummary(grant), formAction: [], images: [grant.client_metadata.logo_uri] }
+}
+
 /** The pages on the way to a request's answer are in its language (`ui_locales`). */
 export const inLanguageOf = (visit: Visit, grant: GrantWithClient): Visit => ({
   ...visit,
@@ -70,12 +81,14 @@ export const inLanguageOf = (visit: Visit, grant: GrantWithClient): Visit => ({
 export function clientSummary(
   grant: Pick<GrantWithClient, 'client_metadata'> & { redirect_uri?: string },
 ): ClientSummary {
-  const { client_name, client_uri, logo_uri } = grant.client_metadata
+  const { client_name, client_uri, logo_uri, policy_uri, tos_uri } = grant.client_metadata
   const host = hostOf(client_uri)
   return {
     name: client_name ?? host ?? hostOf(grant.redirect_uri) ?? 'App',
     ...(host !== undefined && { host }),
     ...(logo_uri !== undefined && { logo_uri }),
+    ...(policy_uri !== undefined && { policy_uri }),
+    ...(tos_uri !== undefined && { tos_uri }),
   }
 }
 

@@ -62,6 +62,8 @@ export interface ClientSummary {
   name: string
   host?: string
   logo_uri?: string
+  policy_uri?: string
+  tos_uri?: string
 }
 
 /** What the operator set. `accent` is one of the built-in colours. */

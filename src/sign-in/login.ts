@@ -21,7 +21,7 @@ import { interstitial, stoppedPage } from './interstitial.ts'
 async function showLogin(deps: Deps, request: Request): Promise<Response> {
   const query = readPageQuery(request)
   const continuation = readContinuation(query)
-  const flow = await openFlow(deps, await openVisit(deps, request), continuation.grantId)
+  const flow = await openFlow(deps, await openVisit(deps, request), continuation)
   if (activeSession(flow.visit) && !demandOf(flow))
     return redirect(deps.urls.path(continuation.path), flow.visit.browser.cookies)
   const username = hintedName(deps, query.login_hint ?? flow.grant?.login_hint)
@@ -37,7 +37,7 @@ function demandOf({ visit, grant }: Flow): ReturnType<typeof signInNeeded> {
 /** POST /login (reference flows 2.2, with its defects mended). */
 async function login(deps: Deps, request: Request): Promise<Response> {
   const continuation = readContinuation(readPageQuery(request))
-  const flow = await openFlow(deps, await openVisit(deps, request), continuation.grantId)
+  const flow = await openFlow(deps, await openVisit(deps, request), continuation)
   if (!deps.config.passwords.enabled) throw new PageError('bad_request', 405)
   const { form, own } = await readOwnForm(deps, flow.visit)
   if (!own) return again(deps, flow, continuation, form, { code: 'expired_form' })

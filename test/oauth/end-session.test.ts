@@ -294,8 +294,12 @@ describe('nobody is sent to an address that the client did not register (section
   ])('%s', async (uri) => {
     const page = await browser.open(address({ id_token_hint: hint, post_logout_redirect_uri: uri }))
     expect([page.status, page.url.origin]).toEqual([200, 'http://auth.test'])
-    expect(page.text).toContain('You are signed out')
-    expect(page.text).not.toContain(uri)
+    expect(page.text).toContain('did not register')
+    expect(await signedIn()).toBe(true)
+    const confirmed = await confirm(page)
+    expect(confirmed.url.origin).toBe('http://auth.test')
+    expect(confirmed.text).toContain('You are signed out')
+    expect(await signedIn()).toBe(false)
   })
 
   test('the page says so when it asks', async () => {

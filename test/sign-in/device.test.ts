@@ -56,6 +56,16 @@ describe('GET and POST /link: entering a code', () => {
     expect(await outcome(device_code)).toBe('tokens')
   })
 
+  test('the pages on the way to it name the app, in the browser that the code was typed into and no other', async () => {
+    const { user_code } = await fresh()
+    const browser = harness.browser()
+    const login = await enterCode(browser, user_code)
+    const register = await browser.open(`/register${login.url.search}`)
+    for (const { text } of [login, register]) expect(text).toContain('<bdi>Test Television</bdi>')
+    const elsewhere = await harness.browser().open(login.url.href)
+    expect(elsewhere.text).not.toContain('Test Television')
+  })
+
   test('leads a new person through the sign-up and back', async () => {
     const { device_code, user_code } = await fresh()
     const browser = harness.browser()

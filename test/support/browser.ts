@@ -78,7 +78,8 @@ export function createBrowser(
   }
 }
 
-function readForms(html: string): { action: string; hidden: Record<string, string> }[] {
+/** The forms of a page: where each goes, and its hidden fields. */
+export function readForms(html: string): { action: string; hidden: Record<string, string> }[] {
   return [...html.matchAll(/<form\b([^>]*)>([\s\S]*?)<\/form>/g)].map(([, attributes = '', body = '']) => {
     const hidden: Record<string, string> = {}
     for (const [tag] of body.matchAll(/<input\b[^>]*type="hidden"[^>]*>/g)) {

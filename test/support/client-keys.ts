@@ -6,13 +6,14 @@ export interface ClientKey {
   sign(claims: JWTPayload, header?: { alg?: string; kid?: string; typ?: string }): Promise<string>
 }
 
-/** A fresh key for `alg`, published under `kid`. */
+/** A fresh key for `alg`, published under `kid`; one without a name for ''. */
 export async function clientKey(alg = 'ES256', kid = 'client-key'): Promise<ClientKey> {
   const pair: GenerateKeyPairResult = await generateKeyPair(alg, { extractable: true })
+  const name = kid === '' ? {} : { kid }
   return {
-    jwk: { ...(await exportJWK(pair.publicKey)), kid, alg, use: 'sig' },
+    jwk: { ...(await exportJWK(pair.publicKey)), ...name, alg, use: 'sig' },
     sign: (claims, header = {}) =>
-      new SignJWT(claims).setProtectedHeader({ alg, kid, ...header }).sign(pair.privateKey),
+      new SignJWT(claims).setProtectedHeader({ alg, ...name, ...header }).sign(pair.privateKey),
   }
 }
 

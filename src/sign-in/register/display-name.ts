@@ -197,7 +197,7 @@ async function stepPage(
     retryAfter?: number
   },
 ): Promise<Response> {
-  const flow = await openFlow(deps, visit, continuation.grantId)
+  const flow = await openFlow(deps, visit, continuation)
   return page(
     deps,
     flow.visit,

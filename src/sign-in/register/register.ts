@@ -36,7 +36,7 @@ interface FormState {
 async function showRegister(deps: Deps, request: Request): Promise<Response> {
   const query = readPageQuery(request)
   const continuation = readContinuation(query)
-  const flow = await openFlow(deps, await openVisit(deps, request), continuation.grantId)
+  const flow = await openFlow(deps, await openVisit(deps, request), continuation)
   const { visit } = flow
   if (activeSession(visit)) return redirect(deps.urls.path(continuation.path), visit.browser.cookies)
   if (!registrationEnabled(deps.config))
@@ -54,7 +54,7 @@ async function showRegister(deps: Deps, request: Request): Promise<Response> {
  */
 async function register(deps: Deps, request: Request): Promise<Response> {
   const continuation = readContinuation(readPageQuery(request))
-  const flow = await openFlow(deps, await openVisit(deps, request), continuation.grantId)
+  const flow = await openFlow(deps, await openVisit(deps, request), continuation)
   const { visit } = flow
   if (!registrationEnabled(deps.config))
     return page(deps, visit, 'register_disabled', { continuation: continuation.text }, { status: 403 })
