@@ -13,6 +13,9 @@ export interface BrowserSessionRow {
   locked_at: Date | null
   deactivated_at: Date | null
   provisioned_at: Date | null
+  /** What the person set for pages and mails. */
+  locale: string | null
+  time_zone: string | null
 }
 
 /** Begins a session. */
@@ -43,7 +46,7 @@ export const renewBrowserSession = (sql: Db, id: string, secretHash: Uint8Array,
 /** The session of a cookie, ended ones included: the page says what happened to it. */
 export const findBrowserSession = (sql: Db, secretHash: Uint8Array) => sql<BrowserSessionRow[]>`
   select s.id, s.created_at, s.authenticated_at, s.finished_at, u.id as user_id, u.username, u.display_name,
-    u.is_admin, u.locked_at, u.deactivated_at, u.provisioned_at
+    u.is_admin, u.locked_at, u.deactivated_at, u.provisioned_at, u.locale, u.time_zone
   from latchkey.browser_sessions s join latchkey.users u on u.id = s.user_id
   where s.secret_hash = ${secretHash}`
 

@@ -296,6 +296,8 @@ create table latchkey.users (
   locked_at timestamp with time zone,
   deactivated_at timestamp with time zone,
   provisioned_at timestamp with time zone,
+  locale text,
+  time_zone text,
   constraint users_pkey PRIMARY KEY (id)
 );
 CREATE UNIQUE INDEX users_username_folded ON latchkey.users USING btree (username_folded) WHERE (NOT imported_duplicate);

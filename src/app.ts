@@ -26,6 +26,7 @@ import { consentRoutes } from './sign-in/consent.ts'
 import { deviceRoutes } from './sign-in/device.ts'
 import { deviceLinkRoutes } from './sign-in/device-link.ts'
 import { indexRoutes } from './sign-in/index-page.ts'
+import { languageRoutes } from './sign-in/language.ts'
 import { loginRoutes } from './sign-in/login.ts'
 import { logoutRoutes } from './sign-in/logout.ts'
 import { displayNameRoutes } from './sign-in/register/display-name.ts'
@@ -54,6 +55,7 @@ export function routesOf(deps: Deps, resource: Resource): Route[] {
     case 'human':
       return [
         ...indexRoutes(deps),
+        ...languageRoutes(deps),
         ...authorizeRoutes(deps),
         ...loginRoutes(deps),
         ...logoutRoutes(deps),

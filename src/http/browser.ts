@@ -43,5 +43,12 @@ export const sessionHash = (secret: string): Uint8Array => sha256(secret)
 export const sessionCookie = (urls: Urls, secret: string): string =>
   writeCookie(urls, 'session', secret, SESSION_LIFETIME)
 
+/** Seconds that a chosen language is kept. */
+const LANGUAGE_LIFETIME = 400 * 24 * 3600
+
+/** The Set-Cookie value of a chosen language. */
+export const languageCookie = (urls: Urls, locale: string): string =>
+  writeCookie(urls, 'language', locale, LANGUAGE_LIFETIME)
+
 /** The Set-Cookie value that ends a session in the browser. */
 export const noSessionCookie = (urls: Urls): string => writeCookie(urls, 'session', '', 0)

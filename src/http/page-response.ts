@@ -2,6 +2,7 @@ import type { Deps } from '../deps.ts'
 import type { BaseContext, Contexts, PageName, SessionSummary } from '../render/contexts.ts'
 import { chooseLanguage, directionOf } from '../render/translate.ts'
 import { readBrowser } from './browser.ts'
+import { readCookie } from './cookies.ts'
 import { csrfToken } from './csrf.ts'
 import { type PagePolicy, pageHeaders } from './headers.ts'
 
@@ -14,6 +15,8 @@ export interface PageOptions extends PagePolicy {
   retryAfter?: number | undefined
   referenceId?: string | undefined
   session?: SessionSummary | undefined
+  /** IANA name of the zone that times are shown in; UTC without one. */
+  timeZone?: string | undefined
 }
 
 type Needs = Pick<Deps, 'config' | 'urls' | 'clock' | 'views' | 'translate' | 'assets' | 'homeserver'>
@@ -57,7 +60,9 @@ function baseContext(deps: Needs, lang: string, csrf: string, options: PageOptio
     standalone: deps.homeserver.kind === 'standalone',
     base: `${deps.urls.prefix}/`,
     assets: (asset) => deps.assets.url(asset),
+    languages: deps.translate.names,
     now: deps.clock.now().toISOString(),
+    ...(options.timeZone !== undefined && { time_zone: options.timeZone }),
     ...(options.session && { session: options.session }),
     ...(options.referenceId !== undefined && { reference_id: options.referenceId }),
   }
@@ -78,6 +83,23 @@ export function plainPage<P extends PageName>(
   return pageResponse(deps, languageOf(deps, request), csrf, name, context, options)
 }
 
-/** The language of a request: `ui_locales` of the authorization request first, then the browser's. */
-export const languageOf = (deps: Pick<Deps, 'translate'>, request: Request, uiLocales?: string): string =>
+/**
+ * The language of a request: the one chosen in the footer first, then `ui_locales` of the authorization request, then
+ * the browser's. What an account says goes before all of them: `identity/visit.ts`.
+ */
+export const languageOf = (
+  deps: Pick<Deps, 'translate' | 'urls'>,
+  request: Request,
+  uiLocales?: string,
+): string =>
+  chosenLanguage(deps, request) ??
   chooseLanguage(request.headers.get('accept-language'), deps.translate.languages, uiLocales)
+
+/** The language that was chosen in the footer of a page in this browser. */
+export function chosenLanguage(
+  { translate, urls }: Pick<Deps, 'translate' | 'urls'>,
+  request: Request,
+): string | undefined {
+  const chosen = readCookie(urls, request, 'language')
+  return translate.languages.find((tag) => tag === chosen)
+}

@@ -2,7 +2,7 @@ import type { BrowserSessionRow } from '../../sql/browser-sessions.ts'
 import type { Deps } from '../deps.ts'
 import { type Browser, readBrowser } from '../http/browser.ts'
 import { csrfToken, isOwnForm } from '../http/csrf.ts'
-import { languageOf, type PageOptions, pageResponse } from '../http/page-response.ts'
+import { chosenLanguage, languageOf, type PageOptions, pageResponse } from '../http/page-response.ts'
 import { type Params, readPageForm } from '../http/params.ts'
 import { type Requester, requesterOf } from '../http/requester.ts'
 import type { Contexts, PageName, SessionSummary } from '../render/contexts.ts'
@@ -14,6 +14,8 @@ export interface Visit {
   browser: Browser
   requester: Requester
   lang: string
+  /** Somebody chose the language, for the account or in this browser: what apps ask for does not change it. */
+  languageChosen: boolean
   session: SessionState
 }
 
@@ -21,14 +23,16 @@ export interface Visit {
 export async function openVisit(deps: Deps, request: Request): Promise<Visit> {
   const browser = readBrowser(deps.urls, deps.random, request)
   const requester = requesterOf(deps, request)
-  return {
-    request,
-    browser,
-    requester,
-    lang: languageOf(deps, request),
-    session: await loadSession(deps, browser, requester),
-  }
+  const session = await loadSession(deps, browser, requester)
+  const own = session.state === 'none' ? undefined : session.session.locale
+  const chosen = deps.translate.languages.find((tag) => tag === own) ?? chosenLanguage(deps, request)
+  const lang = chosen ?? languageOf(deps, request)
+  return { request, browser, requester, lang, languageChosen: chosen !== undefined, session }
 }
+
+/** The language of a visit on the way to an app that asks for some (`ui_locales`). */
+export const languageFor = (deps: Deps, visit: Visit, uiLocales: string | undefined): string =>
+  visit.languageChosen ? visit.lang : languageOf(deps, visit.request, uiLocales)
 
 /** The session of a visit if it may act, else undefined. */
 export const activeSession = (visit: Visit): BrowserSessionRow | undefined =>
@@ -47,6 +51,7 @@ export function page<P extends PageName>(
     ...options,
     cookies: [...visit.browser.cookies, ...(options.cookies ?? [])],
     session: session && summary(deps, session),
+    timeZone: session?.time_zone ?? undefined,
   })
 }
 

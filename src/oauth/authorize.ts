@@ -3,12 +3,11 @@ import { findGrant, insertGrant } from '../../sql/grants.ts'
 import type { Deps } from '../deps.ts'
 import { browserHash } from '../http/browser.ts'
 import { AuthorizeError, OAuthError, PageError, type RedirectTarget, Unavailable } from '../http/errors.ts'
-import { languageOf } from '../http/page-response.ts'
 import { type Params, readForm, readQuery } from '../http/params.ts'
 import { redirect } from '../http/reply.ts'
 import type { Route } from '../http/route.ts'
 import { readContinuation, withContinuation } from '../identity/continuation.ts'
-import { activeSession, openVisit, type Visit } from '../identity/visit.ts'
+import { activeSession, languageFor, openVisit, type Visit } from '../identity/visit.ts'
 import { newId, ulidFromUuid, uuidFromUlid } from '../lib/ulid.ts'
 import { approve } from './authorization/approve.ts'
 import { expectedPerson } from './authorization/hints.ts'
@@ -127,7 +126,7 @@ async function store(
     nonce: params.nonce ?? null,
     codeChallenge: params.code_challenge ?? null,
     loginHint: params.login_hint ?? null,
-    locale: languageOf(deps, visit.request, params.ui_locales),
+    locale: languageFor(deps, visit, params.ui_locales),
     rawParameters: keptParameters(params),
     prompt: prompt.filter((value) => value === 'consent' || value === 'select_account'),
     authenticatedAfter: demand.authenticated_after,

@@ -3,12 +3,11 @@ import type { Deps } from '../deps.ts'
 import { noSessionCookie } from '../http/browser.ts'
 import { OAuthError, PageError } from '../http/errors.ts'
 import { formActionSource } from '../http/headers.ts'
-import { languageOf } from '../http/page-response.ts'
 import { type Params, readForm, readQuery } from '../http/params.ts'
 import { redirect } from '../http/reply.ts'
 import type { Route } from '../http/route.ts'
 import { endSession, endSessionFor } from '../identity/sessions.ts'
-import { openVisit, page, readOwnForm, type Visit } from '../identity/visit.ts'
+import { languageFor, openVisit, page, readOwnForm, type Visit } from '../identity/visit.ts'
 import { clientSummary, hostOf } from './grant-context.ts'
 import { sessionIdFor } from './id-token.ts'
 import { LOGOUT_PARAMETERS, type LogoutRequest, readLogoutRequest } from './logout-request.ts'
@@ -49,7 +48,7 @@ async function confirmEndSession(deps: Deps, request: Request): Promise<Response
   const { form, own } = await readOwnForm(deps, opened)
   const params: Params = Object.create(null)
   for (const name of LOGOUT_PARAMETERS) if (form[name]) params[name] = form[name]
-  const visit = { ...opened, lang: languageOf(deps, request, params.ui_locales) }
+  const visit = { ...opened, lang: languageFor(deps, opened, params.ui_locales) }
   const logout = await readLogoutRequest(deps, params)
   return own ? signOut(deps, visit, logout) : confirmPage(deps, visit, logout, 422)
 }
@@ -64,10 +63,10 @@ async function readParams(request: Request): Promise<Params> {
   }
 }
 
-const openLogoutVisit = async (deps: Deps, request: Request, params: Params): Promise<Visit> => ({
-  ...(await openVisit(deps, request)),
-  lang: languageOf(deps, request, params.ui_locales),
-})
+async function openLogoutVisit(deps: Deps, request: Request, params: Params): Promise<Visit> {
+  const visit = await openVisit(deps, request)
+  return { ...visit, lang: languageFor(deps, visit, params.ui_locales) }
+}
 
 /** The session that there is to end: a locked one can be left too. */
 function signedIn({ session }: Visit): BrowserSessionRow | undefined {

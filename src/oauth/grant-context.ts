@@ -71,10 +71,10 @@ async function openDeviceFlow(deps: Pick<Deps, 'sql'>, visit: Visit, id: string)
   return { visit, client: clientSummary(grant), formAction: [], images: [grant.client_metadata.logo_uri] }
 }
 
-/** The pages on the way to a request's answer are in its language (`ui_locales`). */
+/** The pages on the way to a request's answer are in its language (`ui_locales`), unless the person chose another. */
 export const inLanguageOf = (visit: Visit, grant: GrantWithClient): Visit => ({
   ...visit,
-  lang: grant.locale ?? visit.lang,
+  lang: visit.languageChosen ? visit.lang : (grant.locale ?? visit.lang),
 })
 
 /** The client of a request as pages show it. */

@@ -83,6 +83,12 @@ export interface SessionSummary {
   display_name?: string
 }
 
+/** A language by its tag, and by its name in itself. */
+export interface LanguageName {
+  tag: string
+  name: string
+}
+
 /** What every page is given besides its own context. */
 export interface BaseContext {
   /** BCP 47 tag out of the catalogues, from `chooseLanguage`. */
@@ -100,8 +106,12 @@ export interface BaseContext {
   base: string
   /** The URL of a static file, with its content hash (`createAssets().url`). */
   assets: (name: string) => string
+  /** The languages that there are, each by its own name. */
+  languages: readonly LanguageName[]
   /** The current instant, for texts like "2 hours ago". */
   now: Instant
+  /** IANA name of the zone that times are shown in; UTC without one. */
+  time_zone?: string
   session?: SessionSummary
   /** What the log knows this request as; shown on error pages. */
   reference_id?: string

@@ -13,7 +13,7 @@ type TemplateFunction = (base: BaseContext, ...args: unknown[]) => unknown
  * - `hidden(continuation)`: its pairs, for hidden fields
  * - `href(address)`: the address when a link may carry it, else ''
  * - `error_text(field, error)`, `form_error_text(error)`: what to tell a person
- * - `wait(seconds)`, `ago(instant)`: times in words
+ * - `wait(seconds)`, `ago(instant)`, `date_time(instant)`: times in words
  * - `initial(name)`, `tone(text)`: letter and colour number (1 to 6) of a picture that is not there
  * - `session_name(session)`: what a person calls it
  * - `strength_texts()`: JSON of all texts of the strength meter, for its script
@@ -55,9 +55,11 @@ export function templateFunctions(translate: Translate): Record<string, Template
         : text(base, 'form_error.rate_limited', { wait: wait(base, seconds) })
     },
     wait: (base, seconds) => wait(base, Number(seconds)),
-    ago: (base, instant) =>
-      relativeTime(base.lang, Date.parse(base.now), Date.parse(String(instant))) ??
-      text(base, 'time.just_now'),
+    ago: (base, instant) => relativeTime(base, Date.parse(String(instant))) ?? text(base, 'time.just_now'),
+    date_time: (base, instant) =>
+      new Intl.DateTimeFormat(base.lang, { ...zoneOf(base), ...DATE_AND_TIME }).format(
+        Date.parse(String(instant)),
+      ),
     initial: (base, name) => initial(base.lang, String(name)),
     tone: (_base, value) => 1 + ([...String(value)].reduce((sum, c) => sum + (c.codePointAt(0) ?? 0), 0) % 6),
     session_name: (base, session) => {
@@ -114,13 +116,24 @@ const UNITS: [unit: Intl.RelativeTimeFormatUnit, seconds: number][] = [
   ['minute', 60],
 ]
 
+const DATE_AND_TIME: Intl.DateTimeFormatOptions = {
+  year: 'numeric',
+  month: 'short',
+  day: 'numeric',
+  hour: 'numeric',
+  minute: '2-digit',
+  timeZoneName: 'short',
+}
+
+const zoneOf = (base: BaseContext): { timeZone: string } => ({ timeZone: base.time_zone ?? 'UTC' })
+
 /** "2 hours ago" within a week, a date beyond. Under a minute, and in the future (clocks differ): undefined. */
-function relativeTime(lang: string, now: number, then: number): string | undefined {
-  const seconds = Math.max(0, Math.floor((now - then) / 1000))
+function relativeTime(base: BaseContext, then: number): string | undefined {
+  const seconds = Math.max(0, Math.floor((Date.parse(base.now) - then) / 1000))
   if (seconds >= 7 * 86_400) {
-    return new Intl.DateTimeFormat(lang, { dateStyle: 'medium', timeZone: 'UTC' }).format(then)
+    return new Intl.DateTimeFormat(base.lang, { ...zoneOf(base), dateStyle: 'medium' }).format(then)
   }
-  const relative = new Intl.RelativeTimeFormat(lang, { numeric: 'auto' })
+  const relative = new Intl.RelativeTimeFormat(base.lang, { numeric: 'auto' })
   for (const [unit, size] of UNITS) {
     if (seconds >= size) return relative.format(-Math.floor(seconds / size), unit)
   }

@@ -25,6 +25,10 @@ export const sampleBase = (lang: string, assets: (name: string) => string): Base
   standalone: false,
   base: '/auth/',
   assets,
+  languages: [
+    { tag: 'en', name: 'English' },
+    { tag: 'de', name: 'Deutsch' },
+  ],
   now: '2026-11-24T08:00:00.000Z',
 })
 

@@ -11,6 +11,8 @@ export type MessageArguments = Record<string, string | number>
 export interface Translate {
   /** BCP 47 tags of the catalogues, English first. */
   languages: readonly string[]
+  /** The same languages, each by its own name. */
+  names: readonly { tag: string; name: string }[]
   /** The text of `key` in `lang`, in English when that language lacks it; throws for a key that English lacks. */
   text(lang: string, key: string, args?: MessageArguments): string
   /** Whether `key` has a text (in `lang` or in English). */
@@ -51,8 +53,11 @@ export function createTranslate(options: { directory: string; overlay?: string }
     return undefined
   }
 
+  const languages = [...catalogues.keys()].sort((a, b) => rank(a) - rank(b) || a.localeCompare(b))
+
   return {
-    languages: [...catalogues.keys()].sort((a, b) => rank(a) - rank(b) || a.localeCompare(b)),
+    languages,
+    names: languages.map((tag) => ({ tag, name: ownName(tag) })),
     has: (lang, key) => find(lang, key) !== undefined,
     text(lang, key, args) {
       const found = find(lang, key)
@@ -68,6 +73,13 @@ export function createTranslate(options: { directory: string; overlay?: string }
       return String(format.format(isolate(args, directionOf(tag))))
     },
   }
+}
+
+/** A language in itself, with the large first letter of a list; its tag where the platform has no name. */
+function ownName(tag: string): string {
+  const name = new Intl.DisplayNames(tag, { type: 'language' }).of(tag) ?? tag
+  const [first = ''] = name
+  return first.toLocaleUpperCase(tag) + name.slice(first.length)
 }
 
 const rank = (lang: string): number => (lang === FALLBACK_LANGUAGE ? 0 : 1)

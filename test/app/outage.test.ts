@@ -90,6 +90,7 @@ const requests: Record<string, () => Promise<[path: string, form?: Record<string
   'GET /consent/{id}': async () => [await grant()],
   'POST /consent/{id}': async () => [await grant(), { csrf, action: 'consent' }],
   'POST /login': async () => ['/login', { csrf, username: 'alice', password: PASSWORD }],
+  'POST /language': async () => ['/language', { csrf, locale: 'de' }],
   'POST /logout': async () => ['/logout', { csrf }],
   'POST /end-session': async () => ['/end-session', { client_id: clientId }],
   'POST /end-session/confirm': async () => ['/end-session/confirm', { csrf }],

@@ -30,6 +30,7 @@ const ROUTES: Record<string, [auth: Auth, surface: 'page' | 'oauth' | 'probe', c
   'GET /': ['browser', 'page', false],
   'GET /authorize': ['browser', 'page', false],
   'POST /authorize': ['browser', 'page', false],
+  'POST /language': ['form', 'page', false],
   'GET /login': ['browser', 'page', false],
   'POST /login': ['form', 'page', false],
   'POST /logout': ['form', 'page', false],

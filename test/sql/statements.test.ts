@@ -15,6 +15,7 @@ import * as logout from '../../sql/logout.ts'
 import * as oauthSessions from '../../sql/oauth-sessions.ts'
 import * as personalSessions from '../../sql/personal-sessions.ts'
 import * as ping from '../../sql/ping.ts'
+import * as preferences from '../../sql/preferences.ts'
 import * as pushedRequests from '../../sql/pushed-requests.ts'
 import * as registrations from '../../sql/registrations.ts'
 import * as sessions from '../../sql/sessions.ts'
@@ -87,6 +88,11 @@ const FILES = [
         },
       ],
     ],
+  }),
+  statements('preferences', preferences, {
+    findPreferences: [[ID]],
+    setPreferences: [[ID, { locale: 'de', timeZone: null }]],
+    setLocale: [[ID, 'de']],
   }),
   statements('consents', consents, {
     findConsent: [[ID, ID, 'openid']],
