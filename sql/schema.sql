@@ -174,6 +174,15 @@ create table latchkey.personal_tokens (
 );
 CREATE UNIQUE INDEX personal_tokens_session ON latchkey.personal_tokens USING btree (session_id) WHERE (revoked_at IS NULL);
 
+create table latchkey.policy_data (
+  id uuid not null,
+  "position" bigint not null generated always as identity,
+  created_at timestamp with time zone not null,
+  data jsonb not null,
+  constraint policy_data_pkey PRIMARY KEY (id),
+  constraint policy_data_position_key UNIQUE ("position")
+);
+
 create table latchkey.pushed_requests (
   digest bytea not null,
   client_id uuid not null,

@@ -56,6 +56,21 @@ export const countActiveSessions = (sql: Db, userId: string) => sql<
 export const lockSessionsOf = (sql: Db, userId: string) => sql<{ deactivated_at: Date | null }[]>`
   select deactivated_at from latchkey.users where id = ${userId} for no key update`
 
+/**
+ * The active sessions of a user's apps, as the policy counts them (reference operations 6.2): those of browsers do not
+ * count, and of personal tokens only the user's own.
+ */
+export const countAppSessions = (sql: Db, userId: string) => sql<
+  { total: number; oauth2: number; compat: number; personal: number }[]
+>`
+  select oauth2 + compat + personal as total, oauth2, compat, personal from (
+    select
+      (select count(*)::int from latchkey.oauth_sessions where user_id = ${userId} and finished_at is null) as oauth2,
+      0 as compat,
+      (select count(*)::int from latchkey.personal_sessions
+        where user_id = ${userId} and owner_user_id = user_id and finished_at is null) as personal
+  ) counted`
+
 /** One flush of remembered activity. A session that vanished meanwhile is left out, the others are written. */
 export const recordActivity = (
   sql: Db,

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { createSql, type Sql } from '../sql/connect.ts'
 import type { DatabaseConfig } from '../sql/location.ts'
+import { countAppSessions } from '../sql/sessions.ts'
 import type { Config } from './config/schema.ts'
 import { createPasswords, type Passwords } from './crypto/passwords.ts'
 import { deriveSecrets, type Secrets } from './crypto/seal.ts'
@@ -10,6 +11,7 @@ import type { PublicFetchOptions } from './http/fetch-public.ts'
 import { createUrls, type Urls } from './http/urls.ts'
 import { type Activity, createActivity } from './identity/activity.ts'
 import type { Guessers } from './identity/limits.ts'
+import { createPolicyData, type PolicyDataSource } from './identity/policy-data.ts'
 import { createJobs, type Jobs } from './jobs/jobs.ts'
 import { type Clock, systemClock } from './lib/clock.ts'
 import { type Network, parseNetwork } from './lib/ip.ts'
@@ -18,6 +20,7 @@ import { createHomeserver } from './matrix/homeserver/create.ts'
 import type { Fetch, Homeserver } from './matrix/homeserver/homeserver.ts'
 import { type ClientKeys, createClientKeys } from './oauth/client-keys.ts'
 import { createKeyring, type Keyring } from './oauth/keyring.ts'
+import { builtInPolicy, type Policy } from './policy/policy.ts'
 import { type Assets, createAssets } from './render/assets.ts'
 import { createViews, type Views } from './render/engine.ts'
 import { createTranslate, type Translate } from './render/translate.ts'
@@ -39,6 +42,9 @@ export interface Deps {
   secrets: Secrets
   passwords: Passwords
   homeserver: Homeserver
+  /** Who may register, sign in and be granted what: ask it, and not the configuration. */
+  policy: Policy
+  policyData: PolicyDataSource
   jobs: Jobs
   activity: Activity
   views: Views
@@ -93,6 +99,7 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
     directory: `${VIEWS}/locales`,
     ...(translations_overlay_path !== undefined && { overlay: translations_overlay_path }),
   })
+  const policyData = createPolicyData({ sql, clock, config })
   const deps: Deps = {
     config,
     urls,
@@ -103,6 +110,18 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
     secrets,
     passwords: createPasswords(config.passwords),
     homeserver: createHomeserver(config.matrix, { fetch: options.fetch ?? fetch }),
+    policy: builtInPolicy({
+      rules: async () => ({
+        data: (await policyData.current()).data,
+        serverName: config.matrix.homeserver,
+        sessionLimit: config.experimental.session_limit,
+      }),
+      countSessions: async (userId) => {
+        const [counts] = await countAppSessions(sql, userId)
+        return counts ?? { total: 0, oauth2: 0, compat: 0, personal: 0 }
+      },
+    }),
+    policyData,
     jobs: createJobs(options.database, log),
     activity: createActivity(sql, log),
     translate,

@@ -78,9 +78,9 @@ export const UNBUILT: readonly (Notice & { resource?: ResourceName })[] = [
     sentence: 'Error reports are not built yet: errors are in the log only.',
   },
   {
-    path: 'experimental.session_limit',
-    applies: ({ experimental }) => experimental?.session_limit !== undefined,
-    sentence: 'Session limits are not built yet: accounts may have any number of sessions.',
+    path: 'experimental.session_limit.dangerous_hard_limit_eviction',
+    applies: ({ experimental }) => experimental?.session_limit?.dangerous_hard_limit_eviction === true,
+    sentence: 'Ending the oldest sessions is not built yet: a sign-in beyond the limit is refused.',
   },
   {
     path: 'experimental.inactive_session_expiration',

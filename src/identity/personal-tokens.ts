@@ -19,11 +19,11 @@ import { type Random, randomString } from '../lib/random.ts'
 import { deviceOf } from '../lib/scope.ts'
 import { transact } from '../lib/transact.ts'
 import { newId } from '../lib/ulid.ts'
-import type { GrantViolation } from '../policy/grant.ts'
-import { checkPersonalTokenPolicy, type TokenMaker } from '../policy/personal-token.ts'
+import { checkAdminTokenPolicy, type TokenMaker } from '../policy/personal-token.ts'
+import type { Violation } from '../policy/violation.ts'
 import { addDevice, ensureProvisioned } from './devices.ts'
 
-type Needs = Pick<Deps, 'config' | 'sql' | 'clock' | 'random' | 'homeserver' | 'jobs' | 'log'>
+type Needs = Pick<Deps, 'config' | 'sql' | 'clock' | 'random' | 'homeserver' | 'jobs' | 'log' | 'policy'>
 
 /** Characters of a token's name: it is also the name of its device, and Synapse refuses longer ones. */
 export const TOKEN_NAME_LIMIT = 100
@@ -50,7 +50,7 @@ export interface NewPersonalToken {
 export type PersonalTokenResult =
   /** `token` is known here and now only: what is stored is its digest. */
   | { result: 'issued'; session: PersonalSessionRow; token: string }
-  | { result: 'refused'; violations: GrantViolation[] }
+  | { result: 'refused'; violations: Violation[] }
   /** The account that it would act as is deactivated, or all its sessions were ended meanwhile. */
   | { result: 'deactivated' | 'ended' }
 
@@ -65,7 +65,14 @@ export async function createPersonalToken(
   wanted: NewPersonalToken,
 ): Promise<PersonalTokenResult> {
   const { actor, scope, requester } = wanted
-  const violations = checkPersonalTokenPolicy(deps.config, wanted, requester)
+  // A person grants no more than an app of theirs could get.
+  const violations =
+    wanted.maker === 'admin'
+      ? checkAdminTokenPolicy(scope)
+      : await deps.policy.grant(
+          { scope, user: { ...actor, user_id: actor.id }, grantType: 'authorization_code' },
+          requester,
+        )
   if (violations.length > 0) return { result: 'refused', violations }
   const now = deps.clock.now()
   const id = newId(now, deps.random)

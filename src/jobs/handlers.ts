@@ -1,5 +1,6 @@
 import { deleteOldDeviceGrants, deleteOldGrants, deleteOldRegistrations } from '../../sql/clean-up.ts'
 import { deleteUnusedClients } from '../../sql/client-registrations.ts'
+import { deleteOldPolicyData } from '../../sql/policy-data.ts'
 import { deleteExpiredJwts } from '../../sql/used-jwts.ts'
 import { findUser, listUnprovisioned } from '../../sql/users.ts'
 import type { Deps } from '../deps.ts'
@@ -19,6 +20,8 @@ const UNUSED_CLIENT = 90 * DAY
 /** Seconds that authorization and device requests are kept, and finished sign-ups (reference operations 5.4). */
 const KEPT_REQUEST = 7 * DAY
 const KEPT_SIGN_UP = 30 * DAY
+/** Rows of policy data that are kept, as in MAS: what was set before can be looked up. */
+const KEPT_POLICY_DATA = 10
 /** Rows that one statement deletes. */
 const BATCH = 500
 
@@ -69,6 +72,7 @@ async function cleanUp(deps: Pick<Deps, 'sql' | 'clock' | 'log'>): Promise<void>
     sign_ups: await inBatches(() => deleteOldRegistrations(sql, ago(DAY), ago(KEPT_SIGN_UP), BATCH)),
   }
   await deleteExpiredJwts(sql, now)
+  await deleteOldPolicyData(sql, KEPT_POLICY_DATA)
   deps.log.info('clean_up.done', deleted)
 }
 

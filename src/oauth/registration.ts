@@ -15,7 +15,7 @@ import { sha256 } from '../lib/digest.ts'
 import { parseIp } from '../lib/ip.ts'
 import { randomString } from '../lib/random.ts'
 import { newId, ulidFromUuid } from '../lib/ulid.ts'
-import { checkRegistrationPolicy } from '../policy/client-registration.ts'
+import type { Violation } from '../policy/violation.ts'
 import { checkRequestObjectMetadata } from './authorization/request-object.ts'
 import { ASSERTION_ALGORITHMS } from './client-assertion.ts'
 import { metadataDigest, parseRegistration, type Registration } from './client-metadata.ts'
@@ -56,7 +56,7 @@ export async function readRegistration(request: Request): Promise<unknown> {
  * @throws OAuthError invalid_request, invalid_client_metadata, invalid_redirect_uri
  */
 export async function checkRegistration(
-  deps: Pick<Deps, 'config' | 'keys' | 'log'>,
+  deps: Pick<Deps, 'keys' | 'log' | 'policy'>,
   body: unknown,
   requester: Requester,
 ): Promise<Registration> {
@@ -66,7 +66,7 @@ export async function checkRegistration(
   checkRequestObjectMetadata(metadata)
   checkAlgorithms(deps, metadata)
   await checkPublicSuffix(metadata)
-  checkPolicy(deps, metadata, requester)
+  await checkPolicy(deps, metadata, requester)
   return metadata
 }
 
@@ -161,26 +161,29 @@ async function checkPublicSuffix(metadata: Registration): Promise<void> {
       throw invalid('post_logout_redirect_uris is not using a valid domain.')
 }
 
-function checkPolicy(deps: Pick<Deps, 'config' | 'log'>, metadata: Registration, requester: Requester): void {
-  const violations = checkRegistrationPolicy(
-    deps.config,
-    {
-      ...metadata,
-      redirect_uris: metadata.redirect_uris ?? [],
-      grant_types: metadata.grant_types ?? ['authorization_code'],
-      token_endpoint_auth_method: metadata.token_endpoint_auth_method ?? 'client_secret_basic',
-    },
-    requester,
-  )
-  const [first] = violations
-  if (!first) return
-  const code = violations.some((violation) => violation.code === 'invalid_redirect_uri')
-    ? 'invalid_redirect_uri'
-    : first.code
-  const description = violations.map((violation) => violation.message).join('; ')
+/** What the operator's rules say of it (reference section 7.2, step 6). */
+async function checkPolicy(
+  deps: Pick<Deps, 'log' | 'policy'>,
+  metadata: Registration,
+  requester: Requester,
+): Promise<void> {
+  const client = {
+    ...metadata,
+    redirect_uris: metadata.redirect_uris ?? [],
+    grant_types: metadata.grant_types ?? ['authorization_code'],
+    token_endpoint_auth_method: metadata.token_endpoint_auth_method ?? 'client_secret_basic',
+  }
+  const violations = await deps.policy.clientRegistration(client, metadata, requester)
+  if (violations.length === 0) return
+  const description = violations.map(({ msg }) => msg).join('; ')
   deps.log.warn('client.registration_denied', { description, ip: requester.ip })
-  throw new OAuthError(code, { description })
+  const aboutRedirects = violations.some(isAboutRedirects)
+  throw new OAuthError(aboutRedirects ? 'invalid_redirect_uri' : 'invalid_client_metadata', { description })
 }
+
+/** RFC 7591 section 3.2.2 has a code of its own for them. Modules that were made for MAS say it in the text alone. */
+const isAboutRedirects = ({ redirect_uri, field, msg }: Violation): boolean =>
+  redirect_uri !== undefined || field === 'redirect_uris' || /(?<!post_logout_)redirect_uri/.test(msg)
 
 /**
  * Stores a registration. A client with a secret has a row of its own, and a token to manage it with; identical

@@ -1,5 +1,6 @@
 import type { Requester } from '../http/requester.ts'
-import { isBannedRequester, type PolicyConfig } from './constraints.ts'
+import { isBannedRequester, type PolicyRules } from './constraints.ts'
+import { REQUESTER_BANNED, type Violation } from './violation.ts'
 
 /** What the policy looks at (reference 7.2, step 6). */
 export interface RegistrationInput {
@@ -15,12 +16,6 @@ export interface RegistrationInput {
   token_endpoint_auth_method: string
 }
 
-/** Why a registration is refused; the code is the one of RFC 7591 section 3.2.2. */
-export interface RegistrationViolation {
-  code: 'invalid_redirect_uri' | 'invalid_client_metadata'
-  message: string
-}
-
 /** Hosts of the visitor's own machine (RFC 6761 section 6.3, RFC 1122 section 3.2.1.3). */
 const LOCAL_HOST =
   /^(?:(?:.*\.)?localhost\.?|127\.[0-9.]+|0\.0\.0\.0|\[::1?\]|\[::ffff:7f[0-9a-f]{2}:[0-9a-f]+\])$/
@@ -28,16 +23,15 @@ const LOOPBACK_HOSTS = new Set(['localhost', '127.0.0.1', '[::1]'])
 /** Grants whose answer goes to a redirect URI. */
 const REDIRECTING = ['authorization_code', 'implicit']
 
-/** The client registration policy; empty means: allowed. */
+/** The client registration policy (reference 7.2, step 6); empty means: allowed. */
 export function checkRegistrationPolicy(
-  config: PolicyConfig,
+  { data }: PolicyRules,
   client: RegistrationInput,
   requester: Requester,
-): RegistrationViolation[] {
-  const { data } = config.policy
+): Violation[] {
   const relax = data.client_registration ?? {}
-  const violations: RegistrationViolation[] = []
-  const metadata = (message: string) => violations.push({ code: 'invalid_client_metadata', message })
+  const violations: Violation[] = []
+  const metadata = (msg: string) => violations.push({ msg })
 
   if (client.client_uri === undefined && !relax.allow_missing_client_uri) metadata('client_uri is required')
   for (const field of [
@@ -58,19 +52,30 @@ export function checkRegistrationPolicy(
   if (client.grant_types.includes('client_credentials') && client.token_endpoint_auth_method === 'none')
     metadata('client_credentials needs a client that authenticates')
   if (client.grant_types.some((grant) => REDIRECTING.includes(grant)) && client.redirect_uris.length === 0)
-    violations.push({ code: 'invalid_redirect_uri', message: 'redirect_uris must not be empty' })
+    violations.push({ field: 'redirect_uris', msg: 'redirect_uris must not be empty' })
   for (const uri of client.redirect_uris)
-    if (!isAllowedRedirect(uri, client, relax))
-      violations.push({
-        code: 'invalid_redirect_uri',
-        message: `the redirect_uri ${uri.slice(0, 200)} is not allowed`,
-      })
+    if (!isAllowedRedirect(uri, client, relax)) violations.push(redirectViolation(uri))
   // People are sent to these too.
   for (const uri of client.post_logout_redirect_uris ?? [])
     if (!isAllowedRedirect(uri, client, relax))
       metadata(`the post_logout_redirect_uri ${uri.slice(0, 200)} is not allowed`)
-  if (isBannedRequester(data, requester)) metadata('registrations from here are not accepted')
+  if (isBannedRequester(data, requester)) violations.push(REQUESTER_BANNED)
   return violations
+}
+
+const redirectViolation = (uri: string): Violation => ({
+  redirect_uri: uri,
+  msg: `the redirect_uri ${uri.slice(0, 200)} is not allowed`,
+})
+
+/** What no rule of an operator may allow: places that a page could run, or that show one host and lead to another. */
+export function unsafeTargets(client: RegistrationInput): Violation[] {
+  return [
+    ...client.redirect_uris.filter(isUnsafeTarget).map(redirectViolation),
+    ...(client.post_logout_redirect_uris ?? [])
+      .filter(isUnsafeTarget)
+      .map((uri) => ({ msg: `the post_logout_redirect_uri ${uri.slice(0, 200)} is not allowed` })),
+  ]
 }
 
 function isAllowedRedirect(

@@ -1,17 +1,21 @@
 import type { Config } from '../config/schema.ts'
 import type { Requester } from '../http/requester.ts'
 import { contains, parseIp, parseNetwork } from '../lib/ip.ts'
+import { parseRegex } from '../lib/regex.ts'
 
 /** What the operator says in `policy.data` (reference operations 6.4). */
 export type PolicyData = Config['policy']['data']
 
-/** As much of the configuration as rules look at. */
-export interface PolicyConfig {
-  policy: { data: PolicyData }
+/** What the rules go by. */
+export interface PolicyRules {
+  /** That of the configuration with what was set at run time over it. */
+  data: PolicyData
+  serverName: string
+  sessionLimit: Config['experimental']['session_limit']
 }
 
 /** Matchers: a text matches when any of them does. */
-type Constraints = NonNullable<NonNullable<PolicyData['requester']>['banned_user_agents']>
+export type Constraints = NonNullable<NonNullable<PolicyData['requester']>['banned_user_agents']>
 
 /** Whether `text` meets any of the constraints. Regular expressions are unanchored; a broken one matches nothing. */
 export function matches(constraints: Constraints | undefined, text: string): boolean {
@@ -22,16 +26,8 @@ export function matches(constraints: Constraints | undefined, text: string): boo
     substrings.some((part) => text.includes(part)) ||
     prefixes.some((part) => text.startsWith(part)) ||
     suffixes.some((part) => text.endsWith(part)) ||
-    regexes.some((source) => compiled(source)?.test(text) ?? false)
+    regexes.some((source) => parseRegex(source)?.test(text) ?? false)
   )
-}
-
-function compiled(source: string): RegExp | undefined {
-  try {
-    return new RegExp(source, 'u')
-  } catch {
-    return undefined
-  }
 }
 
 /** Whether the operator banned an address or user agent. */

@@ -1,13 +1,9 @@
 import type { Requester } from '../http/requester.ts'
 import { deviceOfScope, isApiScope, MAS_ADMIN, SYNAPSE_ADMIN, spellingOf } from '../lib/scope.ts'
 import { uuidFromUlid } from '../lib/ulid.ts'
-import { isBannedRequester, type PolicyConfig } from './constraints.ts'
-
-/** Why a grant is refused: a code for pages and clients, a sentence for the log and for `error_description`. */
-export interface GrantViolation {
-  code: 'scope-not-allowed' | 'scope-combination' | 'requester-banned'
-  message: string
-}
+import { isBannedRequester, type PolicyRules } from './constraints.ts'
+import { type SessionCounts, sessionLimitViolations } from './session-limit.ts'
+import { REQUESTER_BANNED, type Violation } from './violation.ts'
 
 /** Characters of a device id in a scope (reference 6). */
 const DEVICE_ID = /^[A-Za-z0-9._~!$&'()*+,;=:@/-]{10,}$/
@@ -17,45 +13,47 @@ const PLAIN_SCOPES = ['openid', 'email', 'profile', 'offline_access', 'urn:mas:g
 
 /** The policy for a grant that a person makes (reference section 6); empty means: allowed. */
 export function checkGrantPolicy(
-  config: PolicyConfig,
-  grant: { scope: readonly string[]; user: { username: string; is_admin: boolean } },
+  rules: PolicyRules,
+  grant: {
+    scope: readonly string[]
+    user: { username: string; is_admin: boolean }
+    sessions?: SessionCounts | undefined
+  },
   requester: Requester,
-): GrantViolation[] {
-  const { data } = config.policy
+): Violation[] {
+  const { data } = rules
   const isAdmin = grant.user.is_admin || (data.admin_users ?? []).includes(grant.user.username)
-  const violations: GrantViolation[] = []
+  const violations: Violation[] = []
   for (const scope of grant.scope)
     if (!isAllowed(scope, isAdmin))
-      violations.push({ code: 'scope-not-allowed', message: `The scope ${scope} may not be granted.` })
-  violations.push(...combinations(grant.scope))
-  if (isBannedRequester(data, requester))
-    violations.push({ code: 'requester-banned', message: 'Requests from here are not accepted.' })
+      violations.push({ code: 'scope-not-allowed', msg: `The scope ${scope} may not be granted.` })
+  violations.push(...combinationViolations(grant.scope))
+  violations.push(...sessionLimitViolations(rules, grant.sessions, 'soft'))
+  if (isBannedRequester(data, requester)) violations.push(REQUESTER_BANNED)
   return violations
 }
 
 /** The policy for what a client is granted for itself (reference section 6, last column). */
 export function checkClientGrantPolicy(
-  config: PolicyConfig,
-  grant: { scope: readonly string[]; clientId: string },
+  { data }: PolicyRules,
+  grant: { scope: readonly string[]; clientId?: string },
   requester: Requester,
-): GrantViolation[] {
-  const { data } = config.policy
+): Violation[] {
   const admins = (data.admin_clients ?? []).map((ulid) => uuidFromUlid(ulid))
   const allowed = (scope: string): boolean =>
     scope === 'openid' ||
     scope === 'email' ||
     scope === 'urn:mas:graphql:*' ||
-    (scope === MAS_ADMIN && admins.includes(grant.clientId))
+    (scope === MAS_ADMIN && grant.clientId !== undefined && admins.includes(grant.clientId))
   const violations = grant.scope
     .filter((scope) => !allowed(scope))
     .map(
-      (scope): GrantViolation => ({
+      (scope): Violation => ({
         code: 'scope-not-allowed',
-        message: `The scope ${scope} may not be granted to a client itself.`,
+        msg: `The scope ${scope} may not be granted to a client itself.`,
       }),
     )
-  if (isBannedRequester(data, requester))
-    violations.push({ code: 'requester-banned', message: 'Requests from here are not accepted.' })
+  if (isBannedRequester(data, requester)) violations.push(REQUESTER_BANNED)
   return violations
 }
 
@@ -66,11 +64,12 @@ function isAllowed(scope: string, isAdmin: boolean): boolean {
   return (scope === SYNAPSE_ADMIN || scope === MAS_ADMIN) && isAdmin
 }
 
-function combinations(scopes: readonly string[]): GrantViolation[] {
-  const violations: GrantViolation[] = []
+/** What makes no sense together, whatever the operator's rules are (reference section 6). */
+export function combinationViolations(scopes: readonly string[]): Violation[] {
+  const violations: Violation[] = []
   const devices = scopes.filter((scope) => deviceOfScope(scope) !== undefined)
   const spellings = new Set(scopes.map(spellingOf).filter((spelling) => spelling !== undefined))
-  const combine = (message: string) => violations.push({ code: 'scope-combination', message })
+  const combine = (msg: string) => violations.push({ code: 'scope-combination', msg })
   if (devices.length > 1 && spellings.size === 1) combine('Only one device may be asked for.')
   if (devices.length > 0 && !scopes.some(isApiScope)) combine('A device needs the Matrix API scope.')
   if (spellings.size > 1) combine('Stable and unstable Matrix scopes cannot be mixed.')

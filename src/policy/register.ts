@@ -1,40 +1,57 @@
 import type { Config } from '../config/schema.ts'
 import type { Requester } from '../http/requester.ts'
-import { isBannedRequester, matches, type PolicyConfig } from './constraints.ts'
+import { isBannedRequester, matches, type PolicyRules } from './constraints.ts'
+import { emailViolations } from './email.ts'
+import { REQUESTER_BANNED, type Violation } from './violation.ts'
 
-/** Codes of reference operations 6.1, without their `username-` prefix where the page's field says it. */
-export type UsernameViolation =
-  | 'too_short'
-  | 'too_long'
-  | 'invalid'
-  | 'all_numeric'
-  | 'banned'
-  | 'not_allowed'
-  | 'requester_banned'
+/** Somebody who wants an account. */
+export interface RegisterInput {
+  username: string
+  /** Their address, once they gave one. */
+  email?: string
+  method: 'password' | 'upstream-oauth2'
+}
 
 /** Characters of a full Matrix id (Matrix specification, user identifiers). */
 const MXID_LIMIT = 255
 
-/** The registration policy for a name (reference operations 6.3); the first violation is the one to show. */
-export function checkUsernamePolicy(
-  config: PolicyConfig & { matrix: { homeserver: string } },
-  username: string,
+/** The registration policy (reference operations 6.3); the first violation of a field is the one to show. */
+export function checkRegisterPolicy(
+  rules: PolicyRules,
+  { username, email }: RegisterInput,
   requester: Requester,
-): UsernameViolation[] {
-  const { data } = config.policy
-  const violations: UsernameViolation[] = []
-  if (username === '') violations.push('too_short')
-  else if (!/^[a-z0-9.=_/+-]+$/.test(username)) violations.push('invalid')
-  if (`@${username}:${config.matrix.homeserver}`.length > MXID_LIMIT) {
-    // Nothing of any length reaches the operator's regular expressions, which may take for ever over it.
-    violations.push('too_long')
-    return violations
-  }
-  if (/^[0-9]+$/.test(username)) violations.push('all_numeric')
-  if (matches(data.registration?.banned_usernames, username)) violations.push('banned')
-  if (data.registration?.allowed_usernames && !matches(data.registration.allowed_usernames, username))
-    violations.push('not_allowed')
-  if (isBannedRequester(data, requester)) violations.push('requester_banned')
+): Violation[] {
+  const violations = matrixNameViolations(rules.serverName, username)
+  // Nothing of any length reaches the operator's regular expressions, which may take for ever over it.
+  if (!violations.some(({ code }) => code === 'username-too-long'))
+    violations.push(...nameRules(rules, username))
+  if (email !== undefined) violations.push(...emailViolations(rules, email))
+  if (isBannedRequester(rules.data, requester)) violations.push(REQUESTER_BANNED)
+  return violations
+}
+
+/** What the Matrix specification says of a name, whatever the operator's rules are. */
+export function matrixNameViolations(serverName: string, username: string): Violation[] {
+  const violations: Violation[] = []
+  const refuse = (code: Violation['code'], msg: string) =>
+    violations.push({ field: 'username', ...(code && { code }), msg })
+  if (username === '') refuse('username-too-short', 'The username is empty.')
+  else if (!/^[a-z0-9.=_/+-]+$/.test(username))
+    refuse('username-invalid-chars', 'A username has only a to z, 0 to 9 and the signs . = _ / + -')
+  if (`@${username}:${serverName}`.length > MXID_LIMIT)
+    refuse('username-too-long', `A Matrix id has at most ${MXID_LIMIT} characters.`)
+  return violations
+}
+
+function nameRules({ data }: PolicyRules, username: string): Violation[] {
+  const violations: Violation[] = []
+  const { allowed_usernames: allowed, banned_usernames: banned } = data.registration ?? {}
+  const refuse = (code: Violation['code'], msg: string) =>
+    violations.push({ field: 'username', ...(code && { code }), msg })
+  if (/^[0-9]+$/.test(username)) refuse('username-all-numeric', 'A username needs something besides digits.')
+  if (matches(banned, username)) refuse('username-banned', 'This username is reserved.')
+  if (allowed && !matches(allowed, username))
+    refuse('username-not-allowed', 'This username does not follow the rules of this server.')
   return violations
 }
 

@@ -27,9 +27,10 @@ import {
   hostOf,
   inLanguageOf,
 } from '../oauth/grant-context.ts'
-import { checkGrantPolicy, type GrantViolation } from '../policy/grant.ts'
+import type { Violation } from '../policy/violation.ts'
 import type { ScopeLine } from '../render/contexts.ts'
 import { interstitial } from './interstitial.ts'
+import { violationLine } from './violations.ts'
 
 /** Milliseconds that the page waits for the name that the person has at the homeserver. */
 const NAME_TIMEOUT = 1000
@@ -40,8 +41,7 @@ async function open(
   request: Request,
   ulid: string,
 ): Promise<
-  | Response
-  | { visit: Visit; grant: GrantWithClient; session: BrowserSessionRow; violations: GrantViolation[] }
+  Response | { visit: Visit; grant: GrantWithClient; session: BrowserSessionRow; violations: Violation[] }
 > {
   const continuation = readContinuation({ kind: 'continue_authorization_grant', id: ulid })
   const opened = await openVisit(deps, request)
@@ -53,7 +53,10 @@ async function open(
   const session = activeSession(visit)
   if (!session || signInNeeded(grant, session))
     return redirect(deps.urls.path(withContinuation('/login', continuation)), visit.browser.cookies)
-  const violations = checkGrantPolicy(deps.config, { scope: grant.scope, user: session }, visit.requester)
+  const violations = await deps.policy.grant(
+    { scope: grant.scope, clientId: grant.client_id, user: session, grantType: 'authorization_code' },
+    visit.requester,
+  )
   return { visit, grant, session, violations }
 }
 
@@ -161,7 +164,7 @@ async function deny(
   deps: Deps,
   visit: Visit,
   grant: GrantWithClient,
-  violations: GrantViolation[],
+  violations: Violation[],
 ): Promise<Response> {
   deps.log.warn('policy.denied', { client_id: ulidFromUuid(grant.client_id), violations })
   if (!grant.scope.some(isMatrixScope)) {
@@ -179,7 +182,7 @@ async function deny(
     visit,
     'policy_violation',
     {
-      violations: violations.map(({ code, message }) => ({ code, message })),
+      violations: violations.map(violationLine),
       client: clientSummary(grant),
       grant_id: ulidFromUuid(grant.id),
     },

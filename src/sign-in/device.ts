@@ -16,14 +16,15 @@ import { describeUserAgent } from '../identity/user-agent.ts'
 import { activeSession, openVisit, page, readOwnForm, summary, type Visit } from '../identity/visit.ts'
 import { equalBytes } from '../lib/digest.ts'
 import { ulidFromUuid, uuidFromUlid } from '../lib/ulid.ts'
-import { userCodeContext } from '../oauth/device.ts'
+import { DEVICE_CODE_GRANT, userCodeContext } from '../oauth/device.ts'
 import { clientSummary } from '../oauth/grant-context.ts'
 import { formatUserCode } from '../oauth/user-code.ts'
-import { checkGrantPolicy, type GrantViolation } from '../policy/grant.ts'
+import type { Violation } from '../policy/violation.ts'
 import type { DeviceDonePage, FieldErrors, FormError } from '../render/contexts.ts'
 import { displayNameOf, scopeLine } from './consent.ts'
 import { assertEnabled } from './device-link.ts'
 import { interstitial } from './interstitial.ts'
+import { violationLine } from './violations.ts'
 
 /** What both methods find before anything else: the request, the person, whether the policy allows it. */
 async function open(
@@ -31,7 +32,7 @@ async function open(
   request: Request,
   ulid: string,
 ): Promise<
-  Response | { visit: Visit; grant: DeviceGrantRow; session: BrowserSessionRow; violations: GrantViolation[] }
+  Response | { visit: Visit; grant: DeviceGrantRow; session: BrowserSessionRow; violations: Violation[] }
 > {
   assertEnabled(deps)
   const visit = await openVisit(deps, request)
@@ -49,7 +50,10 @@ async function open(
   const session = activeSession(visit)
   if (!session)
     return redirect(deps.urls.path(withContinuation('/login', continuation)), visit.browser.cookies)
-  const violations = checkGrantPolicy(deps.config, { scope: grant.scope, user: session }, visit.requester)
+  const violations = await deps.policy.grant(
+    { scope: grant.scope, clientId: grant.client_id, user: session, grantType: DEVICE_CODE_GRANT },
+    visit.requester,
+  )
   return { visit, grant, session, violations }
 }
 
@@ -158,7 +162,7 @@ async function devicePage(
  * The policy said no. There is no address to send the device an answer to, so this is a page whatever the scopes, with
  * status 200 as in MAS; the request goes on waiting, for another account or for the person's refusal.
  */
-function deny(deps: Deps, visit: Visit, grant: DeviceGrantRow, violations: GrantViolation[]): Response {
+function deny(deps: Deps, visit: Visit, grant: DeviceGrantRow, violations: Violation[]): Response {
   deps.log.warn('policy.denied', { client_id: ulidFromUuid(grant.client_id), violations })
   const client = clientSummary(grant)
   return page(
@@ -166,7 +170,7 @@ function deny(deps: Deps, visit: Visit, grant: DeviceGrantRow, violations: Grant
     visit,
     'policy_violation',
     {
-      violations: violations.map(({ code, message }) => ({ code, message })),
+      violations: violations.map(violationLine),
       client,
       device_grant_id: ulidFromUuid(grant.id),
     },

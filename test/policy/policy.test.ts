@@ -1,12 +1,21 @@
 import { describe, expect, test } from 'bun:test'
 import { checkRegistrationPolicy, type RegistrationInput } from '../../src/policy/client-registration.ts'
-import { isBannedRequester, matches, type PolicyData } from '../../src/policy/constraints.ts'
+import {
+  isBannedRequester,
+  matches,
+  type PolicyData,
+  type PolicyRules,
+} from '../../src/policy/constraints.ts'
 import { checkGrantPolicy } from '../../src/policy/grant.ts'
-import { checkUsernamePolicy, registrationEnabled } from '../../src/policy/register.ts'
+import { checkRegisterPolicy, registrationEnabled } from '../../src/policy/register.ts'
 import { testConfig } from '../support/config.ts'
 
 const NOBODY = { ip: undefined, userAgent: undefined }
-const withData = (data: PolicyData) => ({ policy: { data }, matrix: { homeserver: 'example.test' } })
+const withData = (data: PolicyData): PolicyRules => ({
+  data,
+  serverName: 'example.test',
+  sessionLimit: undefined,
+})
 
 describe('constraints (reference operations 6.4)', () => {
   test.each([
@@ -18,6 +27,9 @@ describe('constraints (reference operations 6.4)', () => {
     [{ suffixes: ['c'] }, 'abc', true],
     [{ regexes: ['^a.c$'] }, 'abc', true],
     [{ regexes: ['b'] }, 'abc', true],
+    // As RE2 writes it, which policies of MAS were made for.
+    [{ regexes: ['(?i)^ABC$'] }, 'abc', true],
+    [{ regexes: ['^ABC$'] }, 'abc', false],
     [{ regexes: ['('] }, '(', false],
     [{ regexes: ['('], literals: ['x'] }, 'x', true],
     [{}, '', false],
@@ -48,20 +60,20 @@ describe('constraints (reference operations 6.4)', () => {
 
 describe('usernames (reference operations 6.3)', () => {
   const check = (username: string, data: PolicyData = {}) =>
-    checkUsernamePolicy(withData(data), username, NOBODY)
+    checkRegisterPolicy(withData(data), { username, method: 'password' }, NOBODY).map(({ code }) => code)
   const LONGEST = 255 - '@:example.test'.length
 
   test.each([
     ['a', []],
     ['a.b=c_d/e+f-9', []],
-    ['', ['too_short']],
-    ['A', ['invalid']],
-    ['ä', ['invalid']],
-    ['a b', ['invalid']],
-    ['a\n', ['invalid']],
-    ['007', ['all_numeric']],
+    ['', ['username-too-short']],
+    ['A', ['username-invalid-chars']],
+    ['ä', ['username-invalid-chars']],
+    ['a b', ['username-invalid-chars']],
+    ['a\n', ['username-invalid-chars']],
+    ['007', ['username-all-numeric']],
     ['x'.repeat(LONGEST), []],
-    ['x'.repeat(LONGEST + 1), ['too_long']],
+    ['x'.repeat(LONGEST + 1), ['username-too-long']],
   ] as const)('%j', (username, violations) => {
     expect(check(username)).toEqual([...violations])
   })
@@ -70,21 +82,22 @@ describe('usernames (reference operations 6.3)', () => {
     const data = {
       registration: { banned_usernames: { literals: ['root'] }, allowed_usernames: { suffixes: ['-x'] } },
     }
-    expect(check('root', data)).toEqual(['banned', 'not_allowed'])
-    expect(check('a', data)).toEqual(['not_allowed'])
+    expect(check('root', data)).toEqual(['username-banned', 'username-not-allowed'])
+    expect(check('a', data)).toEqual(['username-not-allowed'])
     expect(check('a-x', data)).toEqual([])
   })
 
   test('a name that is too long does not reach the regular expressions of the operator', () => {
     const data = { registration: { banned_usernames: { regexes: ['^x+$'] } } }
-    expect(check('x', data)).toEqual(['banned'])
-    expect(check('x'.repeat(LONGEST + 1), data)).toEqual(['too_long'])
+    expect(check('x', data)).toEqual(['username-banned'])
+    expect(check('x'.repeat(LONGEST + 1), data)).toEqual(['username-too-long'])
   })
 
   test('a banned requester', () => {
     const config = withData({ requester: { banned_ips: ['192.0.2.1'] } })
-    expect(checkUsernamePolicy(config, 'a', { ip: '192.0.2.1', userAgent: undefined })).toEqual([
-      'requester_banned',
+    const banned = { ip: '192.0.2.1', userAgent: undefined }
+    expect(checkRegisterPolicy(config, { username: 'a', method: 'password' }, banned)).toMatchObject([
+      { code: 'requester-banned' },
     ])
   })
 })
@@ -98,7 +111,7 @@ describe('client registration, relaxed (reference 7.2)', () => {
   }
   const check = (client: Partial<RegistrationInput>, relaxed: object = {}) =>
     checkRegistrationPolicy(withData({ client_registration: relaxed }), { ...CLIENT, ...client }, NOBODY).map(
-      ({ code }) => code,
+      ({ redirect_uri }) => (redirect_uri === undefined ? 'invalid_client_metadata' : 'invalid_redirect_uri'),
     )
   const { client_uri: _, ...WITHOUT_URI } = CLIENT
 
@@ -163,7 +176,7 @@ describe('grants (reference 6)', () => {
     data: PolicyData = {},
   ) =>
     checkGrantPolicy(
-      { policy: { data } },
+      withData(data),
       { scope: scope.split(' '), user: { username: 'alice', is_admin: false, ...user } },
       NOBODY,
     ).map(({ code }) => code)

@@ -8,6 +8,7 @@ import {
   MATRIX_SCOPE,
   obtainCode,
   registerClient,
+  signedInApp,
   signUp,
   staticClient,
   WEB_CLIENT,
@@ -102,6 +103,20 @@ describe('when a remembered answer is enough (decision 10)', () => {
         expect((await answer(page)).url.searchParams.has('code')).toBe(true)
       }
     }
+  })
+})
+
+describe('the limit of sessions (experimental.session_limit)', () => {
+  test('at the soft limit consent is refused with what to do, and goes on when a session has ended', async () => {
+    const limited = await createHarness({
+      config: { experimental: { session_limit: { soft_limit: 1, hard_limit: 2 } } },
+    })
+    const { browser: carol, clientId: app, tokens } = await signedInApp(limited, 'carol')
+    const refused = await carol.open(authorizeUrl(app))
+    expect(refused.text).toContain('too many devices')
+    await limited.form('/oauth2/revoke', { token: tokens.access_token, client_id: app })
+    expect((await carol.open(refused.url.pathname)).text).not.toContain('too many devices')
+    await limited.close()
   })
 })
 

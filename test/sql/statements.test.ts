@@ -15,6 +15,7 @@ import * as logout from '../../sql/logout.ts'
 import * as oauthSessions from '../../sql/oauth-sessions.ts'
 import * as personalSessions from '../../sql/personal-sessions.ts'
 import * as ping from '../../sql/ping.ts'
+import * as policyData from '../../sql/policy-data.ts'
 import * as preferences from '../../sql/preferences.ts'
 import * as pushedRequests from '../../sql/pushed-requests.ts'
 import * as registrations from '../../sql/registrations.ts'
@@ -241,6 +242,13 @@ const FILES = [
     finishPersonalSessions: [[ID, NOW, true]],
     findActivePersonalToken: [[HASH, NOW]],
   }),
+  statements('policy-data', policyData, {
+    insertPolicyData: [[{ id: ID, data: { admin_users: ['alice'] }, now: NOW }]],
+    findPolicyData: [[ID]],
+    latestPolicyData: [[]],
+    latestPolicyDataId: [[]],
+    deleteOldPolicyData: [[10]],
+  }),
   statements('pushed-requests', pushedRequests, {
     insertPushedRequest: [
       [{ digest: HASH, clientId: ID, parameters: {}, signed: false, now: NOW, expiresAt: NOW }],
@@ -281,6 +289,7 @@ const FILES = [
     findActiveDevice: [[ID, 'DEVICE']],
     countActiveSessions: [[ID]],
     lockSessionsOf: [[ID]],
+    countAppSessions: [[ID]],
     recordActivity: [
       ['browser', { ids: [ID], times: [NOW], ips: [null] }],
       ['oauth', { ids: [ID], times: [NOW], ips: ['::1'] }],

@@ -53,7 +53,7 @@ export async function issuePersonalToken(this: Context, flags: IssueFlags, usern
     })
     switch (created.result) {
       case 'refused':
-        throw new CommandError(created.violations.map(({ message }) => message).join(' '))
+        throw new CommandError(created.violations.map(({ msg }) => msg).join(' '))
       case 'deactivated':
         throw new CommandError(`The account ${actor.username} is deactivated.`)
       case 'ended':

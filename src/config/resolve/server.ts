@@ -1,4 +1,5 @@
 import { parseNetwork } from '../../lib/ip.ts'
+import { parseRegex } from '../../lib/regex.ts'
 import { present, type Reading, secretText } from '../reading.ts'
 import type { MutableConfig, RawConfig } from '../schema.ts'
 
@@ -137,7 +138,7 @@ export function checkExperimental(raw: RawConfig['experimental'], { report }: Re
 }
 
 /** `policy.data`: regular expressions and networks that can be used. */
-export function checkPolicy(raw: RawConfig['policy'], { report }: Reading): void {
+export function checkPolicy(raw: RawConfig['policy'], { report }: Pick<Reading, 'report'>): void {
   const { registration, emails, requester } = raw.data
   for (const [index, network] of (requester?.banned_ips ?? []).entries()) {
     if (parseNetwork(network) !== undefined) continue
@@ -155,19 +156,11 @@ export function checkPolicy(raw: RawConfig['policy'], { report }: Reading): void
   }
   for (const [name, constraints] of Object.entries(groups)) {
     for (const [index, source] of (constraints?.regexes ?? []).entries()) {
-      if (isRegex(source)) continue
+      if (parseRegex(source)) continue
       report.problem(
         ['policy', 'data', ...name.split('.'), 'regexes', index],
         'is not a regular expression that can be used',
       )
     }
-  }
-}
-
-function isRegex(source: string): boolean {
-  try {
-    return new RegExp(source, 'u') instanceof RegExp
-  } catch {
-    return false
   }
 }

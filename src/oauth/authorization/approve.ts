@@ -11,7 +11,7 @@ import { randomString } from '../../lib/random.ts'
 import { consentScope, deviceOf, MAS_ADMIN, SYNAPSE_ADMIN } from '../../lib/scope.ts'
 import { transact } from '../../lib/transact.ts'
 import { ulidFromUuid } from '../../lib/ulid.ts'
-import type { GrantViolation } from '../../policy/grant.ts'
+import type { Violation } from '../../policy/violation.ts'
 import type { GrantWithClient } from '../grant-context.ts'
 import { isProvenRedirect } from '../redirect-uri.ts'
 
@@ -77,10 +77,15 @@ export const targetOf = (grant: GrantWithClient): RedirectTarget => ({
   state: grant.state ?? undefined,
 })
 
+/** Violations that another scope would not mend. */
+const DENIALS = new Set(['requester-banned', 'too-many-sessions'])
+
 /** What the client is told when the policy says no (decision 11). */
 export const refusalOf = (
-  violations: GrantViolation[],
+  violations: Violation[],
 ): { error: 'access_denied' | 'invalid_scope'; error_description: string } => ({
-  error: violations.some(({ code }) => code === 'requester-banned') ? 'access_denied' : 'invalid_scope',
-  error_description: violations.map(({ message }) => message).join(' '),
+  error: violations.some(({ code }) => code !== undefined && DENIALS.has(code))
+    ? 'access_denied'
+    : 'invalid_scope',
+  error_description: violations.map(({ msg }) => msg).join(' '),
 })

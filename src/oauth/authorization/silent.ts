@@ -2,7 +2,6 @@ import type { BrowserSessionRow } from '../../../sql/browser-sessions.ts'
 import type { Deps } from '../../deps.ts'
 import { OAuthError } from '../../http/errors.ts'
 import { activeSession, type Visit } from '../../identity/visit.ts'
-import { checkGrantPolicy } from '../../policy/grant.ts'
 import { type Consentable, isRemembered, maySkip, refusalOf } from './approve.ts'
 import { hintsAtAnother } from './hints.ts'
 import type { CheckedRequest } from './rules.ts'
@@ -16,7 +15,7 @@ import { type SignInDemand, signInNeeded } from './sign-in-needed.ts'
  *   access_denied
  */
 export async function silentSession(
-  deps: Pick<Deps, 'config' | 'sql'>,
+  deps: Pick<Deps, 'config' | 'sql' | 'policy'>,
   visit: Visit,
   checked: CheckedRequest,
   asked: Consentable,
@@ -26,7 +25,10 @@ export async function silentSession(
   if (!session || signInNeeded(demand, session)) throw new OAuthError('login_required')
   if (await hintsAtAnother(deps, checked.params.login_hint, session))
     throw new OAuthError('account_selection_required')
-  const violations = checkGrantPolicy(deps.config, { scope: asked.scope, user: session }, visit.requester)
+  const violations = await deps.policy.grant(
+    { scope: asked.scope, clientId: asked.client_id, user: session, grantType: 'authorization_code' },
+    visit.requester,
+  )
   if (violations.length > 0) {
     const { error, error_description: description } = refusalOf(violations)
     throw new OAuthError(error, { description })

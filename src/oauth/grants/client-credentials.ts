@@ -10,7 +10,6 @@ import { addSeconds } from '../../lib/clock.ts'
 import { parseScope } from '../../lib/scope.ts'
 import { transact } from '../../lib/transact.ts'
 import { newId } from '../../lib/ulid.ts'
-import { checkClientGrantPolicy } from '../../policy/grant.ts'
 import type { TokenResponse } from '../token-response.ts'
 
 /**
@@ -20,7 +19,7 @@ import type { TokenResponse } from '../token-response.ts'
  * @throws OAuthError unauthorized_client, invalid_scope
  */
 export async function grantToClient(
-  deps: Pick<Deps, 'config' | 'sql' | 'clock' | 'random' | 'log'>,
+  deps: Pick<Deps, 'config' | 'sql' | 'clock' | 'random' | 'log' | 'policy'>,
   client: ClientRow,
   form: { scope?: string },
   requester: Requester,
@@ -30,10 +29,13 @@ export async function grantToClient(
     throw new OAuthError('unauthorized_client')
   const scope = form.scope === undefined ? [] : parseScope(form.scope)
   if (!scope) throw new OAuthError('invalid_scope', { description: 'The scope is malformed.' })
-  const violations = checkClientGrantPolicy(deps.config, { scope, clientId: client.id }, requester)
+  const violations = await deps.policy.grant(
+    { scope, clientId: client.id, grantType: 'client_credentials' },
+    requester,
+  )
   if (violations.length > 0) {
     deps.log.warn('policy.denied', { client_id: client.id, violations })
-    const description = violations.map(({ message }) => message).join(', ')
+    const description = violations.map(({ msg }) => msg).join(', ')
     throw new OAuthError('invalid_scope', { status: 403, description })
   }
   const now = deps.clock.now()

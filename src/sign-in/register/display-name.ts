@@ -119,7 +119,7 @@ async function usernameRefusal(
     if (now?.completed_at) return redirect(deps.urls.path(step.continuation.path), visit.browser.cookies)
     return stepPage(deps, visit, step, typed, {
       username,
-      errors: { username: [usernameError(answer.reason, deps.config.matrix.homeserver)] },
+      errors: { username: [usernameError(answer, deps.config.matrix.homeserver)] },
       status: 422,
     })
   } catch (error) {

@@ -96,7 +96,7 @@ async function checkForm(deps: Deps, visit: Visit, username: string, form: Param
       const answer = await checkUsername(deps, username, visit.requester)
       if (!answer.available) {
         if (answer.reason === 'requester_banned') formError = { code: 'not_allowed' }
-        else errors.username = [usernameError(answer.reason, deps.config.matrix.homeserver)]
+        else errors.username = [usernameError(answer, deps.config.matrix.homeserver)]
         if (formError) errors.username = [{ code: 'not_allowed' }]
       }
     } catch (error) {

@@ -1,19 +1,28 @@
-import type { UsernameViolation } from '../../policy/register.ts'
+import type { UsernameAnswer, UsernameProblem } from '../../identity/usernames.ts'
 import type { FieldError, UsernameStatus } from '../../render/contexts.ts'
 
-type Reason = 'taken' | UsernameViolation
-
 /** What the sign-up form says about a name that cannot be had. */
-export function usernameError(reason: Reason, serverName: string): FieldError {
-  if (reason === 'too_short') return { code: 'too_short', args: { min: 1 } }
-  // The whole Matrix id counts: `@`, the name, `:`, the server.
-  if (reason === 'too_long') return { code: 'too_long', args: { max: 253 - serverName.length } }
-  if (reason === 'requester_banned') return { code: 'not_allowed' }
-  return { code: reason }
+export function usernameError(
+  { reason, message }: Exclude<UsernameAnswer, { available: true }>,
+  serverName: string,
+): FieldError {
+  switch (reason) {
+    case 'too_short':
+      return { code: 'too_short', args: { min: 1 } }
+    // The whole Matrix id counts: `@`, the name, `:`, the server.
+    case 'too_long':
+      return { code: 'too_long', args: { max: 253 - serverName.length } }
+    case 'requester_banned':
+      return { code: 'not_allowed' }
+    case 'refused':
+      return { code: 'not_allowed', ...(message !== undefined && { message }) }
+    default:
+      return { code: reason }
+  }
 }
 
 /** The same for the live check. */
-export function usernameStatus(reason: Reason): UsernameStatus {
+export function usernameStatus(reason: UsernameProblem): UsernameStatus {
   switch (reason) {
     case 'taken':
     case 'too_short':
@@ -23,6 +32,7 @@ export function usernameStatus(reason: Reason): UsernameStatus {
     case 'banned':
     case 'not_allowed':
     case 'requester_banned':
+    case 'refused':
       return 'reserved'
     case 'all_numeric':
       return 'invalid'
