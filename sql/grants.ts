@@ -26,12 +26,14 @@ export interface GrantRow {
   stale_session_id: string | null
   expected_user_id: string | null
   acr_requested: boolean
+  /** The key that whoever exchanges the code must prove (RFC 9449 section 10). */
+  dpop_jkt: string | null
 }
 
 const columns = (sql: Db) => sql`g.id, g.client_id, g.browser_hash, g.redirect_uri, g.response_mode, g.scope,
   g.state, g.nonce, g.code_challenge, g.login_hint, g.locale, g.created_at, g.browser_session_id, g.fulfilled_at,
   g.cancelled_at, g.exchanged_at, g.oauth_session_id, g.prompt, g.authenticated_after, g.stale_session_id,
-  g.expected_user_id, g.acr_requested`
+  g.expected_user_id, g.acr_requested, g.dpop_jkt`
 
 /** Stores an authorization request. */
 export const insertGrant = (
@@ -54,16 +56,17 @@ export const insertGrant = (
     staleSessionId: string | null
     expectedUserId: string | null
     acrRequested: boolean
+    dpopJkt: string | null
     now: Date
   },
 ) => sql`
   insert into latchkey.authorization_grants (id, client_id, browser_hash, redirect_uri, response_mode, scope, state,
     nonce, code_challenge, login_hint, locale, raw_parameters, prompt, authenticated_after, stale_session_id,
-    expected_user_id, acr_requested, created_at)
+    expected_user_id, acr_requested, dpop_jkt, created_at)
   values (${grant.id}, ${grant.clientId}, ${grant.browserHash}, ${grant.redirectUri}, ${grant.responseMode},
     ${grant.scope}, ${grant.state}, ${grant.nonce}, ${grant.codeChallenge}, ${grant.loginHint}, ${grant.locale},
     ${sql.json(grant.rawParameters)}, ${grant.prompt}, ${grant.authenticatedAfter}, ${grant.staleSessionId},
-    ${grant.expectedUserId}, ${grant.acrRequested}, ${grant.now})`
+    ${grant.expectedUserId}, ${grant.acrRequested}, ${grant.dpopJkt}, ${grant.now})`
 
 /** A request with the client that made it. */
 export const findGrant = (sql: Db, id: string) => sql<

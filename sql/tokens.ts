@@ -18,6 +18,8 @@ export interface ActiveTokenRow {
   client_id: string
   user_id: string | null
   username: string | null
+  /** The key that the pair is bound to, if it is (RFC 9449 section 6). */
+  dpop_jkt: string | null
 }
 
 /**
@@ -26,7 +28,7 @@ export interface ActiveTokenRow {
  */
 export const findActiveAccessToken = (sql: Db, hash: Uint8Array, now: Date) => sql<ActiveTokenRow[]>`
   select t.session_id, t.id, date_part('epoch', t.expires_at) as expires_at, t.first_used_at is null as unused,
-    array_to_string(s.scope, ' ') as scope, s.client_id, s.user_id, u.username
+    array_to_string(s.scope, ' ') as scope, s.client_id, s.user_id, u.username, t.dpop_jkt
   from latchkey.tokens t
     join latchkey.oauth_sessions s on s.id = t.session_id
     left join latchkey.users u on u.id = s.user_id
@@ -36,7 +38,7 @@ export const findActiveAccessToken = (sql: Db, hash: Uint8Array, now: Date) => s
 /** The refresh token of a digest, only if it is good. To ask about it is no use of its pair. */
 export const findActiveRefreshToken = (sql: Db, hash: Uint8Array) => sql<ActiveTokenRow[]>`
   select t.session_id, t.id, null::float8 as expires_at, false as unused,
-    array_to_string(s.scope, ' ') as scope, s.client_id, s.user_id, u.username
+    array_to_string(s.scope, ' ') as scope, s.client_id, s.user_id, u.username, t.dpop_jkt
   from latchkey.tokens t
     join latchkey.oauth_sessions s on s.id = t.session_id
     left join latchkey.users u on u.id = s.user_id
@@ -57,10 +59,13 @@ export const insertTokenPair = (
     accessHash: Uint8Array
     refreshHash: Uint8Array | null
     expiresAt: Date
+    /** The key that it is bound to, if it is. */
+    dpopJkt?: string | undefined
   },
 ) => sql`
-  insert into latchkey.tokens (session_id, id, access_hash, refresh_hash, expires_at)
-  values (${pair.sessionId}, ${pair.id}, ${pair.accessHash}, ${pair.refreshHash}, ${pair.expiresAt})`
+  insert into latchkey.tokens (session_id, id, access_hash, refresh_hash, expires_at, dpop_jkt)
+  values (${pair.sessionId}, ${pair.id}, ${pair.accessHash}, ${pair.refreshHash}, ${pair.expiresAt},
+    ${pair.dpopJkt ?? null})`
 
 /** A refresh token as presented, with its session, its user and the state of its successor. */
 export interface RefreshRow {
@@ -75,12 +80,15 @@ export interface RefreshRow {
   next_id: string | null
   next_consumed_at: Date | null
   next_first_used_at: Date | null
+  dpop_jkt: string | null
+  next_dpop_jkt: string | null
 }
 
 /** The refresh token of a digest in any state. */
 export const findRefreshToken = (sql: Db, hash: Uint8Array) => sql<RefreshRow[]>`
   select t.session_id, s.client_id, array_to_string(s.scope, ' ') as scope, s.finished_at, s.user_id, u.locked_at, u.deactivated_at,
-    t.consumed_at, t.next_id, n.consumed_at as next_consumed_at, n.first_used_at as next_first_used_at
+    t.consumed_at, t.next_id, n.consumed_at as next_consumed_at, n.first_used_at as next_first_used_at,
+    t.dpop_jkt, n.dpop_jkt as next_dpop_jkt
   from latchkey.tokens t
     join latchkey.oauth_sessions s on s.id = t.session_id
     left join latchkey.users u on u.id = s.user_id
@@ -93,12 +101,15 @@ export interface Successor {
   accessHash: Uint8Array
   refreshHash: Uint8Array
   expiresAt: Date
+  /** The key that was proven, if one was: it binds the pair. */
+  dpopJkt: string | undefined
 }
 
 /**
  * Replaces the pair of a good refresh token of a client by its successor, in one statement; its access token ends with
  * it. Good means unused, its session not ended, its user neither locked nor deactivated, its client one that
- * authenticates with `authMethod` and may refresh. No row otherwise, or when another request was first;
+ * authenticates with `authMethod` and may refresh, and, if nothing but its token says who it is, has proven the key that
+ * the token is bound to, or some key if it registered that it always will. No row otherwise, or when another request was first;
  * `findRefreshToken` tells which.
  */
 export const rotateRefreshToken = (
@@ -116,23 +127,31 @@ export const rotateRefreshToken = (
       and (s.user_id is null or (u.locked_at is null and u.deactivated_at is null))
       and c.id = ${presented.clientId} and c.auth_method = ${presented.authMethod}
       and 'refresh_token' = any (c.grant_types)
+      and (${presented.authMethod} <> 'none'
+        or case when ${next.dpopJkt ?? null}::text is null
+          then t.dpop_jkt is null and c.metadata -> 'dpop_bound_access_tokens' is distinct from 'true'
+          else coalesce(t.dpop_jkt, ${next.dpopJkt ?? null}) = ${next.dpopJkt ?? null} end)
     returning t.session_id, t.next_id, array_to_string(s.scope, ' ') as scope),
   successor as (
-    insert into latchkey.tokens (session_id, id, access_hash, refresh_hash, expires_at)
+    insert into latchkey.tokens (session_id, id, access_hash, refresh_hash, expires_at, dpop_jkt)
     select session_id, next_id, ${next.accessHash}::bytea, ${next.refreshHash}::bytea,
-      to_timestamp(${seconds(next.expiresAt)})
+      to_timestamp(${seconds(next.expiresAt)}), ${next.dpopJkt ?? null}
     from consumed)
   select session_id, scope from consumed`
 
 /**
  * Gives the unused successor of a consumed token out again: its digests are written anew, so that it also works after
- * the key that they derive from changed, and its access token lives from now. No row, and nothing written, when it was
- * used meanwhile.
+ * the key that they derive from changed, and its access token lives from now. It is bound to the key of this request; to
+ * another key than before only if it `mayRebind`. No row, and nothing written, when it was used or bound meanwhile.
  */
-export const renewSuccessor = (sql: Db, sessionId: string, next: Successor) => sql<{ id: string }[]>`
+export const renewSuccessor = (sql: Db, sessionId: string, next: Successor, mayRebind: boolean) => sql<
+  { id: string }[]
+>`
   update latchkey.tokens
-  set access_hash = ${next.accessHash}, refresh_hash = ${next.refreshHash}, expires_at = ${next.expiresAt}
+  set access_hash = ${next.accessHash}, refresh_hash = ${next.refreshHash}, expires_at = ${next.expiresAt},
+    dpop_jkt = ${next.dpopJkt ?? null}
   where session_id = ${sessionId} and id = ${next.id} and consumed_at is null and first_used_at is null
+    and (${mayRebind} or dpop_jkt is null or dpop_jkt = ${next.dpopJkt ?? null})
   returning id`
 
 /** The session of an access or refresh token in any state, for revocation. */

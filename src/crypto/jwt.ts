@@ -6,6 +6,7 @@ import {
   createLocalJWKSet,
   decodeJwt,
   decodeProtectedHeader,
+  EmbeddedJWK,
   errors,
   importJWK,
   type JWK,
@@ -124,6 +125,32 @@ export function idTokenHash(alg: string, value: string): string {
       .digest()
       .subarray(0, bits / 16),
   )
+}
+
+/**
+ * The claims of a JWT that carries the key it is signed with (RFC 7515 section 4.1.3), and the thumbprint of that key,
+ * which must be a public one; undefined for everything else, whatever is wrong with it. It proves that somebody has the
+ * key, and nothing about who.
+ */
+export async function verifyEmbeddedJwt(
+  jwt: string,
+  expected: { typ: string; algorithms: readonly string[]; now: Date },
+): Promise<{ claims: JwtClaims; alg: string; thumbprint: string } | undefined> {
+  try {
+    const { payload, protectedHeader } = await jwtVerify(jwt, EmbeddedJWK, {
+      typ: expected.typ,
+      algorithms: [...expected.algorithms],
+      currentDate: expected.now,
+      clockTolerance: 30,
+    })
+    const { alg, jwk } = protectedHeader
+    return jwk && { claims: payload, alg, thumbprint: await calculateJwkThumbprint(jwk, 'sha256') }
+  } catch (error) {
+    // A key that Web Crypto cannot use is a mistake of whoever sent it.
+    if (error instanceof errors.JOSEError || error instanceof TypeError || error instanceof DOMException)
+      return undefined
+    throw error
+  }
 }
 
 /** What a JWT says of itself before anything is verified: enough to find whose keys to verify it with. */

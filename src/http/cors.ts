@@ -10,8 +10,8 @@ const COMMON = 'authorization, accept, accept-language, content-language, conten
 
 /** Discovery documents. */
 export const discoveryCors: CorsRule = { headers: COMMON }
-/** OAuth endpoints and those of the Matrix API. */
-export const apiCors: CorsRule = { headers: `${COMMON}, x-requested-with` }
+/** OAuth endpoints and those of the Matrix API; `dpop` is a proof of RFC 9449. */
+export const apiCors: CorsRule = { headers: `${COMMON}, x-requested-with, dpop` }
 
 /** The answer to a preflight request for an endpoint that has `methods`. */
 export function preflight(rule: CorsRule, methods: string[]): Response {

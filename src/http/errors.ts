@@ -10,7 +10,7 @@ interface ErrorOptions {
   retryAfter?: number
 }
 
-/** The codes of RFC 6749, 6750, 7009, 7591, 8628, 9126 and OpenID Connect that we answer, with their usual status. */
+/** The codes of RFC 6749, 6750, 7009, 7591, 8628, 8707, 9126, 9449 and OpenID Connect that we answer, with their usual status. */
 const OAUTH_STATUS = {
   invalid_request: 400,
   invalid_client: 401,
@@ -41,6 +41,8 @@ const OAUTH_STATUS = {
   authorization_pending: 403,
   slow_down: 400,
   expired_token: 403,
+  invalid_dpop_proof: 400,
+  invalid_target: 400,
 } as const
 
 export type OAuthCode = keyof typeof OAUTH_STATUS
@@ -74,6 +76,8 @@ const OAUTH_DESCRIPTION: Record<OAuthCode, string> = {
   authorization_pending: 'The person has not answered yet.',
   slow_down: 'The device asks too often. Wait 5 seconds longer between two requests.',
   expired_token: 'The device code has expired. Ask for a new one.',
+  invalid_dpop_proof: 'The DPoP proof is not valid.',
+  invalid_target: 'The resource is not a URI that a token can be for.',
 }
 
 /** An error of an OAuth endpoint: JSON with `error` and `error_description` (RFC 6749 section 5.2). */

@@ -17,7 +17,8 @@ export type Params = Record<string, string>
 
 /**
  * The form of an OAuth request: `application/x-www-form-urlencoded` (any case, with or without parameters), each name
- * once (RFC 6749 section 3.2), no NUL, empty values as if absent (section 3.1).
+ * once (RFC 6749 section 3.2) but for `resource`, whose values are joined by spaces (RFC 8707 section 2), no NUL, empty
+ * values as if absent (section 3.1).
  *
  * @throws OAuthError invalid_request
  */
@@ -67,14 +68,14 @@ function parsePairs(pairs: Iterable<[string, string]>): Params {
   const values: Params = Object.create(null)
   const seen = new Set<string>()
   for (const [name, value] of pairs) {
-    if (seen.has(name))
+    if (seen.has(name) && name !== 'resource')
       throw new OAuthError('invalid_request', {
         description: `The parameter ${printable(name)} is repeated.`,
       })
     seen.add(name)
     if (name.includes('\0') || value.includes('\0'))
       throw new OAuthError('invalid_request', { description: 'A parameter has a NUL character.' })
-    if (value !== '') values[name] = value
+    if (value !== '') values[name] = values[name] === undefined ? value : `${values[name]} ${value}`
   }
   return values
 }

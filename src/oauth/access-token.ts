@@ -1,21 +1,88 @@
 import { type ActivePersonalTokenRow, findActivePersonalToken } from '../../sql/personal-sessions.ts'
 import { type ActiveTokenRow, findActiveAccessToken, markFirstUse } from '../../sql/tokens.ts'
-import { tokenDigest } from '../crypto/tokens.ts'
+import { parseToken, tokenDigest } from '../crypto/tokens.ts'
 import type { Deps } from '../deps.ts'
+import { checkProof, DPOP_ALGORITHMS, keyOfAccessToken, type Proof, spendProof } from './dpop.ts'
 
-/**
- * What a good access token stands for; undefined for any other. Looking counts as a use: from then on its predecessor
- * cannot be retried (decision 7), and its session was seen, from nobody knows where: who asks may be the homeserver.
- */
+type Needs = Pick<Deps, 'sql' | 'clock' | 'activity'>
+
+/** What a good access token stands for; undefined for any other. Looking counts as a use, see `noteUse`. */
 export async function useAccessToken(
   deps: Pick<Deps, 'sql' | 'activity'>,
   token: string,
   now: Date,
 ): Promise<ActiveTokenRow | undefined> {
   const [row] = await findActiveAccessToken(deps.sql, tokenDigest(token), now)
-  if (!row) return undefined
+  if (row) await noteUse(deps, row, now)
+  return row
+}
+
+/**
+ * Notes a use: from then on the predecessor of the token cannot be retried (decision 7), and its session was seen, from
+ * nobody knows where: who asks may be the homeserver.
+ */
+async function noteUse(deps: Pick<Deps, 'sql' | 'activity'>, row: ActiveTokenRow, now: Date): Promise<void> {
   if (row.unused) await markFirstUse(deps.sql, row, now)
   deps.activity.record('oauth', row.session_id, now)
+}
+
+/** An access token as a request to a protected resource presents it. */
+export interface Credentials {
+  scheme: 'Bearer' | 'DPoP'
+  token: string
+}
+
+/** Why a request to a protected resource is refused: its status, and its `WWW-Authenticate` if it has one. */
+export interface Refusal {
+  status: 400 | 401
+  challenge: string | undefined
+}
+
+/** The credentials in the Authorization header: undefined without one, `malformed` for any other kind. */
+export function readCredentials(request: Request): Credentials | undefined | 'malformed' {
+  const header = request.headers.get('authorization')
+  if (header === null) return undefined
+  const [, scheme = '', token] = /^(bearer|dpop) +([\x21-\x7e]+)$/i.exec(header) ?? []
+  if (token === undefined) return 'malformed'
+  return { scheme: scheme.toLowerCase() === 'dpop' ? 'DPoP' : 'Bearer', token }
+}
+
+/** RFC 9449 section 7.1. */
+const dpopChallenge = (error: 'invalid_token' | 'invalid_dpop_proof', description: string): Refusal => ({
+  status: 401,
+  challenge: `DPoP error="${error}", error_description="${description}", algs="${DPOP_ALGORITHMS.join(' ')}"`,
+})
+
+/**
+ * What the access token of a request to a protected resource of ours stands for; `address` is where clients know that
+ * resource. A token that is bound to a key is good only with the scheme DPoP and a proof of that key, any other one only
+ * with the scheme Bearer (RFC 9449 section 7). A good one counts as used.
+ */
+export async function authenticateAccessToken(
+  deps: Needs,
+  request: Request,
+  address: string,
+  { scheme, token }: Credentials,
+): Promise<ActiveTokenRow | Refusal> {
+  let proof: Proof | undefined
+  if (scheme === 'DPoP') {
+    const checked = await checkProof(deps, request, address, token)
+    if (typeof checked === 'string') return dpopChallenge('invalid_dpop_proof', checked)
+    proof = checked
+  }
+  const now = deps.clock.now()
+  const [row] =
+    parseToken(token) === 'mat' ? await findActiveAccessToken(deps.sql, tokenDigest(token), now) : []
+  if (!row)
+    return proof
+      ? dpopChallenge('invalid_token', 'the token is not good')
+      : { status: 401, challenge: undefined }
+  const bound = keyOfAccessToken(row)
+  if (bound !== proof?.jkt)
+    return dpopChallenge('invalid_token', 'the token is bound to another key, or to none')
+  const spent = proof && (await spendProof(deps, proof))
+  if (spent !== undefined) return dpopChallenge('invalid_dpop_proof', spent)
+  await noteUse(deps, row, now)
   return row
 }
 

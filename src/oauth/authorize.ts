@@ -133,6 +133,7 @@ async function store(
     staleSessionId: demand.stale_session_id,
     expectedUserId: demand.expected_user_id,
     acrRequested,
+    dpopJkt: params.dpop_jkt ?? null,
     now: demand.created_at,
   })
   return id

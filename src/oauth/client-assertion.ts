@@ -1,19 +1,21 @@
 import type { ClientRow } from '../../sql/clients.ts'
 import { insertUsedJwt } from '../../sql/used-jwts.ts'
-import { type ForeignKeys, type JwtClaims, peekJwt, verifyForeignJwt } from '../crypto/jwt.ts'
+import { type JwtClaims, peekJwt, verifyForeignJwt } from '../crypto/jwt.ts'
 import type { Deps } from '../deps.ts'
 import { addSeconds, epochSeconds } from '../lib/clock.ts'
 import { sha256 } from '../lib/digest.ts'
 import { ulidFromUuid } from '../lib/ulid.ts'
+import { CLIENT_ALGORITHMS, verifyClientJwt } from './client-jwt.ts'
+import { algorithmsFor, isFapi2, isIssuerAlone } from './fapi2.ts'
 
 /** RFC 7521 section 4.2. */
 export const JWT_BEARER = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 
 /** What each method may be signed with. */
-export const ASSERTION_ALGORITHMS = {
+export const ASSERTION_ALGORITHMS: Record<'client_secret_jwt' | 'private_key_jwt', readonly string[]> = {
   client_secret_jwt: ['HS256', 'HS384', 'HS512'],
-  private_key_jwt: ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'],
-} as const
+  private_key_jwt: CLIENT_ALGORITHMS,
+}
 
 /** Seconds that an assertion may live at the most, so that `jti` need not be kept for ever. */
 const LONGEST_LIFE = 3600
@@ -46,7 +48,7 @@ export async function checkAssertion(
   return checkClaims(deps, client, claims) ?? (await checkOnce(deps, client, claims))
 }
 
-/** The signature, in the registered algorithm only; a key set that lacks the key is fetched once more. */
+/** The signature, in the registered algorithm only. */
 async function verifySignature(
   deps: Needs,
   client: ClientRow,
@@ -55,31 +57,16 @@ async function verifySignature(
   secret: string | undefined,
 ): Promise<JwtClaims | string> {
   const registered = client.metadata.token_endpoint_auth_signing_alg
-  const algorithms = ASSERTION_ALGORITHMS[method].filter(
-    (alg) => registered === undefined || alg === registered,
-  )
-  const verify = (keys: ForeignKeys) =>
-    verifyForeignJwt(assertion, keys, {
-      algorithms,
-      now: deps.clock.now(),
-      requiredClaims: ['exp', 'sub', 'iss'],
-    })
-  if (method === 'client_secret_jwt') {
-    if (secret === undefined) return 'the client has no secret'
-    return (await verify({ secret })).claims ?? 'the signature does not hold'
+  const rules = {
+    algorithms: algorithmsFor(client, ASSERTION_ALGORITHMS[method]).filter(
+      (alg) => registered === undefined || alg === registered,
+    ),
+    requiredClaims: ['exp', 'sub', 'iss'],
   }
-  try {
-    const jwks = await deps.clientKeys.of(client)
-    if (!jwks) return 'the client has no keys'
-    const first = await verify({ jwks })
-    if (first.claims) return first.claims
-    const renewed = first.unknownKey ? await deps.clientKeys.of(client, true) : undefined
-    const second = renewed && (await verify({ jwks: renewed }))
-    return second?.claims ?? 'the signature does not hold under any key of the client'
-  } catch (error) {
-    // Their server, their outage: nothing of ours is broken, and nothing else would be an answer.
-    return `the keys of the client could not be fetched: ${error instanceof Error ? error.message : error}`
-  }
+  if (method === 'private_key_jwt') return verifyClientJwt(deps, client, assertion, rules)
+  if (secret === undefined) return 'the client has no secret'
+  const { claims } = await verifyForeignJwt(assertion, { secret }, { ...rules, now: deps.clock.now() })
+  return claims ?? 'the signature does not hold'
 }
 
 /** RFC 7523 section 3, points 1 to 7. */
@@ -87,7 +74,7 @@ function checkClaims(deps: Needs, client: ClientRow, claims: JwtClaims): string 
   const id = ulidFromUuid(client.id)
   if (claims.sub !== id) return 'sub is not the client'
   if (claims.iss !== id) return 'iss is not the client'
-  if (!namesUs(deps, claims.aud)) return 'aud is not this server'
+  if (!namesUs(deps, client, claims.aud)) return 'aud is not this server'
   const now = epochSeconds(deps.clock.now())
   const { exp, iat } = claims as { exp?: unknown; iat?: unknown }
   if (typeof exp !== 'number' || exp > now + LONGEST_LIFE + SKEW) return 'exp is missing or too far away'
@@ -96,7 +83,8 @@ function checkClaims(deps: Needs, client: ClientRow, claims: JwtClaims): string 
 }
 
 /** The issuer or the token endpoint, which clients use for every endpoint (OpenID Connect Core section 9). */
-function namesUs({ urls }: Pick<Deps, 'urls'>, aud: unknown): boolean {
+function namesUs({ urls }: Pick<Deps, 'urls'>, client: ClientRow, aud: unknown): boolean {
+  if (isFapi2(client)) return isIssuerAlone(urls.issuer, aud)
   const own = [urls.issuer, urls.issuer.replace(/\/$/, ''), urls.absolute('/oauth2/token')]
   const named = Array.isArray(aud) ? aud : [aud]
   return named.some((audience) => typeof audience === 'string' && own.includes(audience))

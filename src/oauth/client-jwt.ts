@@ -2,7 +2,7 @@ import type { ClientRow } from '../../sql/clients.ts'
 import { type JwtClaims, verifyForeignJwt } from '../crypto/jwt.ts'
 import type { Deps } from '../deps.ts'
 
-/** What clients may sign with under keys of their own. */
+/** What clients may sign with under keys of their own. `Ed25519` is the newer name of the `EdDSA` that is used (RFC 9864). */
 export const CLIENT_ALGORITHMS: readonly string[] = [
   'RS256',
   'RS384',
@@ -14,6 +14,7 @@ export const CLIENT_ALGORITHMS: readonly string[] = [
   'ES384',
   'ES512',
   'EdDSA',
+  'Ed25519',
 ]
 
 /**
@@ -24,16 +25,17 @@ export async function verifyClientJwt(
   deps: Pick<Deps, 'clock' | 'clientKeys'>,
   client: ClientRow,
   jwt: string,
-  algorithms: readonly string[],
+  rules: { algorithms: readonly string[]; requiredClaims?: string[] },
 ): Promise<JwtClaims | string> {
-  const rules = { algorithms, now: deps.clock.now() }
+  const verify = (jwks: { keys: Record<string, unknown>[] }) =>
+    verifyForeignJwt(jwt, { jwks }, { ...rules, now: deps.clock.now() })
   try {
     const jwks = await deps.clientKeys.of(client)
     if (!jwks) return 'the client has no keys'
-    const first = await verifyForeignJwt(jwt, { jwks }, rules)
+    const first = await verify(jwks)
     if (first.claims) return first.claims
     const renewed = first.unknownKey ? await deps.clientKeys.of(client, true) : undefined
-    const second = renewed && (await verifyForeignJwt(jwt, { jwks: renewed }, rules))
+    const second = renewed && (await verify(renewed))
     return second?.claims ?? 'the signature does not hold under any key of the client, or its time is over'
   } catch (error) {
     // Their server, their outage.

@@ -28,6 +28,7 @@ const ClientMetadataSchema = Type.Object({
   request_object_signing_alg: text,
   require_signed_request_object: Type.Optional(Type.Boolean()),
   require_pushed_authorization_requests: Type.Optional(Type.Boolean()),
+  dpop_bound_access_tokens: Type.Optional(Type.Boolean()),
   default_max_age: Type.Optional(Type.Integer({ minimum: 0 })),
   require_auth_time: Type.Optional(Type.Boolean()),
   default_acr_values: texts,

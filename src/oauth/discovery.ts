@@ -9,6 +9,7 @@ import { PASSWORD_ACR } from './acr.ts'
 import { ASSERTION_ALGORITHMS } from './client-assertion.ts'
 import { CLIENT_ALGORITHMS } from './client-jwt.ts'
 import { DEVICE_CODE_GRANT, deviceGrantEnabled } from './device.ts'
+import { DPOP_ALGORITHMS } from './dpop.ts'
 import { KEY_SET_LIFETIME } from './keyring.ts'
 
 /** Seconds that discovery and keys may be kept: long enough to spare us, short enough for a key rotation. */
@@ -106,6 +107,7 @@ export function discoveryDocument({
     require_request_uri_registration: true,
     request_object_signing_alg_values_supported: CLIENT_ALGORITHMS,
     authorization_response_iss_parameter_supported: true,
+    dpop_signing_alg_values_supported: DPOP_ALGORITHMS,
     prompt_values_supported: [
       'none',
       'login',

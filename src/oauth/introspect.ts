@@ -15,6 +15,7 @@ import { normaliseScope } from '../lib/scope.ts'
 import { timeOfId, ulidFromUuid } from '../lib/ulid.ts'
 import { useAccessToken, usePersonalToken } from './access-token.ts'
 import { authenticateClient } from './client-auth.ts'
+import { keyOfAccessToken } from './dpop.ts'
 
 const IntrospectionRequest = TypeCompiler.Compile(
   Type.Object({ token: Type.String(), token_type_hint: Type.Optional(Type.String()) }),
@@ -37,6 +38,8 @@ interface ActiveToken {
   iat: number
   nbf: number
   jti: string
+  /** The key that an access token is bound to (RFC 9449 section 6.2). */
+  cnf: { jkt: string } | undefined
 }
 
 /** Wrong homeserver secrets of one address. */
@@ -106,6 +109,7 @@ async function describeToken(
   const row = await find[kind](deps, token, now)
   if (!row) return INACTIVE
   const expires = row.expires_at ?? undefined
+  const jkt = kind === 'mat' && 'dpop_jkt' in row ? keyOfAccessToken(row) : undefined
   const issued = Math.round(timeOfId(row.id).getTime() / 1000)
   return {
     active: true,
@@ -119,6 +123,7 @@ async function describeToken(
     iat: issued,
     nbf: issued,
     jti: ulidFromUuid(row.id),
+    cnf: jkt === undefined ? undefined : { jkt },
   }
 }
 

@@ -14,6 +14,7 @@ import { PUSHED_PREFIX, resolveRequest } from './authorization/request.ts'
 import { checkRequest } from './authorization/rules.ts'
 import { redirectTarget } from './authorization/target.ts'
 import { authenticateClient } from './client-auth.ts'
+import { keyOfRequest, takeProof } from './dpop.ts'
 
 /** Seconds from the push to the browser's arrival (RFC 9126 section 2.2). */
 const LIFETIME = 60
@@ -32,16 +33,18 @@ export async function pushRequest(deps: Deps, request: Request): Promise<Respons
     throw new OAuthError('invalid_request', {
       description: 'A pushed request must not refer to another one.',
     })
+  const proof = await takeProof(deps, request, deps.urls.absolute('/oauth2/par'))
   const resolved = await resolveRequest(deps, client, requestOf(client, form))
   checkTarget(client, resolved.params)
   checkRequest(client, { ...resolved, pushed: true })
+  const jkt = keyOfRequest(resolved.params.dpop_jkt, proof)
 
   const uri = PUSHED_PREFIX + base64url(deps.random.bytes(32))
   const now = deps.clock.now()
   await insertPushedRequest(deps.sql, {
     digest: sha256(uri),
     clientId: client.id,
-    parameters: resolved.params,
+    parameters: { ...resolved.params, ...(jkt !== undefined && { dpop_jkt: jkt }) },
     signed: resolved.signed,
     now,
     expiresAt: addSeconds(now, LIFETIME),

@@ -9,10 +9,12 @@ import { requesterOf } from '../http/requester.ts'
 import type { Route } from '../http/route.ts'
 import { authenticateClient, publicClientOf } from './client-auth.ts'
 import { DEVICE_CODE_GRANT } from './device.ts'
+import { keyOf, takeProof } from './dpop.ts'
 import { exchangeCode } from './grants/authorization-code.ts'
 import { grantToClient } from './grants/client-credentials.ts'
 import { exchangeDeviceCode } from './grants/device-code.ts'
 import { refresh, refreshPublic } from './grants/refresh-token.ts'
+import { checkResources } from './resource.ts'
 
 const TokenRequest = TypeCompiler.Compile(
   Type.Object({ grant_type: Type.String() }, { additionalProperties: Type.String() }),
@@ -33,21 +35,26 @@ async function token(deps: Deps, request: Request): Promise<Response> {
   const form = await readForm(request)
   const { grant_type } = checkParams(TokenRequest, form)
   const requester = requesterOf(deps, request)
+  const proof = await takeProof(deps, request, deps.urls.absolute('/oauth2/token'))
+  checkResources(form)
   const publicClient = grant_type === 'refresh_token' ? publicClientOf(request, form) : undefined
   if (publicClient !== undefined) {
-    const refreshed = await refreshPublic(deps, publicClient, form.refresh_token, requester)
+    const refreshed = await refreshPublic(deps, publicClient, form.refresh_token, proof?.jkt, requester)
     if (refreshed) return json(refreshed)
   }
   const client = await authenticateClient(deps, request, form)
+  const jkt = keyOf(client, proof)
   switch (grant_type) {
     case 'authorization_code':
-      return json(await exchangeCode(deps, client, checkParams(CodeRequest, form), requester))
+      return json(await exchangeCode(deps, client, checkParams(CodeRequest, form), jkt, requester))
     case 'refresh_token':
-      return json(await refresh(deps, client, checkParams(RefreshRequest, form), requester))
+      return json(await refresh(deps, client, checkParams(RefreshRequest, form), jkt, requester))
     case DEVICE_CODE_GRANT:
-      return json(await exchangeDeviceCode(deps, client, checkParams(DeviceCodeRequest, form), requester))
+      return json(
+        await exchangeDeviceCode(deps, client, checkParams(DeviceCodeRequest, form), jkt, requester),
+      )
     case 'client_credentials':
-      return json(await grantToClient(deps, client, checkParams(ClientRequest, form), requester))
+      return json(await grantToClient(deps, client, checkParams(ClientRequest, form), jkt, requester))
     default:
       throw new OAuthError('unsupported_grant_type')
   }

@@ -169,6 +169,7 @@ const FILES = [
           authenticatedAfter: null,
           staleSessionId: null,
           expectedUserId: null,
+          dpopJkt: null,
           acrRequested: false,
           now: NOW,
         },
@@ -321,10 +322,12 @@ const FILES = [
     rotateRefreshToken: [
       [
         { hash: HASH, clientId: ID, authMethod: 'none', now: NOW },
-        { id: ID, accessHash: HASH, refreshHash: HASH, expiresAt: NOW },
+        { id: ID, accessHash: HASH, refreshHash: HASH, expiresAt: NOW, dpopJkt: undefined },
       ],
     ],
-    renewSuccessor: [[ID, { id: ID, accessHash: HASH, refreshHash: HASH, expiresAt: NOW }]],
+    renewSuccessor: [
+      [ID, { id: ID, accessHash: HASH, refreshHash: HASH, expiresAt: NOW, dpopJkt: 'key' }, false],
+    ],
     findTokenSession: [
       [HASH, 'access'],
       [HASH, 'refresh'],

@@ -30,7 +30,7 @@ export async function readRequestObject(
   if (!peeked) throw invalid('The request object is not a signed JWT.')
   checkHeader(client, peeked.header)
   const algorithms = CLIENT_ALGORITHMS.filter((alg) => alg === peeked.header.alg)
-  const claims = await verifyClientJwt(deps, client, jwt, algorithms)
+  const claims = await verifyClientJwt(deps, client, jwt, { algorithms })
   if (typeof claims === 'string')
     throw invalid('The signature of the request object does not hold, or its time is over.', claims)
   checkClaims(deps, client, claims)
@@ -81,12 +81,15 @@ function checkClaims({ urls }: Pick<Deps, 'urls'>, client: ClientRow, claims: Jw
     throw invalid('A request object must not refer to another one.')
 }
 
-/** Members of the JWT as the parameters that they stand for: numbers in digits, `claims` as JSON. */
+/**
+ * Members of the JWT as the parameters that they stand for: numbers in digits, `claims` as JSON, several `resource` as
+ * `readForm` gives them.
+ */
 function parametersOf(claims: JwtClaims): Params {
   const params: Params = Object.create(null)
   for (const [name, value] of Object.entries(claims)) {
     if (OWN_CLAIMS.includes(name)) continue
-    const text = parameterText(value)
+    const text = name === 'resource' && Array.isArray(value) ? value.join(' ') : parameterText(value)
     if (text === undefined || /\0/.test(name + text) || !(name + text).isWellFormed())
       throw invalid('A parameter in the request object has a form that it may not have.')
     if (text !== '') params[name] = text

@@ -2,7 +2,9 @@ import type { ClientRow } from '../../../sql/clients.ts'
 import { OAuthError } from '../../http/errors.ts'
 import type { Params } from '../../http/params.ts'
 import { parseScope } from '../../lib/scope.ts'
+import { isThumbprint } from '../dpop.ts'
 import { isChallenge } from '../pkce.ts'
+import { checkResources } from '../resource.ts'
 import { type ClaimsRequest, readClaims } from './claims.ts'
 import type { AuthorizationRequest } from './request.ts'
 
@@ -41,6 +43,8 @@ export function checkRequest(client: ClientRow, request: AuthorizationRequest): 
   const prompt = readPrompt(params.prompt)
   checkClientGrant(client)
   checkPkce(client, params)
+  checkKey(params)
+  checkResources(params)
   checkLengths(params)
   const maxAge = readMaxAge(params.max_age) ?? defaultMaxAge(client)
   const claims = readClaims(params.claims)
@@ -90,6 +94,12 @@ function checkPkce(client: ClientRow, { code_challenge, code_challenge_method }:
   if (code_challenge_method !== 'S256') throw invalid('code_challenge_method must be S256.')
   if (code_challenge === undefined || !isChallenge(code_challenge))
     throw invalid('code_challenge must be 32 bytes in base64url.')
+}
+
+/** RFC 9449 section 10. */
+function checkKey({ dpop_jkt: jkt }: Params): void {
+  if (jkt !== undefined && !isThumbprint(jkt))
+    throw invalid('dpop_jkt must be a SHA-256 thumbprint in base64url.')
 }
 
 function checkLengths(params: Params): void {

@@ -13,6 +13,7 @@ import { endAppSession } from '../../identity/sessions.ts'
 import { addSeconds } from '../../lib/clock.ts'
 import { sha256 } from '../../lib/digest.ts'
 import { transact } from '../../lib/transact.ts'
+import { codeLifetime } from '../fapi2.ts'
 import { verifies } from '../pkce.ts'
 import type { TokenResponse } from '../token-response.ts'
 import { type ClaimQueries, type ExchangeNeeds, exchange } from './exchange.ts'
@@ -52,10 +53,11 @@ export async function exchangeCode(
   deps: ExchangeNeeds,
   client: ClientRow,
   form: CodeForm,
+  jkt: string | undefined,
   requester: Requester,
 ): Promise<TokenResponse> {
   if (!client.grant_types.includes('authorization_code')) throw new OAuthError('unauthorized_client')
-  const grant = await findValidCode(deps, client, form)
+  const grant = await findValidCode(deps, client, form, jkt)
   const approved = {
     id: grant.id,
     userId: grant.user_id,
@@ -69,12 +71,18 @@ export async function exchangeCode(
     code: form.code,
     acrRequested: grant.acr_requested,
     withRefreshToken: true,
+    jkt,
   }
   return exchange(deps, client, approved, CODES, requester)
 }
 
 /** Finds the request of a code and checks everything that needs no write, the client first (reference edge 18). */
-async function findValidCode(deps: ExchangeNeeds, client: ClientRow, form: CodeForm): Promise<ValidCode> {
+async function findValidCode(
+  deps: ExchangeNeeds,
+  client: ClientRow,
+  form: CodeForm,
+  jkt: string | undefined,
+): Promise<ValidCode> {
   const invalid = (cause: string) => new OAuthError('invalid_grant', { cause })
   if (!/^[0-9A-Za-z]{32}$/.test(form.code)) throw invalid('malformed code')
   const [grant] = await findGrantByCode(deps.sql, sha256(form.code))
@@ -85,12 +93,16 @@ async function findValidCode(deps: ExchangeNeeds, client: ClientRow, form: CodeF
   if (grant.exchanged_at) {
     const isLate = now.getTime() - grant.exchanged_at.getTime() > REPLAY_GRACE * 1000
     // Without the verifier nobody can have used the code: one that was found in a log ends nobody's session.
-    if (isLate && isProven(grant, form)) await endReplayed(deps, grant)
+    if (isLate && isProven(grant, form) && isBoundTo(grant, jkt)) await endReplayed(deps, grant)
     throw invalid('the code was used')
   }
-  if (!grant.fulfilled_at || addSeconds(grant.fulfilled_at, CODE_LIFETIME) <= now)
+  if (!grant.fulfilled_at || addSeconds(grant.fulfilled_at, codeLifetime(client) ?? CODE_LIFETIME) <= now)
     throw invalid('the code has expired')
   checkProof(grant, form)
+  if (!isBoundTo(grant, jkt))
+    throw new OAuthError('invalid_grant', {
+      description: 'The code is bound to a key that the request does not prove.',
+    })
   if (!grant.user_id || !grant.username || !grant.browser_session_id || !grant.session_authenticated_at)
     throw invalid('the browser session is gone')
   if (grant.session_finished_at || grant.locked_at || grant.deactivated_at)
@@ -115,6 +127,10 @@ function checkProof(grant: CodeRow, form: CodeForm): void {
 
 const isProven = (grant: CodeRow, form: CodeForm): boolean =>
   grant.code_challenge === null || verifies(form.code_verifier ?? '', grant.code_challenge)
+
+/** RFC 9449 section 10: a code whose request named a key is for whoever proves that key. */
+const isBoundTo = (grant: CodeRow, jkt: string | undefined): boolean =>
+  grant.dpop_jkt === null || grant.dpop_jkt === jkt
 
 const sameUri = (a: string, b: string): boolean =>
   a === b || (URL.canParse(a) && URL.canParse(b) && new URL(a).href === new URL(b).href)

@@ -10,6 +10,7 @@ import { addSeconds } from '../../lib/clock.ts'
 import { parseScope } from '../../lib/scope.ts'
 import { transact } from '../../lib/transact.ts'
 import { newId } from '../../lib/ulid.ts'
+import { tokenTypeOf } from '../dpop.ts'
 import type { TokenResponse } from '../token-response.ts'
 
 /**
@@ -22,6 +23,7 @@ export async function grantToClient(
   deps: Pick<Deps, 'config' | 'sql' | 'clock' | 'random' | 'log' | 'policy'>,
   client: ClientRow,
   form: { scope?: string },
+  jkt: string | undefined,
   requester: Requester,
 ): Promise<TokenResponse> {
   // A client that does not authenticate has no credentials to grant anything for.
@@ -62,12 +64,13 @@ export async function grantToClient(
       accessHash: tokenDigest(access),
       refreshHash: null,
       expiresAt: addSeconds(now, ttl),
+      dpopJkt: jkt,
     })
   })
   deps.log.info('token.issued', { grant: 'client_credentials', client_id: client.id, session_id: sessionId })
   return {
     access_token: access,
-    token_type: 'Bearer',
+    token_type: tokenTypeOf(scope, jkt),
     expires_in: ttl,
     ...(scope.length > 0 && { scope: scope.join(' ') }),
   }

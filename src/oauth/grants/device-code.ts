@@ -33,6 +33,7 @@ export async function exchangeDeviceCode(
   deps: ExchangeNeeds,
   client: ClientRow,
   form: { device_code: string },
+  jkt: string | undefined,
   requester: Requester,
 ): Promise<TokenResponse> {
   if (!deviceGrantEnabled(deps.config)) throw new OAuthError('unsupported_grant_type')
@@ -40,7 +41,7 @@ export async function exchangeDeviceCode(
   const grant = await findGrant(deps, client, form.device_code)
   if (grant.rejected_at) throw new OAuthError('access_denied', { cause: 'the person said no' })
   if (!grant.fulfilled_at) throw await pending(deps, grant)
-  return exchange(deps, client, approved(client, grant), DEVICE_CODES, requester)
+  return exchange(deps, client, { ...approved(client, grant), jkt }, DEVICE_CODES, requester)
 }
 
 /** The request of a device code, if it is this client's, and neither over nor spent. */

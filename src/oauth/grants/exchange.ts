@@ -14,6 +14,7 @@ import { deviceOf } from '../../lib/scope.ts'
 import { transact } from '../../lib/transact.ts'
 import { newId } from '../../lib/ulid.ts'
 import { poll, sleep } from '../../lib/waiting.ts'
+import { tokenTypeOf } from '../dpop.ts'
 import { idToken } from '../id-token.ts'
 import { claimScopesOf, personClaims } from '../person-claims.ts'
 import { sessionName } from '../session-name.ts'
@@ -49,6 +50,8 @@ export interface Approved {
   acrRequested?: boolean
   /** An app by code always gets one; a device only when its client registered the grant (reference section 4.2). */
   withRefreshToken: boolean
+  /** The key that the exchange proved, if it did: the tokens are bound to it (RFC 9449 section 5). */
+  jkt: string | undefined
 }
 
 /** The rows of one kind of grant: how they are claimed, looked at, freed and spent (sql/grants.ts, sql/device-grants.ts). */
@@ -174,6 +177,7 @@ async function issue(
       accessHash: tokenDigest(access),
       refreshHash: refresh === undefined ? null : tokenDigest(refresh),
       expiresAt: addSeconds(now, ttl),
+      dpopJkt: approved.jkt,
     })
   })
   deps.log.info('token.issued', {
@@ -184,7 +188,7 @@ async function issue(
   })
   return {
     access_token: access,
-    token_type: 'Bearer',
+    token_type: tokenTypeOf(approved.scope, approved.jkt),
     expires_in: ttl,
     ...(refresh !== undefined && { refresh_token: refresh }),
     ...(signed !== undefined && { id_token: signed }),

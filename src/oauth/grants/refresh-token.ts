@@ -8,6 +8,7 @@ import { endAppSession } from '../../identity/sessions.ts'
 import { addSeconds } from '../../lib/clock.ts'
 import { transact } from '../../lib/transact.ts'
 import { newId } from '../../lib/ulid.ts'
+import { mayRefresh, tokenTypeOf } from '../dpop.ts'
 import type { TokenResponse } from '../token-response.ts'
 
 type Needs = Pick<Deps, 'config' | 'sql' | 'clock' | 'random' | 'secrets' | 'jobs' | 'activity' | 'log'>
@@ -24,17 +25,18 @@ export async function refresh(
   deps: Needs,
   client: ClientRow,
   form: { refresh_token: string },
+  jkt: string | undefined,
   requester: Requester,
 ): Promise<TokenResponse> {
   if (!client.grant_types.includes('refresh_token')) throw new OAuthError('unauthorized_client')
   const presented = form.refresh_token
   if (parseToken(presented) !== 'mar') throw new OAuthError('invalid_grant', { cause: 'no refresh token' })
   const hash = tokenDigest(presented)
+  const proven = { client, presented, jkt }
   // Every pass either answers or finds the token in a later state, of which there are two.
   for (let pass = 0; pass < 3; pass++) {
-    const rotated = await rotate(deps, client.id, client.auth_method, presented)
-    const answer =
-      rotated ?? (await repeat(deps, client, (await findRefreshToken(deps.sql, hash))[0], presented))
+    const rotated = await rotate(deps, proven)
+    const answer = rotated ?? (await repeat(deps, proven, (await findRefreshToken(deps.sql, hash))[0]))
     if (answer) return note(deps, answer, requester)
   }
   // Not invalid_grant, which would sign the app out for our trouble.
@@ -49,15 +51,23 @@ export async function refreshPublic(
   deps: Needs,
   clientId: string,
   presented: string | undefined,
+  jkt: string | undefined,
   requester: Requester,
 ): Promise<TokenResponse | undefined> {
   if (presented === undefined || parseToken(presented) !== 'mar') return undefined
-  const rotated = await rotate(deps, clientId, 'none', presented)
+  const rotated = await rotate(deps, { client: { id: clientId, auth_method: 'none' }, presented, jkt })
   return rotated && note(deps, rotated, requester)
 }
 
 /** Seconds after which an app may ask whether its account was unlocked. */
 const LOCKED_RETRY = 60
+
+/** Who presents a refresh token, and the key that was proven with it, if one was (RFC 9449 section 5). */
+interface Presented {
+  client: Pick<ClientRow, 'id' | 'auth_method'>
+  presented: string
+  jkt: string | undefined
+}
 
 /** What a session gets for a refresh token. */
 interface Answer {
@@ -71,7 +81,7 @@ function note(deps: Needs, answer: Answer, requester: Requester): TokenResponse 
 }
 
 /** The successor pair of a presented token, which has the row `id`. */
-function successor(deps: Needs, presented: string, id: string, now: Date) {
+function successor(deps: Needs, { presented, jkt }: Presented, id: string, now: Date) {
   // The id is random and only introspection shows it (`jti`): with the key and an old token nobody gets at the tokens
   // after it.
   const material = `${id}\n${presented}`
@@ -84,12 +94,13 @@ function successor(deps: Needs, presented: string, id: string, now: Date) {
       accessHash: tokenDigest(access),
       refreshHash: tokenDigest(refreshToken),
       expiresAt: addSeconds(now, expiresIn),
+      dpopJkt: jkt,
     },
     answer: (row: { session_id: string; scope: string }): Answer => ({
       sessionId: row.session_id,
       response: {
         access_token: access,
-        token_type: 'Bearer',
+        token_type: tokenTypeOf(row.scope.split(' '), jkt),
         expires_in: expiresIn,
         refresh_token: refreshToken,
         scope: row.scope,
@@ -99,15 +110,11 @@ function successor(deps: Needs, presented: string, id: string, now: Date) {
 }
 
 /** The first use of a good token; undefined for any other. */
-async function rotate(
-  deps: Needs,
-  clientId: string,
-  authMethod: string,
-  presented: string,
-): Promise<Answer | undefined> {
+async function rotate(deps: Needs, proven: Presented): Promise<Answer | undefined> {
   const now = deps.clock.now()
-  const { pair, answer } = successor(deps, presented, newId(now, deps.random), now)
-  const hash = tokenDigest(presented)
+  const { pair, answer } = successor(deps, proven, newId(now, deps.random), now)
+  const { id: clientId, auth_method: authMethod } = proven.client
+  const hash = tokenDigest(proven.presented)
   const [row] = await rotateRefreshToken(deps.sql, { hash, clientId, authMethod, now }, pair)
   return row && answer(row)
 }
@@ -115,12 +122,11 @@ async function rotate(
 /** A token that was not good, or not any more; undefined when it is worth another try. */
 async function repeat(
   deps: Needs,
-  client: ClientRow,
+  proven: Presented,
   row: RefreshRow | undefined,
-  presented: string,
 ): Promise<Answer | undefined> {
   if (!row) throw new OAuthError('invalid_grant', { cause: 'unknown token' })
-  if (row.client_id !== client.id) throw new OAuthError('invalid_grant', { cause: 'token of another client' })
+  checkOwner(proven, row)
   if (row.finished_at || row.deactivated_at)
     throw new OAuthError('invalid_grant', { cause: 'the session has ended' })
   // Nothing is consumed, so that unlocking resumes the session. A 503, since apps take every 4xx of this endpoint for a
@@ -132,9 +138,22 @@ async function repeat(
     })
   if (!row.consumed_at) return undefined
   if (!row.next_id || row.next_consumed_at || row.next_first_used_at) return refuseReuse(deps, row)
-  const { pair, answer } = successor(deps, presented, row.next_id, deps.clock.now())
-  const [renewed] = await renewSuccessor(deps.sql, row.session_id, pair)
+  const { pair, answer } = successor(deps, proven, row.next_id, deps.clock.now())
+  const mayRebind = proven.client.auth_method !== 'none'
+  const [renewed] = await renewSuccessor(deps.sql, row.session_id, pair, mayRebind)
   return renewed && answer(row)
+}
+
+/**
+ * The token is the client's, and bound to no other key than the proven one, nor is what replaced it. Whoever lacks the
+ * key can do nothing with the token, not even have its session ended as stolen.
+ */
+function checkOwner({ client, jkt }: Presented, row: RefreshRow): void {
+  if (row.client_id !== client.id) throw new OAuthError('invalid_grant', { cause: 'token of another client' })
+  if (!mayRefresh(client, row.dpop_jkt, jkt) || !mayRefresh(client, row.next_dpop_jkt, jkt))
+    throw new OAuthError('invalid_grant', {
+      description: 'The refresh token is bound to a key that the request does not prove.',
+    })
 }
 
 /** A token whose successor was used: a stolen one, or an app restored from a backup (decision 7). */
