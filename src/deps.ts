@@ -109,7 +109,7 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
     keys: keyring,
     secrets,
     passwords: createPasswords(config.passwords),
-    homeserver: createHomeserver(config.matrix, { fetch: options.fetch ?? fetch }),
+    homeserver: createHomeserver(config.matrix, { fetch: options.fetch ?? fetch, clock, log }),
     policy: builtInPolicy({
       rules: async () => ({
         data: (await policyData.current()).data,

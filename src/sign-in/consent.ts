@@ -32,9 +32,6 @@ import type { ScopeLine } from '../render/contexts.ts'
 import { interstitial } from './interstitial.ts'
 import { violationLine } from './violations.ts'
 
-/** Milliseconds that the page waits for the name that the person has at the homeserver. */
-const NAME_TIMEOUT = 1000
-
 /** What both methods find before anything else: the request, the person, whether the policy allows it. */
 async function open(
   deps: Deps,
@@ -138,7 +135,7 @@ async function consentPage(
 export async function displayNameOf(deps: Deps, session: BrowserSessionRow): Promise<string | undefined> {
   const known = session.display_name ?? undefined
   try {
-    const user = await deps.homeserver.queryUser(session.username, { timeoutMs: NAME_TIMEOUT })
+    const user = await deps.homeserver.queryUser(session.username, { optional: true })
     return user ? (user.displayName ?? undefined) : known
   } catch {
     return known

@@ -1,8 +1,18 @@
 import packageFile from '../../../package.json' with { type: 'json' }
+import { type Clock, systemClock } from '../../lib/clock.ts'
+import { sleep } from '../../lib/waiting.ts'
+import type { Log } from '../../telemetry/log.ts'
+import { createCircuit } from './circuit.ts'
 import { type CallOptions, type Fetch, HomeserverError, type MatrixSettings } from './homeserver.ts'
 
 /** Milliseconds before a call is given up, unless the caller says otherwise. */
 const DEFAULT_TIMEOUT_MS = 10_000
+
+/** Milliseconds for a call that is `optional`: a page waits for it. */
+const OPTIONAL_TIMEOUT_MS = 1_000
+
+/** Milliseconds before the second and the third try of a call that found no connection. */
+const PAUSES_MS = [50, 250]
 
 /** The largest answer that is read, in bytes. The longest real one lists the devices of a person, 300 bytes each. */
 const MAX_ANSWER_BYTES = 1024 * 1024
@@ -38,24 +48,41 @@ export interface Hints {
   api: string
 }
 
+/** What calls are made with. */
+export interface Tools {
+  fetch: Fetch
+  /** For the circuit; the machine's clock if not given. */
+  clock?: Clock
+  log?: Pick<Log, 'warn' | 'info'>
+}
+
 /**
  * The one way to the homeserver: a call with the shared secret, a deadline, no redirects, a bounded JSON answer.
- * Resolves when the status is an accepted one, else throws HomeserverError.
+ * Resolves when the status is an accepted one, else throws HomeserverError. A call that finds no connection is made
+ * up to twice more within its deadline (Synapse restarts, a connection that was kept is gone): all of them may be
+ * repeated. While the homeserver is away, calls fail at once (`circuit.ts`); those that are `optional` have a circuit
+ * of their own, since their short deadline says less.
  */
 export function createCaller(
   matrix: Pick<MatrixSettings, 'endpoint' | 'secret'>,
-  { fetch, hints }: { fetch: Fetch; hints: Hints },
+  { fetch, clock = systemClock, log, hints }: Tools & { hints: Hints },
 ): Caller {
+  const needed = createCircuit({ clock, log })
+  const optional = createCircuit({ clock })
   const base = new URL(matrix.endpoint.endsWith('/') ? matrix.endpoint : `${matrix.endpoint}/`)
   const where = `${base.origin}${base.pathname}`
 
-  return async function call({ name, method, path, query, body: sent, accepted }, options = {}) {
+  return (call, options = {}) => (options.optional ? optional : needed).run(() => send(call, options))
+
+  async function send(call: Call, options: CallOptions): Promise<Answer> {
+    const { name, method, path, query, body: sent, accepted } = call
     const url = new URL(path, base)
     for (const [key, value] of Object.entries(query ?? {})) url.searchParams.set(key, value)
+    const signal = limit(options)
     const init: RequestInit = {
       method,
       redirect: 'manual',
-      signal: limit(options),
+      signal,
       headers: {
         authorization: `Bearer ${matrix.secret}`,
         accept: 'application/json',
@@ -65,20 +92,36 @@ export function createCaller(
       ...(sent && { body: JSON.stringify(sent) }),
     }
 
-    let status: number
-    let text: string | undefined
-    try {
+    const pauses = options.optional ? [] : PAUSES_MS
+    const { status, text } = await connecting(pauses, signal, async () => {
       const response = await fetch(url, init)
-      status = response.status
-      text = await readCapped(response)
-    } catch (cause) {
+      return { status: response.status, text: await readCapped(response) }
+    }).catch((cause: unknown) => {
       throw new HomeserverError('unreachable', `${name}: ${whyNoAnswer(cause)} (${where})`, { cause })
-    }
+    })
 
     const body = status === 204 ? {} : parseObject(text)
     if (accepted.includes(status) && body) return { status, body }
     throw failure({ name, where, hints }, status, body)
   }
+}
+
+/** Tries again after each pause, until the signal gives up. */
+async function connecting<T>(
+  pauses: readonly number[],
+  signal: AbortSignal,
+  attempt: () => Promise<T>,
+): Promise<T> {
+  for (const pause of pauses) {
+    try {
+      return await attempt()
+    } catch (error) {
+      if (signal.aborted) throw error
+    }
+    await sleep(pause)
+    signal.throwIfAborted()
+  }
+  return attempt()
 }
 
 /** A path of encoded parts, each of which stays one part whatever is in it. */
@@ -94,11 +137,13 @@ function encodePart(part: string): string {
 }
 
 /** One deadline for several calls that make one step: the rest of the time is left to those that come later. */
-export const sharedDeadline = (options: CallOptions = {}): CallOptions => ({ signal: limit(options) })
+export const sharedDeadline = (options: CallOptions = {}): CallOptions => ({
+  ...options,
+  signal: limit(options),
+})
 
-function limit({ signal, timeoutMs }: CallOptions): AbortSignal {
-  if (signal && timeoutMs === undefined) return signal
-  const deadline = AbortSignal.timeout(timeoutMs ?? DEFAULT_TIMEOUT_MS)
+function limit({ signal, timeoutMs, optional }: CallOptions): AbortSignal {
+  const deadline = AbortSignal.timeout(timeoutMs ?? (optional ? OPTIONAL_TIMEOUT_MS : DEFAULT_TIMEOUT_MS))
   return signal ? AbortSignal.any([signal, deadline]) : deadline
 }
 

@@ -1,11 +1,12 @@
-import type { Fetch, Homeserver, MatrixSettings } from './homeserver.ts'
+import type { Tools } from './call.ts'
+import type { Homeserver, MatrixSettings } from './homeserver.ts'
 import { readOnlyHomeserver } from './read-only.ts'
 import { standaloneHomeserver } from './standalone.ts'
 import { synapseHomeserver } from './synapse.ts'
 import { synapseLegacyHomeserver } from './synapse-legacy.ts'
 
 /** The homeserver that the `matrix` section names. */
-export function createHomeserver(matrix: MatrixSettings, tools: { fetch: Fetch }): Homeserver {
+export function createHomeserver(matrix: MatrixSettings, tools: Tools): Homeserver {
   switch (matrix.kind) {
     case 'standalone':
       return standaloneHomeserver(matrix.homeserver)

@@ -6,6 +6,8 @@ export interface CallOptions {
   signal?: AbortSignal
   /** Milliseconds until the call is given up. */
   timeoutMs?: number
+  /** A page can do without the answer: it waits a second at most, and not at all while such calls fail. */
+  optional?: boolean
 }
 
 /** What the homeserver knows of a user. */
@@ -30,8 +32,8 @@ export interface ProvisionRequest {
 }
 
 /**
- * What Latchkey needs of a homeserver. Every function throws HomeserverError; none retries (jobs do), and none
- * may be called inside a database transaction (decision 9).
+ * What Latchkey needs of a homeserver. Every function throws HomeserverError, and none may be called inside a database
+ * transaction (decision 9). A lost connection is tried again at once; what takes longer is the jobs' to repeat.
  */
 export interface Homeserver {
   kind: 'synapse' | 'synapse_legacy' | 'synapse_read_only' | 'standalone'

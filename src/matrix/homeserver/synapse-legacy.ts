@@ -1,7 +1,6 @@
-import { type Call, createCaller, pathOf, sharedDeadline } from './call.ts'
+import { type Call, createCaller, pathOf, sharedDeadline, type Tools } from './call.ts'
 import {
   type CallOptions,
-  type Fetch,
   type Homeserver,
   HomeserverError,
   type HomeserverUser,
@@ -26,7 +25,7 @@ const OUR_PROVIDER = 'oauth-delegated'
  */
 export function synapseLegacyHomeserver(
   matrix: Pick<MatrixSettings, 'homeserver' | 'endpoint' | 'secret'>,
-  tools: { fetch: Fetch },
+  tools: Tools,
 ): Homeserver {
   const call = createCaller(matrix, { ...tools, hints: HINTS })
   const mxid = (localpart: string) => `@${localpart}:${matrix.homeserver}`

@@ -1,5 +1,5 @@
-import { createCaller } from './call.ts'
-import type { CallOptions, Fetch, Homeserver, MatrixSettings, ProvisionRequest } from './homeserver.ts'
+import { createCaller, type Tools } from './call.ts'
+import type { CallOptions, Homeserver, MatrixSettings, ProvisionRequest } from './homeserver.ts'
 import { HomeserverError } from './homeserver.ts'
 import { isAscii } from './standalone.ts'
 
@@ -21,7 +21,7 @@ export const UNAVAILABLE: ReadonlySet<string> = new Set([
 /** Synapse through its `/_synapse/mas` API (Synapse 1.136 or later; reference 10.1). */
 export function synapseHomeserver(
   matrix: Pick<MatrixSettings, 'homeserver' | 'endpoint' | 'secret'>,
-  tools: { fetch: Fetch },
+  tools: Tools,
 ): Homeserver {
   const request = createCaller(matrix, { ...tools, hints: HINTS })
   const ask = (name: string, query: Record<string, string>, options?: CallOptions) =>
