@@ -24,3 +24,9 @@ export const deleteOldRegistrations = (sql: Db, abandoned: Date, before: Date, l
     select id from latchkey.registrations
     where (completed_at is null and created_at < ${abandoned}) or created_at < ${before} limit ${limit})
   returning id`
+
+/** Deletes mails that were written before `before`, at most `limit`: nobody sends them any more. */
+export const deleteOldMails = (sql: Db, before: Date, limit: number) => sql<Batch>`
+  delete from latchkey.mails where id in (
+    select id from latchkey.mails where created_at < ${before} limit ${limit})
+  returning id`

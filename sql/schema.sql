@@ -108,6 +108,19 @@ create table latchkey.device_grants (
 );
 CREATE INDEX device_grants_client ON latchkey.device_grants USING btree (client_id);
 
+create table latchkey.mails (
+  id uuid not null,
+  kind text not null,
+  sealed_content text not null,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone,
+  attempts integer not null default 0,
+  attempted_at timestamp with time zone,
+  failure text,
+  given_up_at timestamp with time zone,
+  constraint mails_pkey PRIMARY KEY (id)
+);
+
 create table latchkey.migrations (
   version integer not null,
   name text not null,
@@ -217,6 +230,21 @@ create table latchkey.registrations (
   completed_at timestamp with time zone,
   constraint registrations_pkey PRIMARY KEY (id)
 );
+
+create table latchkey.security_events (
+  id uuid not null,
+  user_id uuid not null,
+  kind text not null,
+  at timestamp with time zone not null,
+  actor text not null,
+  ip inet,
+  user_agent text,
+  details jsonb not null default '{}'::jsonb,
+  constraint security_events_pkey PRIMARY KEY (id),
+  constraint security_events_user_id_fkey FOREIGN KEY (user_id) REFERENCES latchkey.users(id) ON DELETE CASCADE,
+  constraint security_events_actor CHECK ((actor = ANY (ARRAY['self'::text, 'admin'::text, 'system'::text])))
+);
+CREATE INDEX security_events_user ON latchkey.security_events USING btree (user_id, id DESC);
 
 create table latchkey.settings (
   key text not null,

@@ -65,17 +65,17 @@ export const lockFirstAccount = (sql: Db) => sql`select pg_advisory_xact_lock(70
 export const markProvisioned = (sql: Db, id: string, now: Date) => sql`
   update latchkey.users set provisioned_at = coalesce(provisioned_at, ${now}) where id = ${id}`
 
-/** Locks a user; a locked one stays as it was. */
-export const lockUser = (sql: Db, id: string, now: Date) => sql`
-  update latchkey.users set locked_at = coalesce(locked_at, ${now}) where id = ${id}`
+/** Locks a user; no row for one that is locked, which stays as it was. */
+export const lockUser = (sql: Db, id: string, now: Date) => sql<{ id: string }[]>`
+  update latchkey.users set locked_at = ${now} where id = ${id} and locked_at is null returning id`
 
-/** Unlocks a user. */
-export const unlockUser = (sql: Db, id: string) => sql`
-  update latchkey.users set locked_at = null where id = ${id}`
+/** Unlocks a user; no row for one that is not locked. */
+export const unlockUser = (sql: Db, id: string) => sql<{ id: string }[]>`
+  update latchkey.users set locked_at = null where id = ${id} and locked_at is not null returning id`
 
-/** Marks a user as deactivated; keeps the first time. */
-export const deactivateUser = (sql: Db, id: string, now: Date) => sql`
-  update latchkey.users set deactivated_at = coalesce(deactivated_at, ${now}) where id = ${id}`
+/** Marks a user as deactivated; no row for one that is, which keeps the first time. */
+export const deactivateUser = (sql: Db, id: string, now: Date) => sql<{ id: string }[]>`
+  update latchkey.users set deactivated_at = ${now} where id = ${id} and deactivated_at is null returning id`
 
 /** The email addresses of a user, oldest first: the homeserver is always told the complete list. */
 export const listEmails = (sql: Db, userId: string) => sql<{ email: string }[]>`

@@ -16,6 +16,7 @@ import { createJobs, type Jobs } from './jobs/jobs.ts'
 import { type Clock, systemClock } from './lib/clock.ts'
 import { type Network, parseNetwork } from './lib/ip.ts'
 import { type Random, systemRandom } from './lib/random.ts'
+import { createMail, type Mail } from './mail/mail.ts'
 import { createHomeserver } from './matrix/homeserver/create.ts'
 import type { Fetch, Homeserver } from './matrix/homeserver/homeserver.ts'
 import { type ClientKeys, createClientKeys } from './oauth/client-keys.ts'
@@ -46,6 +47,8 @@ export interface Deps {
   policy: Policy
   policyData: PolicyDataSource
   jobs: Jobs
+  /** Sends what `queueMail` wrote. */
+  mail: Mail
   activity: Activity
   views: Views
   translate: Translate
@@ -100,6 +103,11 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
     ...(translations_overlay_path !== undefined && { overlay: translations_overlay_path }),
   })
   const policyData = createPolicyData({ sql, clock, config })
+  const views = createViews({
+    directory: VIEWS,
+    translate,
+    ...(overlay_path !== undefined && { overlay: overlay_path }),
+  })
   const deps: Deps = {
     config,
     urls,
@@ -125,11 +133,8 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
     jobs: createJobs(options.database, log),
     activity: createActivity(sql, log),
     translate,
-    views: createViews({
-      directory: VIEWS,
-      translate,
-      ...(overlay_path !== undefined && { overlay: overlay_path }),
-    }),
+    views,
+    mail: createMail({ config, urls, sql, clock, random, secrets, views, log }),
     assets: createAssets(staticFolders(overlay_path), `${urls.prefix}/`),
     log,
     peers: new WeakMap(),

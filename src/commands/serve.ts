@@ -87,6 +87,7 @@ export async function serve(options: ServeOptions): Promise<void> {
 
 /** Runs jobs until the queue is stopped; a database that is away at the start is tried again. */
 export async function work(deps: Deps, signal: AbortSignal): Promise<void> {
+  void checkMail(deps)
   while (!signal.aborted) {
     try {
       return await deps.jobs.work(jobHandlers(deps))
@@ -94,6 +95,15 @@ export async function work(deps: Deps, signal: AbortSignal): Promise<void> {
       deps.log.warn('jobs.start_failed', { error })
       await pause(5_000, signal)
     }
+  }
+}
+
+/** Says early that no mail will leave; a mail server that is down must not hold up the start. */
+async function checkMail(deps: Deps): Promise<void> {
+  try {
+    await deps.mail.check()
+  } catch (error) {
+    deps.log.warn('mail.check_failed', { error })
   }
 }
 

@@ -28,11 +28,6 @@ export const UNBUILT: readonly (Notice & { resource?: ResourceName })[] = [
     sentence: 'The check against robots is not built yet: registration stays closed while it is set.',
   },
   {
-    path: 'email.transport',
-    applies: ({ email }) => (email?.transport ?? 'blackhole') !== 'blackhole',
-    sentence: 'Sending mail is not built yet: no mail leaves this server.',
-  },
-  {
     path: 'account.password_registration_email_required',
     applies: ({ account, passwords }) =>
       account?.password_registration_enabled === true &&

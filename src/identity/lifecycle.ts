@@ -18,6 +18,7 @@ import { transact } from '../lib/transact.ts'
 import { newId } from '../lib/ulid.ts'
 import { announceLogout } from './logout-notices.ts'
 import { endPersonalSessionsOf } from './personal-tokens.ts'
+import { recordSecurityEvent, type SecurityEvent, type SecurityLogNeeds } from './security-log.ts'
 
 /**
  * Creates an account in a transaction: the row, its password, the job that tells the homeserver. Undefined when the
@@ -63,23 +64,29 @@ async function isFirstAccount(tx: Db): Promise<boolean> {
   return now?.exists === false
 }
 
-type Needs = Pick<Deps, 'sql' | 'clock' | 'random' | 'jobs' | 'log'>
+type Needs = Pick<Deps, 'sql'> & SecurityLogNeeds
+
+/** Who does it, for the security log: the people who run the server, unless it says otherwise. */
+type By = Pick<SecurityEvent, 'actor' | 'requester'>
+const ADMIN: By = { actor: 'admin' }
 
 /**
  * Locks an account: it cannot sign in and its sessions rest until it is unlocked. The homeserver is told by a job.
  * Clients get no logout token: nothing ended, and what they end comes not back when the account is unlocked.
  */
-export const lock = (deps: Needs, userId: string): Promise<void> =>
+export const lock = (deps: Needs, userId: string, by: By = ADMIN): Promise<void> =>
   transact(deps.sql, async (tx) => {
-    await lockUser(tx, userId, deps.clock.now())
+    const [locked] = await lockUser(tx, userId, deps.clock.now())
+    if (locked) await recordSecurityEvent(deps, tx, { userId, kind: 'locked', ...by })
     await deps.jobs.enqueue(tx, 'provision-user', { user_id: userId })
     deps.log.info('user.locked', { user_id: userId })
   })
 
 /** Unlocks an account: its sessions go on. */
-export const unlock = (deps: Needs, userId: string): Promise<void> =>
+export const unlock = (deps: Needs, userId: string, by: By = ADMIN): Promise<void> =>
   transact(deps.sql, async (tx) => {
-    await unlockUser(tx, userId)
+    const [unlocked] = await unlockUser(tx, userId)
+    if (unlocked) await recordSecurityEvent(deps, tx, { userId, kind: 'unlocked', ...by })
     await deps.jobs.enqueue(tx, 'provision-user', { user_id: userId })
     deps.log.info('user.unlocked', { user_id: userId })
   })
@@ -96,9 +103,11 @@ export interface EndedSessions {
  * Ends every session of an account, browsers, apps and personal tokens; gives how many. Tokens that the person made for
  * others go on: bots do not stop because their administrator changed a password.
  */
-export const killSessions = (deps: Needs, userId: string): Promise<EndedSessions> =>
+export const killSessions = (deps: Needs, userId: string, by: By = ADMIN): Promise<EndedSessions> =>
   transact(deps.sql, async (tx) => {
     const ended = await endAllSessions(deps, tx, userId, { owned: false })
+    if (ended.browsers + ended.apps + ended.tokens > 0)
+      await recordSecurityEvent(deps, tx, { userId, kind: 'sessions_ended', ...by })
     await deps.jobs.enqueue(tx, 'sync-devices', { user_id: userId })
     deps.log.info('user.sessions_ended', { user_id: userId, ...ended })
     return ended
@@ -108,9 +117,11 @@ export const killSessions = (deps: Needs, userId: string): Promise<EndedSessions
  * Deactivates an account for good: sessions end, passwords and addresses go, the homeserver deactivates the user by a
  * job and, with `erase`, hides what they wrote. The name stays taken.
  */
-export const deactivate = (deps: Needs, userId: string, erase: boolean): Promise<void> =>
+export const deactivate = (deps: Needs, userId: string, erase: boolean, by: By = ADMIN): Promise<void> =>
   transact(deps.sql, async (tx) => {
-    await deactivateUser(tx, userId, deps.clock.now())
+    const [deactivated] = await deactivateUser(tx, userId, deps.clock.now())
+    // First of all: afterwards there is no address to write to.
+    if (deactivated) await recordSecurityEvent(deps, tx, { userId, kind: 'deactivated', ...by })
     await endAllSessions(deps, tx, userId, { owned: true })
     await deletePasswords(tx, userId)
     await deleteEmails(tx, userId)
@@ -123,11 +134,13 @@ export const setPassword = (
   deps: Needs & Pick<Deps, 'passwords'>,
   userId: string,
   password: { version: number; hash: string },
+  by: By = ADMIN,
 ): Promise<void> =>
   transact(deps.sql, async (tx) => {
     const now = deps.clock.now()
     await deletePasswords(tx, userId)
     await insertPassword(tx, { id: newId(now, deps.random), userId, ...password, now })
+    await recordSecurityEvent(deps, tx, { userId, kind: 'password_changed', ...by })
     deps.log.info('user.password_set', { user_id: userId })
   })
 

@@ -1,4 +1,9 @@
-import { deleteOldDeviceGrants, deleteOldGrants, deleteOldRegistrations } from '../../sql/clean-up.ts'
+import {
+  deleteOldDeviceGrants,
+  deleteOldGrants,
+  deleteOldMails,
+  deleteOldRegistrations,
+} from '../../sql/clean-up.ts'
 import { deleteUnusedClients } from '../../sql/client-registrations.ts'
 import { deleteOldPolicyData } from '../../sql/policy-data.ts'
 import { deleteExpiredJwts } from '../../sql/used-jwts.ts'
@@ -22,6 +27,8 @@ const KEPT_REQUEST = 7 * DAY
 const KEPT_SIGN_UP = 30 * DAY
 /** Rows of policy data that are kept, as in MAS: what was set before can be looked up. */
 const KEPT_POLICY_DATA = 10
+/** Seconds that a mail is kept which could not be sent: an operator has a week to mend that and try again. */
+const KEPT_MAIL = 7 * DAY
 /** Rows that one statement deletes. */
 const BATCH = 500
 
@@ -29,11 +36,12 @@ const BATCH = 500
 export const jobHandlers = (
   deps: Pick<
     Deps,
-    'sql' | 'clock' | 'random' | 'urls' | 'keys' | 'clientFetch' | 'homeserver' | 'jobs' | 'log'
+    'sql' | 'clock' | 'random' | 'urls' | 'keys' | 'clientFetch' | 'homeserver' | 'jobs' | 'mail' | 'log'
   >,
 ): JobHandlers => ({
   'backchannel-logout': (notice) => sendLogoutToken(deps, notice),
   'clean-up': () => cleanUp(deps),
+  'send-mail': ({ mail_id }) => deps.mail.deliver(mail_id),
   'sync-devices': ({ user_id }) => syncDevices(deps, user_id),
   'provision-user': ({ user_id }) => provisionUser(deps, user_id),
   'provision-everyone': ({ after }) =>
@@ -69,6 +77,7 @@ async function cleanUp(deps: Pick<Deps, 'sql' | 'clock' | 'log'>): Promise<void>
     clients: await inBatches(() => deleteUnusedClients(sql, ago(UNUSED_CLIENT), ago(DAY), BATCH)),
     requests: await inBatches(() => deleteOldGrants(sql, ago(KEPT_REQUEST), BATCH)),
     device_requests: await inBatches(() => deleteOldDeviceGrants(sql, ago(KEPT_REQUEST), BATCH)),
+    mails: await inBatches(() => deleteOldMails(sql, ago(KEPT_MAIL), BATCH)),
     sign_ups: await inBatches(() => deleteOldRegistrations(sql, ago(DAY), ago(KEPT_SIGN_UP), BATCH)),
   }
   await deleteExpiredJwts(sql, now)

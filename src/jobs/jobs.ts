@@ -12,6 +12,8 @@ export interface JobData {
   'provision-everyone': { after: string | null }
   /** Tells a client that a browser session ended. */
   'backchannel-logout': { client_id: string; browser_session_id: string; user_id: string }
+  /** Sends a mail of the outbox. */
+  'send-mail': { mail_id: string }
   /** Removes what nobody needs any more; by itself once a day. */
   'clean-up': Record<string, never>
 }
@@ -38,11 +40,17 @@ const NAMES = [
   'deactivate-user',
   'provision-everyone',
   'backchannel-logout',
+  'send-mail',
   'clean-up',
 ] as const
 
 /** Jobs that one process runs at once, where not one: other people's servers may be slow, and hold up only some. */
-const AT_ONCE: Partial<Record<JobName, number>> = { 'backchannel-logout': 4 }
+const AT_ONCE: Partial<Record<JobName, number>> = { 'backchannel-logout': 4, 'send-mail': 4 }
+
+/** Mail servers are down for a night: mail is tried for as long, and gives up by itself (`mail/delivery.ts`). */
+const RETRIES: Partial<Record<JobName, { retryLimit: number; retryDelayMax: number }>> = {
+  'send-mail': { retryLimit: 30, retryDelayMax: 3600 },
+}
 
 /** When jobs begin by themselves, whichever process is awake then: cron, in UTC. */
 const SCHEDULES: Partial<Record<JobName, string>> = { 'clean-up': '23 3 * * *' }
@@ -80,6 +88,7 @@ export function createJobs(database: DatabaseConfig, log: Log): Jobs {
         retryBackoff: true,
         retryDelayMax: 2560,
         expireInSeconds: 120,
+        ...RETRIES[name],
       })
     return started
   }
@@ -146,6 +155,7 @@ async function run<Name extends JobName>(
 /** What a job is about: of jobs about the same, one waits and one runs. */
 function subjectOf(data: JobData[JobName]): string {
   if ('client_id' in data) return `${data.client_id} ${data.browser_session_id}`
+  if ('mail_id' in data) return data.mail_id
   return 'user_id' in data ? data.user_id : 'everyone'
 }
 

@@ -4,26 +4,35 @@ import { join } from 'node:path'
 import { Environment } from 'minijinja-js'
 import { messageOf } from '../lib/thrown.ts'
 import type { BaseContext, Contexts, PageName } from './contexts.ts'
+import type { MailBase, MailContexts, MailName, RenderedMail } from './contexts-mail.ts'
 import { templateFunctions } from './functions.ts'
 import type { Translate } from './translate.ts'
 
-/** Makes pages. */
+/** Makes pages and mails. */
 export interface Views {
   /** The HTML of page `name`; throws for a template that is broken (an undefined variable, a missing message). */
   page<P extends PageName>(name: P, context: Contexts[P], base: BaseContext): string
+  /** Subject, text and HTML of mail `name`; throws likewise. */
+  mail<M extends MailName>(name: M, context: MailContexts[M], base: MailBase): RenderedMail
   /** Names of all templates that were read, for example `pages/login.html`. */
   templates: readonly string[]
 }
 
 export interface ViewOptions {
-  /** The `views` directory; its `layouts`, `partials` and `pages` are read. */
+  /** The `views` directory; its `layouts`, `partials`, `pages` and `emails` are read. */
   directory: string
   /** The operator's directory of the same shape: a file there stands in for ours of the same name. */
   overlay?: string
   translate: Translate
 }
 
-const FOLDERS = ['layouts', 'partials', 'pages'] as const
+/** Folders of templates, and the endings of their files. Only what ends in `.html` is escaped. */
+const FOLDERS = {
+  layouts: ['.html', '.txt'],
+  partials: ['.html'],
+  pages: ['.html'],
+  emails: ['.html', '.txt', '.subject'],
+} as const
 
 /** Instructions that one page may take: bounds a template that loops. The account page takes 150 a session. */
 const FUEL = 1_000_000
@@ -70,42 +79,74 @@ export function createViews({ directory, overlay, translate }: ViewOptions): Vie
 
   let environment: Environment | undefined = build()
 
+  /** Renders one template. */
+  const render = (what: string, template: string, values: object, base: BaseContext): string => {
+    current = base
+    failure = undefined
+    try {
+      environment ??= build()
+      const text = environment.renderTemplate(template, withoutAbsent(values) as Record<string, unknown>)
+      if (failure !== undefined) throw failure
+      return text
+    } catch (error) {
+      // After an engine panic the old environment stays borrowed; a new one costs a few milliseconds.
+      environment = undefined
+      throw new Error(`${what} did not render: ${messageOf(error)}`, { cause: error })
+    } finally {
+      current = undefined
+    }
+  }
+
   return {
     templates: [...sources.keys()].sort(),
     page(name, context, base) {
       const { assets: _, ...shared } = base
-      current = base
-      failure = undefined
-      try {
-        environment ??= build()
-        const html = environment.renderTemplate(`pages/${name}.html`, {
-          ...(withoutAbsent(shared) as object),
-          ...(withoutAbsent(context) as object),
-          page: name,
-        })
-        if (failure !== undefined) throw failure
-        // The engine writes `/` as an entity, which HTML needs nowhere: not in text, not in a quoted attribute. What a
-        // person typed cannot contain the entity any more, its `&` has been escaped.
-        return html.replaceAll('&#x2f;', '/')
-      } catch (error) {
-        // After an engine panic the old environment stays borrowed; a new one costs a few milliseconds.
-        environment = undefined
-        throw new Error(`Page ${name} did not render: ${messageOf(error)}`, {
-          cause: error,
-        })
-      } finally {
-        current = undefined
+      return plainSlashes(
+        render(`Page ${name}`, `pages/${name}.html`, { ...shared, ...context, page: name }, base),
+      )
+    },
+    mail(name, context, base) {
+      const values = { ...base, ...context, mail: name }
+      const shared: BaseContext = {
+        ...base,
+        csrf: '',
+        standalone: false,
+        base: base.account_uri,
+        assets: noAssets,
+        languages: [],
+      }
+      const part = (ending: string) => render(`Mail ${name}`, `emails/${name}.${ending}`, values, shared)
+      return {
+        // One line whatever somebody called themselves: a line break would begin another header.
+        subject: part('subject')
+          .replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ')
+          .trim(),
+        text: `${part('txt')
+          .replace(/\n{3,}/g, '\n\n')
+          .trim()}\n`,
+        html: plainSlashes(part('html')),
       }
     },
   }
 }
 
+/**
+ * The engine writes `/` as an entity, which HTML needs nowhere: not in text, not in a quoted attribute. What a person
+ * typed cannot contain the entity any more, its `&` has been escaped.
+ */
+const plainSlashes = (html: string): string => html.replaceAll('&#x2f;', '/')
+
+/** A mail brings nothing with it and loads nothing: whoever loads a picture tells that the mail was read. */
+function noAssets(): never {
+  throw new Error('A mail has no static files')
+}
+
 function readTemplates(root: string): [name: string, source: string][] {
-  return FOLDERS.flatMap((folder) => {
+  return Object.entries(FOLDERS).flatMap(([folder, endings]) => {
     const path = join(root, folder)
     if (!existsSync(path)) return []
     return readdirSync(path)
-      .filter((file) => file.endsWith('.html'))
+      .filter((file) => endings.some((ending) => file.endsWith(ending)))
       .map((file): [string, string] => [`${folder}/${file}`, readFileSync(join(path, file), 'utf8')])
   })
 }

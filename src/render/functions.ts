@@ -13,7 +13,7 @@ type TemplateFunction = (base: BaseContext, ...args: unknown[]) => unknown
  * - `hidden(continuation)`: its pairs, for hidden fields
  * - `href(address)`: the address when a link may carry it, else ''
  * - `error_text(field, error)`, `form_error_text(error)`: what to tell a person
- * - `wait(seconds)`, `ago(instant)`, `date_time(instant)`: times in words
+ * - `wait(seconds)`, `ago(instant)`, `date_time(instant)`, `moment(instant)`: times in words, the last with its zone
  * - `initial(name)`, `tone(text)`: letter and colour number (1 to 6) of a picture that is not there
  * - `session_name(session)`: what a person calls it
  * - `strength_texts()`: JSON of all texts of the strength meter, for its script
@@ -58,6 +58,10 @@ export function templateFunctions(translate: Translate): Record<string, Template
     ago: (base, instant) => relativeTime(base, Date.parse(String(instant))) ?? text(base, 'time.just_now'),
     date_time: (base, instant) =>
       new Intl.DateTimeFormat(base.lang, { ...zoneOf(base), ...DATE_AND_TIME }).format(
+        Date.parse(String(instant)),
+      ),
+    moment: (base, instant) =>
+      new Intl.DateTimeFormat(base.lang, { ...zoneOf(base), dateStyle: 'long', timeStyle: 'long' }).format(
         Date.parse(String(instant)),
       ),
     initial: (base, name) => initial(base.lang, String(name)),

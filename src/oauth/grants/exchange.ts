@@ -22,7 +22,17 @@ import type { TokenResponse } from '../token-response.ts'
 
 export type ExchangeNeeds = Pick<
   Deps,
-  'config' | 'urls' | 'sql' | 'clock' | 'random' | 'keys' | 'homeserver' | 'jobs' | 'translate' | 'log'
+  | 'config'
+  | 'urls'
+  | 'sql'
+  | 'clock'
+  | 'random'
+  | 'keys'
+  | 'secrets'
+  | 'homeserver'
+  | 'jobs'
+  | 'translate'
+  | 'log'
 >
 
 /** Seconds that one exchange may hold a code while it talks to the homeserver. */

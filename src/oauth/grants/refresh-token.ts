@@ -4,14 +4,18 @@ import { deriveToken, parseToken, tokenDigest } from '../../crypto/tokens.ts'
 import type { Deps } from '../../deps.ts'
 import { OAuthError, Unavailable } from '../../http/errors.ts'
 import type { Requester } from '../../http/requester.ts'
+import { recordSecurityEvent } from '../../identity/security-log.ts'
 import { endAppSession } from '../../identity/sessions.ts'
 import { addSeconds } from '../../lib/clock.ts'
 import { transact } from '../../lib/transact.ts'
-import { newId } from '../../lib/ulid.ts'
+import { newId, ulidFromUuid } from '../../lib/ulid.ts'
 import { mayRefresh, tokenTypeOf } from '../dpop.ts'
 import type { TokenResponse } from '../token-response.ts'
 
-type Needs = Pick<Deps, 'config' | 'sql' | 'clock' | 'random' | 'secrets' | 'jobs' | 'activity' | 'log'>
+type Needs = Pick<
+  Deps,
+  'config' | 'sql' | 'clock' | 'random' | 'secrets' | 'jobs' | 'activity' | 'translate' | 'log'
+>
 
 /**
  * The refresh grant (RFC 6749 section 6) with a rotation that survives a lost response (decision 7). The successor pair
@@ -58,6 +62,9 @@ export async function refreshPublic(
   const rotated = await rotate(deps, { client: { id: clientId, auth_method: 'none' }, presented, jkt })
   return rotated && note(deps, rotated, requester)
 }
+
+/** Seconds in which the owner hears once of a used token. */
+const REUSE_QUIET = 24 * 3600
 
 /** Seconds after which an app may ask whether its account was unlocked. */
 const LOCKED_RETRY = 60
@@ -164,6 +171,17 @@ async function refuseReuse(deps: Needs, row: RefreshRow): Promise<never> {
     user_id: row.user_id,
     session_ended: ends,
   })
-  if (ends) await transact(deps.sql, (tx) => endAppSession(deps, tx, row.session_id))
+  await transact(deps.sql, async (tx) => {
+    if (ends) await endAppSession(deps, tx, row.session_id)
+    if (row.user_id)
+      await recordSecurityEvent(deps, tx, {
+        userId: row.user_id,
+        kind: 'refresh_token_reused',
+        actor: 'system',
+        details: { session_id: ulidFromUuid(row.session_id), session_ended: String(ends) },
+        // An app out of a backup tries again and again.
+        quietFor: REUSE_QUIET,
+      })
+  })
   throw new OAuthError('invalid_grant', { cause: 'the successor of the token was used' })
 }

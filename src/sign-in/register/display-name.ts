@@ -16,6 +16,7 @@ import { type Continuation, readContinuation } from '../../identity/continuation
 import { provisionUser } from '../../identity/devices.ts'
 import { createUser } from '../../identity/lifecycle.ts'
 import { limitSubject, take } from '../../identity/limits.ts'
+import { recordSecurityEvent } from '../../identity/security-log.ts'
 import { startSession } from '../../identity/sessions.ts'
 import { checkUsername, localpartOf } from '../../identity/usernames.ts'
 import { openVisit, page, readOwnForm, type Visit } from '../../identity/visit.ts'
@@ -155,6 +156,11 @@ async function create(deps: Deps, visit: Visit, step: Step, displayName: string)
     })
     // Two sign-ups raced for one name: rolling back leaves this one open, to choose another.
     if (!user) throw new NameTaken()
+    await recordSecurityEvent(deps, tx, {
+      userId: user.id,
+      kind: 'signed_up',
+      requester: visit.requester,
+    })
     if (registration.terms_uri !== null) await insertTerms(tx, user.id, registration.terms_uri, now)
     return {
       result: 'created' as const,

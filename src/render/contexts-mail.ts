@@ -1,0 +1,54 @@
+import type { Branding, Instant } from './contexts.ts'
+
+/**
+ * What each mail is given. One typed view model a mail; its name is that of three templates, `views/emails/<name>`
+ * with `.subject`, `.txt` and `.html`. The conventions of `contexts.ts` apply, but for one: a mail may hold a code or
+ * a link that lets a person in. It is sealed until it is sent.
+ */
+
+/** What every mail is given besides its own context. */
+export interface MailBase {
+  lang: string
+  dir: 'ltr' | 'rtl'
+  branding: Branding
+  server_name: string
+  /** Address of the account area. */
+  account_uri: string
+  now: Instant
+  /** IANA name of the recipient's zone; absent: UTC. */
+  time_zone?: string
+}
+
+/** Something happened to an account. Texts: `security_event.<event>` and `mail.notice.<event>`. */
+export interface SecurityNoticeMail {
+  event: string
+  username: string
+  mxid: string
+  at: Instant
+  ip?: string
+  /** For example "Firefox, Linux". */
+  device?: string
+  /** The people who run the server did it. */
+  by_admin: boolean
+  /** The address or the name that it was about, '' for none. */
+  email: string
+  name: string
+}
+
+/** An operator tries whether mail arrives. */
+export type TestMail = Record<never, never>
+
+/** Mail name to its view model. */
+export interface MailContexts {
+  security_notice: SecurityNoticeMail
+  test: TestMail
+}
+
+export type MailName = keyof MailContexts
+
+/** A mail as it goes out. */
+export interface RenderedMail {
+  subject: string
+  text: string
+  html: string
+}

@@ -1,0 +1,96 @@
+import type { MailBase, MailContexts, MailName, SecurityNoticeMail } from './contexts-mail.ts'
+import { HOSTILE, HOSTILE_URI } from './sample-base.ts'
+import { directionOf } from './translate.ts'
+
+/** A mail as it may look. */
+export interface MailSample<M extends MailName> {
+  label: string
+  context: MailContexts[M]
+  base?: Partial<MailBase>
+}
+
+/** A base for samples of mails. */
+export const mailSampleBase = (lang: string): MailBase => ({
+  lang,
+  dir: directionOf(lang),
+  branding: {
+    service_name: 'Latchkey',
+    policy_uri: 'https://example.org/privacy',
+    tos_uri: 'https://example.org/terms',
+    imprint: 'Example Association, 1 Harbour Street',
+  },
+  server_name: 'example.org',
+  account_uri: 'https://example.org/auth/account/',
+  now: '2026-11-24T08:00:00.000Z',
+})
+
+const HOSTILE_BASE: Partial<MailBase> = {
+  server_name: HOSTILE,
+  branding: {
+    service_name: `${HOSTILE}\r\nBcc: eve@evil.test`,
+    logo_uri: HOSTILE_URI,
+    policy_uri: HOSTILE_URI,
+    tos_uri: HOSTILE,
+    imprint: HOSTILE,
+  },
+}
+
+const notice = (event: string, fields: Partial<SecurityNoticeMail> = {}): SecurityNoticeMail => ({
+  event,
+  username: 'alice',
+  mxid: '@alice:example.org',
+  at: '2026-11-24T07:58:12.000Z',
+  by_admin: false,
+  email: '',
+  name: '',
+  ...fields,
+})
+const DEVICE = { ip: '2001:db8::7334', device: 'Firefox, Linux' }
+
+/** Several states of every mail. */
+export const mailSamples: { [M in MailName]: MailSample<M>[] } = {
+  security_notice: [
+    ...[
+      'signed_in_new_browser',
+      'password_changed',
+      'password_reset',
+      'email_removed',
+      'email_primary',
+      'sessions_ended',
+      'code_replayed',
+      'refresh_token_reused',
+      'deactivated',
+    ].map((event) => ({
+      label: event,
+      context: notice(event, { ...DEVICE, email: 'alice@example.org' }),
+    })),
+    { label: 'email added', context: notice('email_added', { ...DEVICE, email: 'new@example.org' }) },
+    { label: 'token', context: notice('personal_token_created', { ...DEVICE, name: 'Backup script' }) },
+    ...['locked', 'unlocked', 'recovery_link_issued'].map((event) => ({
+      label: event,
+      context: notice(event, { by_admin: true }),
+    })),
+    {
+      label: 'plain server',
+      context: notice('password_changed'),
+      base: {
+        branding: { service_name: 'example.org', logo_uri: 'https://example.org/logo.png', accent: 'ink' },
+      },
+    },
+    {
+      label: 'hostile',
+      context: notice('personal_token_created', {
+        username: HOSTILE,
+        mxid: HOSTILE,
+        ip: HOSTILE,
+        device: HOSTILE,
+        name: HOSTILE,
+      }),
+      base: HOSTILE_BASE,
+    },
+  ],
+  test: [
+    { label: 'plain', context: {} },
+    { label: 'hostile', context: {}, base: HOSTILE_BASE },
+  ],
+}
