@@ -2,6 +2,7 @@ import { type AnyElysia, Elysia } from 'elysia'
 import { accountRoutes } from './account/account.ts'
 import { accountConfirmRoutes } from './account/confirm.ts'
 import { accountSessionRoutes } from './account/sessions.ts'
+import { accountTokenRoutes } from './account/tokens.ts'
 import type { Config } from './config/schema.ts'
 import type { Deps } from './deps.ts'
 import { assetRoutes } from './http/assets.ts'
@@ -66,6 +67,7 @@ export function routesOf(deps: Deps, resource: Resource): Route[] {
         ...deviceLinkRoutes(deps),
         ...deviceRoutes(deps),
         ...accountRoutes(deps),
+        ...accountTokenRoutes(deps),
         ...accountConfirmRoutes(deps),
         ...accountSessionRoutes(deps),
       ]

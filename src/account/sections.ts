@@ -4,6 +4,7 @@ import type { AccountArea, AccountSectionKey } from '../render/contexts-account.
 const SECTIONS: { key: AccountSectionKey; path: string }[] = [
   { key: 'overview', path: '' },
   { key: 'sessions', path: 'sessions' },
+  { key: 'tokens', path: 'tokens' },
 ]
 
 /** The parts that there are. */

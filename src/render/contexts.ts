@@ -6,6 +6,7 @@
  */
 
 import type { AccountContexts } from './contexts-account.ts'
+import type { TokenContexts } from './contexts-tokens.ts'
 
 /** An instant as ISO 8601 text, for example `clock.now().toISOString()`. */
 export type Instant = string
@@ -48,6 +49,7 @@ export type FormErrorCode =
   | 'expired_form'
   | 'unavailable'
   | 'not_allowed'
+  | 'too_many_sessions'
   | 'internal'
 
 /** `retry_after_seconds` goes with `rate_limited`. `message` is a text of the operator's own. */
@@ -310,7 +312,7 @@ export interface LoggedOutPage {
 }
 
 /** Page name (a file `views/pages/<name>.html`) to its view model. */
-export interface Contexts extends AccountContexts {
+export interface Contexts extends AccountContexts, TokenContexts {
   index: IndexPage
   login: LoginPage
   register: RegisterPage

@@ -14,6 +14,7 @@ import {
 import { accountSamples } from './samples-account.ts'
 import { deviceSamples } from './samples-device.ts'
 import { logoutSamples } from './samples-logout.ts'
+import { tokenSamples } from './samples-tokens.ts'
 
 /** Several states of every page: plain, with errors, with long and right-to-left names, with hostile values. */
 export const samples: { [P in PageName]: Sample<P>[] } = {
@@ -434,6 +435,7 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
     { label: 'hours', context: { retry_after_seconds: 7201 } },
   ],
   ...accountSamples,
+  ...tokenSamples,
   ...logoutSamples,
   form_post: [
     {

@@ -8,7 +8,7 @@ import { redirect } from '../http/reply.ts'
 import type { PathParams, Route } from '../http/route.ts'
 import { readContinuation, withContinuation } from '../identity/continuation.ts'
 import { activeSession, openVisit, page, readOwnForm, summary, type Visit } from '../identity/visit.ts'
-import { deviceOfScope, isApiScope, isMatrixScope, MAS_ADMIN, SYNAPSE_ADMIN } from '../lib/scope.ts'
+import { isMatrixScope } from '../lib/scope.ts'
 import { ulidFromUuid } from '../lib/ulid.ts'
 import {
   answeredBy,
@@ -27,8 +27,8 @@ import {
   hostOf,
   inLanguageOf,
 } from '../oauth/grant-context.ts'
+import { scopeLine } from '../oauth/scope-line.ts'
 import type { Violation } from '../policy/violation.ts'
-import type { ScopeLine } from '../render/contexts.ts'
 import { interstitial } from './interstitial.ts'
 import { violationLine } from './violations.ts'
 
@@ -140,17 +140,6 @@ export async function displayNameOf(deps: Deps, session: BrowserSessionRow): Pro
   } catch {
     return known
   }
-}
-
-/** A scope as pages tell it. */
-export function scopeLine(scope: string): ScopeLine {
-  if (isApiScope(scope)) return { code: 'matrix_api', dangerous: false }
-  if (deviceOfScope(scope) !== undefined) return { code: 'device', dangerous: false }
-  if (scope === SYNAPSE_ADMIN) return { code: 'synapse_admin', dangerous: true }
-  if (scope === MAS_ADMIN) return { code: 'mas_admin', dangerous: true }
-  if (scope === 'openid' || scope === 'email' || scope === 'profile' || scope === 'offline_access')
-    return { code: scope, dangerous: false }
-  return { code: 'other', text: scope, dangerous: false }
 }
 
 /**

@@ -106,6 +106,20 @@ const requests: Record<string, () => Promise<[path: string, form?: Record<string
   'GET /register/steps/{id}/finish': async () => [steps.replace('display-name', 'finish')],
   'POST /register/steps/{id}/display-name': async () => [steps, { csrf, display_name: 'Bob' }],
   'POST /account/confirm': async () => ['/account/confirm', { csrf, password: PASSWORD }],
+  'POST /account/tokens/new': async () => [
+    '/account/tokens/new',
+    { csrf, token_name: 'A script', scope_matrix_api: '1', expires: '7' },
+  ],
+  'GET /account/tokens/{id}/replace': async () => ['/account/tokens/01J00000000000000000000000/replace'],
+  'POST /account/tokens/{id}/replace': async () => [
+    '/account/tokens/01J00000000000000000000000/replace',
+    { csrf, expires: '7' },
+  ],
+  'GET /account/tokens/{id}/revoke': async () => ['/account/tokens/01J00000000000000000000000/revoke'],
+  'POST /account/tokens/{id}/revoke': async () => [
+    '/account/tokens/01J00000000000000000000000/revoke',
+    { csrf },
+  ],
   'GET /account/sessions/{id}/end': async () => ['/account/sessions/01J00000000000000000000000/end'],
   'POST /account/sessions/{id}/end': async () => [
     '/account/sessions/01J00000000000000000000000/end',

@@ -41,7 +41,7 @@ export const personalTokenRoutes = {
     docs: {
       brief: 'Make a personal access token for a script or bot',
       fullDescription: `Makes a token that acts as the account, and prints it: the only time that it is shown. The policy of the
-server is not asked.
+server is not asked. The person sees it in the account area and can revoke it there.
 
 Example: TOKEN=$(latchkey manage issue-personal-token reminder-bot --name 'Reminders')`,
     },
