@@ -51,12 +51,3 @@ export const finishOAuthSessionOf = (sql: Db, id: string, userId: string, now: D
 export const finishOAuthSessions = (sql: Db, userId: string, now: Date) => sql<{ id: string }[]>`
   update latchkey.oauth_sessions set finished_at = ${now} where user_id = ${userId} and finished_at is null
   returning id`
-
-/** The devices of every active session of a user, of whichever kind: the complete set that the homeserver is told. */
-export const listDevices = (sql: Db, userId: string) => sql<{ device_id: string }[]>`
-  select device_id from latchkey.oauth_sessions
-  where user_id = ${userId} and finished_at is null and device_id is not null
-  union
-  select device_id from latchkey.personal_sessions
-  where user_id = ${userId} and finished_at is null and device_id is not null
-  order by device_id`

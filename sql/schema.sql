@@ -67,6 +67,60 @@ create table latchkey.clients (
   constraint clients_metadata_digest_key UNIQUE (metadata_digest)
 );
 
+create table latchkey.compat_logins (
+  id uuid not null,
+  redirect_uri text not null,
+  created_at timestamp with time zone not null,
+  fulfilled_at timestamp with time zone,
+  cancelled_at timestamp with time zone,
+  browser_session_id uuid,
+  token_hash bytea,
+  exchanged_at timestamp with time zone,
+  session_id uuid,
+  constraint compat_logins_pkey PRIMARY KEY (id),
+  constraint compat_logins_token_hash_key UNIQUE (token_hash),
+  constraint compat_logins_browser_session_id_fkey FOREIGN KEY (browser_session_id) REFERENCES latchkey.browser_sessions(id) ON DELETE SET NULL,
+  constraint compat_logins_session_id_fkey FOREIGN KEY (session_id) REFERENCES latchkey.compat_sessions(id) ON DELETE SET NULL,
+  constraint compat_logins_one_answer CHECK (((fulfilled_at IS NULL) OR (cancelled_at IS NULL)))
+);
+CREATE INDEX compat_logins_browser ON latchkey.compat_logins USING btree (browser_session_id);
+CREATE INDEX compat_logins_created ON latchkey.compat_logins USING btree (created_at);
+CREATE INDEX compat_logins_session ON latchkey.compat_logins USING btree (session_id);
+
+create table latchkey.compat_sessions (
+  id uuid not null,
+  user_id uuid not null,
+  device_id text,
+  human_name text,
+  browser_session_id uuid,
+  synapse_admin boolean not null default false,
+  created_at timestamp with time zone not null,
+  finished_at timestamp with time zone,
+  user_agent text,
+  last_active_at timestamp with time zone,
+  last_active_ip inet,
+  constraint compat_sessions_pkey PRIMARY KEY (id),
+  constraint compat_sessions_browser_session_id_fkey FOREIGN KEY (browser_session_id) REFERENCES latchkey.browser_sessions(id) ON DELETE SET NULL,
+  constraint compat_sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES latchkey.users(id) ON DELETE CASCADE
+);
+CREATE INDEX compat_sessions_browser ON latchkey.compat_sessions USING btree (browser_session_id);
+CREATE INDEX compat_sessions_user ON latchkey.compat_sessions USING btree (user_id) WHERE (finished_at IS NULL);
+
+create table latchkey.compat_tokens (
+  session_id uuid not null,
+  id uuid not null,
+  access_hash bytea,
+  refresh_hash bytea,
+  expires_at timestamp with time zone,
+  first_used_at timestamp with time zone,
+  consumed_at timestamp with time zone,
+  next_id uuid,
+  constraint compat_tokens_pkey PRIMARY KEY (session_id, id),
+  constraint compat_tokens_access_hash_key UNIQUE (access_hash),
+  constraint compat_tokens_refresh_hash_key UNIQUE (refresh_hash),
+  constraint compat_tokens_session_id_fkey FOREIGN KEY (session_id) REFERENCES latchkey.compat_sessions(id) ON DELETE CASCADE
+) with (fillfactor=90);
+
 create table latchkey.consents (
   user_id uuid not null,
   client_id uuid not null,

@@ -1,9 +1,9 @@
 import type { Db } from './connect.ts'
 
-/** One active session of a person, of either kind, as lists show it. */
+/** One active session of a person, of any kind, as lists show it. */
 export interface SessionRow {
   id: string
-  kind: 'browser' | 'oauth'
+  kind: 'browser' | 'oauth' | 'compat'
   created_at: Date
   last_active_at: Date | null
   last_active_ip: string | null
@@ -24,6 +24,11 @@ function activeSessions(sql: Db, userId: string, id?: string) {
     select s.id, 'oauth', s.created_at, s.last_active_at, host(s.last_active_ip), s.user_agent,
       c.metadata->>'client_name', s.human_name, s.device_id
     from latchkey.oauth_sessions s join latchkey.clients c on c.id = s.client_id
+    where s.user_id = ${userId} and s.finished_at is null ${only}
+    union all
+    select s.id, 'compat', s.created_at, s.last_active_at, host(s.last_active_ip), s.user_agent,
+      substring(l.redirect_uri from '^https?://([^/?#]+)'), s.human_name, s.device_id
+    from latchkey.compat_sessions s left join latchkey.compat_logins l on l.session_id = s.id
     where s.user_id = ${userId} and s.finished_at is null ${only}`
 }
 
@@ -38,23 +43,29 @@ export const findActiveSession = (sql: Db, id: string, userId: string) => active
 export const findActiveDevice = (sql: Db, userId: string, deviceId: string) => sql<{ id: string }[]>`
   select id from latchkey.oauth_sessions
   where user_id = ${userId} and device_id = ${deviceId} and finished_at is null
+  union all
+  select id from latchkey.compat_sessions
+  where user_id = ${userId} and device_id = ${deviceId} and finished_at is null
   order by id desc limit 1`
 
 /** How many sessions of a user are active, by kind; a personal one counts for whom it acts as. */
 export const countActiveSessions = (sql: Db, userId: string) => sql<
-  { browser: number; oauth: number; personal: number }[]
+  { browser: number; oauth: number; compat: number; personal: number }[]
 >`
   select
     (select count(*)::int from latchkey.browser_sessions where user_id = ${userId} and finished_at is null) as browser,
     (select count(*)::int from latchkey.oauth_sessions where user_id = ${userId} and finished_at is null) as oauth,
+    (select count(*)::int from latchkey.compat_sessions where user_id = ${userId} and finished_at is null) as compat,
     (select count(*)::int from latchkey.personal_sessions where user_id = ${userId} and finished_at is null) as personal`
 
 /**
  * Keeps two sign-ins of one person from being decided on at once: what a transaction counts, ends and begins after this
  * is seen by the next one. No row for an account that is gone.
  */
-export const lockSessionsOf = (sql: Db, userId: string) => sql<{ deactivated_at: Date | null }[]>`
-  select deactivated_at from latchkey.users where id = ${userId} for no key update`
+export const lockSessionsOf = (sql: Db, userId: string) => sql<
+  { locked_at: Date | null; deactivated_at: Date | null }[]
+>`
+  select locked_at, deactivated_at from latchkey.users where id = ${userId} for no key update`
 
 /**
  * The active sessions of a user's apps, as the policy counts them (reference operations 6.2): those of browsers do not
@@ -66,7 +77,7 @@ export const countAppSessions = (sql: Db, userId: string) => sql<
   select oauth2 + compat + personal as total, oauth2, compat, personal from (
     select
       (select count(*)::int from latchkey.oauth_sessions where user_id = ${userId} and finished_at is null) as oauth2,
-      0 as compat,
+      (select count(*)::int from latchkey.compat_sessions where user_id = ${userId} and finished_at is null) as compat,
       (select count(*)::int from latchkey.personal_sessions
         where user_id = ${userId} and owner_user_id = user_id and finished_at is null) as personal
   ) counted`
@@ -74,14 +85,10 @@ export const countAppSessions = (sql: Db, userId: string) => sql<
 /** One flush of remembered activity. A session that vanished meanwhile is left out, the others are written. */
 export const recordActivity = (
   sql: Db,
-  kind: 'browser' | 'oauth' | 'personal',
+  kind: SessionRow['kind'] | 'personal',
   rows: { ids: string[]; times: Date[]; ips: (string | null)[] },
 ) => {
-  const table = {
-    browser: sql`latchkey.browser_sessions`,
-    oauth: sql`latchkey.oauth_sessions`,
-    personal: sql`latchkey.personal_sessions`,
-  }[kind]
+  const table = sql(`latchkey.${kind}_sessions`)
   // The driver takes the type of a list from its first item, which for a Date is not that of a list.
   const times = rows.times.map((time) => time.toISOString())
   return sql`

@@ -7,10 +7,13 @@ import type { Config } from './config/schema.ts'
 import type { Deps } from './deps.ts'
 import { assetRoutes } from './http/assets.ts'
 import { errorResponse, methodNotAllowed, surfaceOf } from './http/boundary.ts'
-import { allowAnyOrigin, preflight } from './http/cors.ts'
+import { allowAnyOrigin, apiCors, preflight } from './http/cors.ts'
 import { NotFound } from './http/errors.ts'
 import { healthRoutes } from './http/health.ts'
 import type { PathParams, Route } from './http/route.ts'
+import { compatLoginRoutes } from './matrix/compat/login.ts'
+import { compatLogoutRoutes } from './matrix/compat/logout.ts'
+import { compatRefreshRoutes } from './matrix/compat/refresh.ts'
 import { wellKnownRoutes } from './matrix/well-known.ts'
 import { authorizeRoutes } from './oauth/authorize.ts'
 import { deviceAuthorizationRoutes } from './oauth/device.ts'
@@ -71,6 +74,8 @@ export function routesOf(deps: Deps, resource: Resource): Route[] {
         ...accountConfirmRoutes(deps),
         ...accountSessionRoutes(deps),
       ]
+    case 'compat':
+      return [...compatLoginRoutes(deps), ...compatRefreshRoutes(deps), ...compatLogoutRoutes(deps)]
     case 'assets':
       return assetRoutes(deps)
     case 'health':
@@ -107,7 +112,10 @@ export function createApp(
     // comes first and is global, or it would not cover what is added after it.
     .onError({ as: 'global' }, ({ error, request, code }) => {
       const surface = surfaceOf(withoutPrefix(new URL(request.url).pathname))
-      return errorResponse(deps, request, surface, code === 'NOT_FOUND' ? new NotFound() : error)
+      const response = errorResponse(deps, request, surface, code === 'NOT_FOUND' ? new NotFound() : error)
+      // Web clients must be able to read that there is nothing, as with any homeserver.
+      if (surface !== 'matrix') return response
+      return request.method === 'OPTIONS' ? preflight(apiCors, MATRIX_METHODS) : allowAnyOrigin(response)
     })
   const byPath = Map.groupBy(routes, (route) => route.path)
   for (const prefix of prefixes)
@@ -122,6 +130,9 @@ export function createApp(
     },
   }
 }
+
+/** Methods of the Matrix API, for addresses that we don't know. */
+const MATRIX_METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE']
 
 /** Bodies are read by our own readers (`http/params.ts`), which know the rules of each surface. */
 const UNPARSED = { parse: 'none' } as const

@@ -16,7 +16,7 @@ async function account(deps: Deps, request: Request): Promise<Response> {
   if (path !== '') return goTo(deps, opened, path)
   const [counts] = await countActiveSessions(deps.sql, opened.session.user_id)
   return accountPage(deps, opened, 'overview', 'account', {
-    counts: { browsers: counts?.browser ?? 0, apps: counts?.oauth ?? 0 },
+    counts: { browsers: counts?.browser ?? 0, apps: (counts?.oauth ?? 0) + (counts?.compat ?? 0) },
   })
 }
 

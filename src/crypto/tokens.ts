@@ -7,6 +7,9 @@ import { pickCharacters, type Random, randomString } from '../lib/random.ts'
 /** OAuth access and refresh, compat access and refresh, personal access token: their prefix on the wire. */
 export type TokenKind = 'mat' | 'mar' | 'mct' | 'mcr' | 'mpt'
 
+/** What a token can look like: one of ours, or one that Synapse issued before a migration. */
+export type TokenForm = TokenKind | 'syt' | 'syr' | 'macaroon'
+
 const LENGTH = 30
 const DIGITS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 const OURS = /^(mat|mar|mct|mcr|mpt)_[0-9A-Za-z]{30}_[0-9A-Za-z]{6}$/
@@ -37,7 +40,7 @@ export function deriveToken(kind: TokenKind, key: Uint8Array, material: string):
  * query is spent on it. Tokens that Synapse issued before a migration (`syt_`, `syr_`, macaroons) carry no
  * checksum and pass by their form (edge 14). Never throws, looks at 4,096 characters at most.
  */
-export function parseToken(text: string): TokenKind | 'syt' | 'syr' | 'macaroon' | undefined {
+export function parseToken(text: string): TokenForm | undefined {
   if (text.length > LONGEST) return undefined
   const kind = OURS.exec(text)?.[1]
   // Not compared in constant time: a checksum is public, whoever has the token can compute it.

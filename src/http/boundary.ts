@@ -60,7 +60,15 @@ function describeError(deps: Deps, request: Request, surface: Surface, error: un
       error_description: error.description,
     })
   if (error instanceof MatrixError)
-    return matrixError(error.errcode, error.description, error.status, error.retryAfter)
+    return json(
+      {
+        errcode: error.errcode,
+        error: error.description,
+        ...(error.softLogout && { soft_logout: true }),
+      },
+      error.status,
+      retryHeader(error.retryAfter),
+    )
   if (error instanceof PageError)
     return problemPage(deps, request, error.problem, error.status, { code: error.code })
   if (error instanceof RateLimited) return rateLimited(deps, request, surface, error.retryAfter)

@@ -119,16 +119,26 @@ export interface RedirectTarget {
   state: string | undefined
 }
 
-/** An error of the Matrix API: JSON with `errcode` and `error`. */
+/**
+ * An error of the Matrix API: JSON with `errcode` and `error`. `softLogout` tells the client to keep what it has of the
+ * session, since it can come back (Matrix specification, soft logout).
+ */
 export class MatrixError extends Error {
   override readonly name = 'MatrixError'
   readonly errcode: string
   readonly status: number
   readonly description: string
   readonly retryAfter: number | undefined
+  readonly softLogout: boolean
 
-  constructor(errcode: string, status: number, description: string, options: ErrorOptions = {}) {
+  constructor(
+    errcode: string,
+    status: number,
+    description: string,
+    options: ErrorOptions & { softLogout?: boolean } = {},
+  ) {
     super(errcode, { cause: options.cause })
+    this.softLogout = options.softLogout ?? false
     this.errcode = errcode
     this.status = status
     this.description = description

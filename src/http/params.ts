@@ -121,7 +121,7 @@ export async function readJson(request: Request): Promise<unknown> {
 }
 
 /** The body as text; undefined when it is larger than BODY_LIMIT. */
-async function readText(request: Request): Promise<string | undefined> {
+export async function readText(request: Request): Promise<string | undefined> {
   if (Number(request.headers.get('content-length') ?? 0) > BODY_LIMIT) return undefined
   const text = await request.text()
   return text.length > BODY_LIMIT ? undefined : text

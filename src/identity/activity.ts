@@ -3,7 +3,7 @@ import { isOutage } from '../../sql/outage.ts'
 import { recordActivity } from '../../sql/sessions.ts'
 import type { Log } from '../telemetry/log.ts'
 
-const KINDS = ['browser', 'oauth', 'personal'] as const
+const KINDS = ['browser', 'oauth', 'compat', 'personal'] as const
 type Kind = (typeof KINDS)[number]
 
 /** Remembers when and from where sessions were last seen, and writes it once a minute in one statement a kind. */
@@ -24,6 +24,7 @@ export function createActivity(sql: Sql, log: Log): Activity {
   const seen: Record<Kind, Map<string, { at: Date; ip: string | null }>> = {
     browser: new Map(),
     oauth: new Map(),
+    compat: new Map(),
     personal: new Map(),
   }
   const note = (kind: Kind, id: string, at: Date, ip: string | null) => {

@@ -1,5 +1,5 @@
+import { listDevices } from '../../sql/devices.ts'
 import { findLease, releaseLease, takeLease } from '../../sql/leases.ts'
-import { listDevices } from '../../sql/oauth-sessions.ts'
 import { findUser, listEmails, markProvisioned } from '../../sql/users.ts'
 import type { Deps } from '../deps.ts'
 import { Unavailable } from '../http/errors.ts'
@@ -88,7 +88,7 @@ export async function syncDevices(deps: Needs, userId: string): Promise<void> {
 export async function addDevice(
   deps: Needs,
   user: { id: string; username: string },
-  device: { id: string; name: string },
+  device: { id: string; name: string | undefined },
 ): Promise<void> {
   await withUserLease(deps, user.id, async (lease) => {
     await lease.assertHeld()

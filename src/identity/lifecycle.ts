@@ -1,4 +1,5 @@
 import { finishBrowserSessions } from '../../sql/browser-sessions.ts'
+import { finishCompatSessions } from '../../sql/compat-sessions.ts'
 import type { Db } from '../../sql/connect.ts'
 import { finishOAuthSessions } from '../../sql/oauth-sessions.ts'
 import {
@@ -158,9 +159,10 @@ async function endAllSessions(
     browsers.map(({ id }) => id),
   )
   const apps = await finishOAuthSessions(tx, userId, now)
+  const legacy = await finishCompatSessions(tx, userId, now)
   return {
     browsers: browsers.length,
-    apps: apps.length,
+    apps: apps.length + legacy.length,
     tokens: await endPersonalSessionsOf(deps, tx, userId, tokens),
   }
 }

@@ -4,6 +4,7 @@ import {
   finishBrowserSession,
   insertBrowserSession,
 } from '../../sql/browser-sessions.ts'
+import { finishCompatSession, finishCompatSessionOf } from '../../sql/compat-sessions.ts'
 import type { Db } from '../../sql/connect.ts'
 import { finishClientSessions } from '../../sql/logout.ts'
 import { finishOAuthSession, finishOAuthSessionOf } from '../../sql/oauth-sessions.ts'
@@ -71,11 +72,17 @@ export const endSession = (
     const now = deps.clock.now()
     const [browser] = await finishBrowserSession(tx, sessionId, userId, now)
     if (browser) await announceLogout(deps, tx, [sessionId])
-    const [app] = browser ? [] : await finishOAuthSessionOf(tx, sessionId, userId, now)
+    const [app] = browser ? [] : await finishAppSessionOf(tx, sessionId, userId, now)
     if (app?.device_id) await deps.jobs.enqueue(tx, 'sync-devices', { user_id: userId })
     if (browser || app) deps.log.info('session.ended', { user_id: userId, session_id: sessionId })
     return browser !== undefined || app !== undefined
   })
+
+/** Ends the session of an app of whichever kind, if it is this person's. */
+async function finishAppSessionOf(tx: Db, sessionId: string, userId: string, now: Date) {
+  const ended = await finishOAuthSessionOf(tx, sessionId, userId, now)
+  return ended.length > 0 ? ended : finishCompatSessionOf(tx, sessionId, userId, now)
+}
 
 /**
  * Ends a browser session because a client says that the person signed out there, and with it what that client has of
@@ -113,5 +120,16 @@ export async function endAppSession(
   const [ended] = await finishOAuthSession(tx, sessionId, deps.clock.now())
   if (ended?.user_id && ended.device_id)
     await deps.jobs.enqueue(tx, 'sync-devices', { user_id: ended.user_id })
+  return ended !== undefined
+}
+
+/** Ends the session of a legacy client as `endAppSession` does; false when it had ended. */
+export async function endCompatSession(
+  deps: Pick<Deps, 'clock' | 'jobs'>,
+  tx: Db,
+  sessionId: string,
+): Promise<boolean> {
+  const [ended] = await finishCompatSession(tx, sessionId, deps.clock.now())
+  if (ended?.device_id) await deps.jobs.enqueue(tx, 'sync-devices', { user_id: ended.user_id })
   return ended !== undefined
 }

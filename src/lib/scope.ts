@@ -13,10 +13,13 @@ export const deviceScope = (id: string): string => DEVICE.stable + id
 export const SYNAPSE_ADMIN = 'urn:synapse:admin:*'
 export const MAS_ADMIN = 'urn:mas:admin'
 
+/** One scope (RFC 6749 section 3.3). */
+const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/
+
 /** The scopes of a request, each once and sorted; undefined when the text is not a scope. */
 export function parseScope(text: string): string[] | undefined {
   const scopes = text.split(' ')
-  if (!scopes.every((scope) => /^[\x21\x23-\x5b\x5d-\x7e]+$/.test(scope))) return undefined
+  if (!scopes.every((scope) => SCOPE.test(scope))) return undefined
   return [...new Set(scopes)].sort()
 }
 
@@ -63,6 +66,20 @@ export function normaliseScope(scopes: readonly string[]): string {
     .sort()
     .filter((scope, index) => scope !== all[index - 1])
     .join(' ')
+}
+
+/**
+ * The scopes that the token of a legacy client stands for (reference 5.3): it has none of its own. Undefined when the
+ * device is to be among them and its id cannot be written as a scope (edge 49).
+ */
+export function legacyScope(session: { deviceId: string | null; synapseAdmin: boolean }): string | undefined {
+  const scopes = [API.stable]
+  if (session.synapseAdmin) scopes.push(SYNAPSE_ADMIN)
+  if (session.deviceId !== null) {
+    if (!SCOPE.test(session.deviceId)) return undefined
+    scopes.push(DEVICE.stable + session.deviceId)
+  }
+  return normaliseScope(scopes)
 }
 
 /** What a consent is remembered for: the scopes without the device, which differs at every sign-in (decision 10). */

@@ -15,3 +15,14 @@ export async function poll<T>(
     await sleep(pause)
   }
 }
+
+/** Runs `fn` again after each of the pauses (milliseconds) as long as it throws; the last error is thrown. */
+export async function retrying<T>(pauses: readonly number[], fn: () => Promise<T>): Promise<T> {
+  for (const pause of pauses)
+    try {
+      return await fn()
+    } catch {
+      await sleep(pause)
+    }
+  return fn()
+}

@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import { findActiveRefreshToken } from '../../sql/tokens.ts'
-import { parseToken, tokenDigest } from '../crypto/tokens.ts'
+import { parseToken, type TokenForm, tokenDigest } from '../crypto/tokens.ts'
 import type { Deps } from '../deps.ts'
 import { apiCors } from '../http/cors.ts'
 import { OAuthError } from '../http/errors.ts'
@@ -11,11 +11,12 @@ import { requesterOf } from '../http/requester.ts'
 import type { Route } from '../http/route.ts'
 import { limitSubject, take } from '../identity/limits.ts'
 import { equalSecrets } from '../lib/digest.ts'
-import { normaliseScope } from '../lib/scope.ts'
+import { legacyScope, normaliseScope } from '../lib/scope.ts'
 import { timeOfId, ulidFromUuid } from '../lib/ulid.ts'
 import { useAccessToken, usePersonalToken } from './access-token.ts'
 import { authenticateClient } from './client-auth.ts'
 import { keyOfAccessToken } from './dpop.ts'
+import { useLegacyToken } from './legacy-token.ts'
 
 const IntrospectionRequest = TypeCompiler.Compile(
   Type.Object({ token: Type.String(), token_type_hint: Type.Optional(Type.String()) }),
@@ -37,9 +38,12 @@ interface ActiveToken {
   expires_in: number | undefined
   iat: number
   nbf: number
-  jti: string
+  /** Of OAuth tokens. */
+  jti?: string
+  /** Of legacy clients, whose device may have an id that is no scope. */
+  device_id?: string | undefined
   /** The key that an access token is bound to (RFC 9449 section 6.2). */
-  cnf: { jkt: string } | undefined
+  cnf?: { jkt: string } | undefined
 }
 
 /** Wrong homeserver secrets of one address. */
@@ -70,7 +74,8 @@ async function introspect(deps: Needs, request: Request): Promise<Response> {
   const form = await readForm(request)
   await authenticateCaller(deps, request, form)
   const { token, token_type_hint } = checkParams(IntrospectionRequest, form)
-  return json(await describeToken(deps, token, token_type_hint))
+  const readsDeviceId = request.headers.get('x-mas-supports-device-id') === '1'
+  return json(await describeToken(deps, token, token_type_hint, readsDeviceId))
 }
 
 /**
@@ -95,22 +100,30 @@ async function authenticateCaller(deps: Needs, request: Request, form: Params): 
   })
 }
 
-/** What a token stands for; `{active: false}` for every token that is not good, whatever the reason. */
+/** The forms of refresh tokens; all others are access tokens. */
+const REFRESH: readonly TokenForm[] = ['mar', 'mcr', 'syr']
+
+/**
+ * What a token stands for; `{active: false}` for every token that is not good, whatever the reason.
+ * `readsDeviceId`: the caller takes the device of a legacy client from `device_id`, not from the scope.
+ */
 async function describeToken(
   deps: Pick<Needs, 'sql' | 'clock' | 'activity' | 'log'>,
   token: string,
   hint: string | undefined,
+  readsDeviceId: boolean,
 ): Promise<ActiveToken | typeof INACTIVE> {
-  const kind = parseToken(token)
-  if (kind !== 'mat' && kind !== 'mar' && kind !== 'mpt') return INACTIVE
-  const type = kind === 'mar' ? 'refresh_token' : 'access_token'
+  const form = parseToken(token)
+  if (form === undefined) return INACTIVE
+  const type = REFRESH.includes(form) ? 'refresh_token' : 'access_token'
   if (hint !== undefined && hint !== type) return INACTIVE
+  // Those that Synapse issued before its accounts were taken over are tokens of legacy clients too (edge 14).
+  if (form !== 'mat' && form !== 'mar' && form !== 'mpt')
+    return describeLegacy(deps, token, type, readsDeviceId)
   const now = deps.clock.now()
-  const row = await find[kind](deps, token, now)
+  const row = await find[form](deps, token, now)
   if (!row) return INACTIVE
-  const expires = row.expires_at ?? undefined
-  const jkt = kind === 'mat' && 'dpop_jkt' in row ? keyOfAccessToken(row) : undefined
-  const issued = Math.round(timeOfId(row.id).getTime() / 1000)
+  const jkt = form === 'mat' && 'dpop_jkt' in row ? keyOfAccessToken(row) : undefined
   return {
     active: true,
     scope: normaliseScope(row.scope.split(' ')),
@@ -118,10 +131,7 @@ async function describeToken(
     username: row.username ?? undefined,
     sub: row.user_id === null ? undefined : ulidFromUuid(row.user_id),
     token_type: type,
-    exp: expires === undefined ? undefined : Math.round(expires),
-    expires_in: expires === undefined ? undefined : Math.round(expires - now.getTime() / 1000),
-    iat: issued,
-    nbf: issued,
+    ...times(row, now),
     jti: ulidFromUuid(row.id),
     cnf: jkt === undefined ? undefined : { jkt },
   }
@@ -133,6 +143,41 @@ const find = {
   mpt: usePersonalToken,
   mar: async (deps: Pick<Needs, 'sql'>, token: string) =>
     (await findActiveRefreshToken(deps.sql, tokenDigest(token)))[0],
+}
+
+async function describeLegacy(
+  deps: Pick<Needs, 'sql' | 'clock' | 'activity'>,
+  token: string,
+  type: ActiveToken['token_type'],
+  readsDeviceId: boolean,
+): Promise<ActiveToken | typeof INACTIVE> {
+  const now = deps.clock.now()
+  const row = await useLegacyToken(deps, token, type, now)
+  const scope =
+    row && legacyScope({ deviceId: readsDeviceId ? null : row.device_id, synapseAdmin: row.synapse_admin })
+  if (!row || scope === undefined) return INACTIVE
+  return {
+    active: true,
+    scope,
+    client_id: 'legacy',
+    username: row.username,
+    sub: ulidFromUuid(row.user_id),
+    token_type: type,
+    ...times(row, now),
+    device_id: row.device_id ?? undefined,
+  }
+}
+
+/** When a token was made and when it ends, in whole seconds. */
+function times(row: { id: string; expires_at: number | null }, now: Date) {
+  const expires = row.expires_at ?? undefined
+  const issued = Math.round(timeOfId(row.id).getTime() / 1000)
+  return {
+    exp: expires === undefined ? undefined : Math.round(expires),
+    expires_in: expires === undefined ? undefined : Math.round(expires - now.getTime() / 1000),
+    iat: issued,
+    nbf: issued,
+  }
 }
 
 export const introspectionRoutes = (deps: Deps): Route[] => [

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { newToken } from '../../src/crypto/tokens.ts'
+import { systemRandom } from '../../src/lib/random.ts'
 import type { Browser } from '../support/browser.ts'
 import { type DatabaseProxy, proxy } from '../support/database.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
@@ -23,6 +25,7 @@ const WITHOUT_DATABASE = [
   'GET /.well-known/change-password',
   'GET /oauth2/keys.json',
   'GET /assets/{file}',
+  'GET /_matrix/client/{version}/login',
   'GET /account',
   // Only goes on to GET.
   'POST /end-session',
@@ -91,6 +94,7 @@ const requests: Record<string, () => Promise<[path: string, form?: Record<string
   'POST /consent/{id}': async () => [await grant(), { csrf, action: 'consent' }],
   'POST /login': async () => ['/login', { csrf, username: 'alice', password: PASSWORD }],
   'POST /language': async () => ['/language', { csrf, locale: 'de' }],
+  'GET /_matrix/client/{version}/login': async () => ['/_matrix/client/v3/login'],
   'POST /logout': async () => ['/logout', { csrf }],
   'POST /end-session': async () => ['/end-session', { client_id: clientId }],
   'POST /end-session/confirm': async () => ['/end-session/confirm', { csrf }],
@@ -143,11 +147,29 @@ async function answer(name: string): Promise<Response> {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(WEB_CLIENT),
     })
+  if (route.startsWith('/_matrix/')) return askMatrix(method, route, headers)
   if (form) headers['content-type'] = 'application/x-www-form-urlencoded'
   return harness.request(path, {
     method,
     headers,
     ...(form && { body: new URLSearchParams(form).toString() }),
+  })
+}
+
+/** What the API of older Matrix clients is asked. */
+function askMatrix(method: string, route: string, headers: Record<string, string>): Promise<Response> {
+  const token = (kind: 'mct' | 'mcr') => newToken(kind, systemRandom)
+  const login = {
+    type: 'm.login.password',
+    identifier: { type: 'm.id.user', user: 'alice' },
+    password: PASSWORD,
+  }
+  return harness.request(route.replace('{version}', 'v3'), {
+    method,
+    headers: { ...headers, authorization: `Bearer ${token('mct')}` },
+    ...(method === 'POST' && {
+      body: JSON.stringify(route.endsWith('/login') ? login : { refresh_token: token('mcr') }),
+    }),
   })
 }
 
@@ -163,7 +185,8 @@ describe('with the database down', () => {
       const json = /application\/json/.test(response.headers.get('content-type') ?? '')
       if (response.status !== 503 || !response.headers.get('retry-after'))
         wrong.push(`${name}: ${response.status} ${body.slice(0, 200)}`)
-      if (json !== name.includes(' /oauth2/')) wrong.push(`${name}: ${response.headers.get('content-type')}`)
+      if (json !== / \/(oauth2|_matrix)\//.test(name))
+        wrong.push(`${name}: ${response.headers.get('content-type')}`)
       if (/CONNECTION|ECONN|postgres|127\.0\.0\.1/i.test(body)) wrong.push(`${name}: ${body.slice(0, 300)}`)
       if (response.headers.has('set-cookie')) wrong.push(`${name}: ${response.headers.get('set-cookie')}`)
     }

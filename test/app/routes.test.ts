@@ -9,7 +9,7 @@ type Auth = 'none' | 'browser' | 'form' | 'client' | 'homeserver' | 'token'
  * Every route: who may call it, which form its errors take, and whether web clients of other origins call it. `browser`
  * routes act for the session cookie, `form` routes also need the CSRF token.
  */
-const ROUTES: Record<string, [auth: Auth, surface: 'page' | 'oauth' | 'probe', cors: boolean]> = {
+const ROUTES: Record<string, [auth: Auth, surface: 'page' | 'oauth' | 'matrix' | 'probe', cors: boolean]> = {
   'GET /.well-known/openid-configuration': ['none', 'oauth', true],
   'GET /.well-known/oauth-authorization-server': ['none', 'oauth', true],
   'GET /.well-known/webfinger': ['none', 'oauth', true],
@@ -64,12 +64,17 @@ const ROUTES: Record<string, [auth: Auth, surface: 'page' | 'oauth' | 'probe', c
   'POST /account/tokens/{id}/revoke': ['form', 'page', false],
   'GET /account/sessions/{id}/end': ['browser', 'page', false],
   'POST /account/sessions/{id}/end': ['form', 'page', false],
+  'GET /_matrix/client/{version}/login': ['none', 'matrix', true],
+  'POST /_matrix/client/{version}/login': ['none', 'matrix', true],
+  'POST /_matrix/client/{version}/refresh': ['none', 'matrix', true],
+  'POST /_matrix/client/{version}/logout': ['token', 'matrix', true],
+  'POST /_matrix/client/{version}/logout/all': ['token', 'matrix', true],
   'GET /assets/{file}': ['none', 'page', false],
   'GET /health': ['none', 'probe', false],
 }
 
 const SECRET = 'select secret from vault'
-const RESOURCES = (['discovery', 'human', 'oauth', 'assets', 'health', 'well-known'] as const).map(
+const RESOURCES = (['discovery', 'human', 'oauth', 'compat', 'assets', 'health', 'well-known'] as const).map(
   (name) => ({
     name,
   }),
@@ -85,7 +90,8 @@ afterAll(() => harness.close())
 
 const ask = (path: string, init?: RequestInit) => app.handle(new Request(`http://auth.test${path}`, init))
 const names = () => app.routes.map(({ method, path }) => `${method} ${path}`)
-const addressOf = (path: string) => path.replace('{id}', '01J00000000000000000000000').replace('{file}', 'x')
+const addressOf = (path: string) =>
+  path.replace('{id}', '01J00000000000000000000000').replace('{file}', 'x').replace('{version}', 'v3')
 
 /** A Deps of which every part throws something that nobody expected. */
 function broken(deps: Deps): Deps {
@@ -174,8 +180,10 @@ describe('methods', () => {
         expect(response.headers.get('allow')).toBe(allow.join(', '))
         expect(response.headers.get('access-control-allow-origin')).toBe(cors ? '*' : null)
         expect(response.headers.get('content-type')).toBe(
-          surface === 'oauth' ? 'application/json' : 'text/plain; charset=utf-8',
+          surface === 'oauth' || surface === 'matrix' ? 'application/json' : 'text/plain; charset=utf-8',
         )
+        if (surface === 'matrix')
+          expect(await response.json()).toEqual({ errcode: 'M_UNRECOGNIZED', error: 'Unrecognized request' })
       }
       const preflight = await ask(addressOf(path), {
         method: 'OPTIONS',
@@ -228,8 +236,17 @@ describe('unknown addresses', () => {
   ])('%s is 404 in the form of its surface', async (path, type) => {
     const response = await ask(path)
     expect([response.status, response.headers.get('content-type')]).toEqual([404, type])
-    if (path.startsWith('/_matrix/'))
+    const matrix = path.startsWith('/_matrix/')
+    expect(response.headers.get('access-control-allow-origin')).toBe(matrix ? '*' : null)
+    if (matrix)
       expect(await response.json()).toEqual({ errcode: 'M_UNRECOGNIZED', error: 'Unrecognized request' })
+  })
+
+  test('under /_matrix a preflight is answered all the same, so that a web client can read the 404', async () => {
+    const response = await ask('/_matrix/client/v3/nothing', { method: 'OPTIONS' })
+    expect(response.status).toBe(204)
+    expect(response.headers.get('access-control-allow-origin')).toBe('*')
+    expect(response.headers.get('access-control-allow-methods')).toContain('PUT')
   })
 })
 

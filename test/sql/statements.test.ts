@@ -5,9 +5,12 @@ import * as browserSessions from '../../sql/browser-sessions.ts'
 import * as cleanUp from '../../sql/clean-up.ts'
 import * as clientRegistrations from '../../sql/client-registrations.ts'
 import * as clients from '../../sql/clients.ts'
+import * as compatSessions from '../../sql/compat-sessions.ts'
+import * as compatTokens from '../../sql/compat-tokens.ts'
 import type { Sql } from '../../sql/connect.ts'
 import * as consents from '../../sql/consents.ts'
 import * as deviceGrants from '../../sql/device-grants.ts'
+import * as devices from '../../sql/devices.ts'
 import * as grants from '../../sql/grants.ts'
 import * as leases from '../../sql/leases.ts'
 import * as limits from '../../sql/limits.ts'
@@ -96,6 +99,47 @@ const FILES = [
     findPreferences: [[ID]],
     setPreferences: [[ID, { locale: 'de', timeZone: null }]],
     setLocale: [[ID, 'de']],
+  }),
+  statements('compat-sessions', compatSessions, {
+    insertCompatSession: [
+      [
+        {
+          id: ID,
+          userId: ID,
+          deviceId: 'DEVICE',
+          humanName: null,
+          browserSessionId: null,
+          userAgent: null,
+          ip: '::1',
+          now: NOW,
+        },
+      ],
+    ],
+    finishCompatSession: [[ID, NOW]],
+    finishCompatSessionOf: [[ID, ID, NOW]],
+    finishCompatSessions: [[ID, NOW]],
+  }),
+  statements('compat-tokens', compatTokens, {
+    findActiveCompatAccessToken: [[HASH, NOW]],
+    findActiveCompatRefreshToken: [[HASH]],
+    markFirstCompatUse: [[{ session_id: ID, id: ID }, NOW]],
+    findCompatSignOut: [[HASH, NOW]],
+    insertCompatTokens: [
+      [{ sessionId: ID, id: ID, accessHash: HASH, refreshHash: HASH, expiresAt: NOW }],
+      [{ sessionId: ID, id: ID, accessHash: HASH, refreshHash: null, expiresAt: null }],
+    ],
+    findCompatRefreshToken: [[HASH]],
+    rotateCompatToken: [
+      [
+        { hash: HASH, now: NOW },
+        { id: ID, accessHash: HASH, refreshHash: HASH, expiresAt: NOW },
+      ],
+    ],
+    renewCompatSuccessor: [[ID, { id: ID, accessHash: HASH, refreshHash: HASH, expiresAt: NOW }]],
+  }),
+  statements('devices', devices, {
+    listDevices: [[ID]],
+    finishDeviceSessions: [[ID, 'DEVICE', ID, NOW]],
   }),
   statements('consents', consents, {
     findConsent: [[ID, ID, 'openid']],
@@ -218,7 +262,6 @@ const FILES = [
     finishOAuthSession: [[ID, NOW]],
     finishOAuthSessionOf: [[ID, ID, NOW]],
     finishOAuthSessions: [[ID, NOW]],
-    listDevices: [[ID]],
   }),
   statements('personal-sessions', personalSessions, {
     insertPersonalSession: [
@@ -296,6 +339,7 @@ const FILES = [
     recordActivity: [
       ['browser', { ids: [ID], times: [NOW], ips: [null] }],
       ['oauth', { ids: [ID], times: [NOW], ips: ['::1'] }],
+      ['compat', { ids: [ID], times: [NOW], ips: [null] }],
       ['personal', { ids: [ID], times: [NOW], ips: [null] }],
     ],
   }),

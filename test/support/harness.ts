@@ -124,7 +124,7 @@ async function harnessConfig(homeserver: FakeHomeserver, overrides: ConfigInput 
     http: {
       listeners: [
         {
-          resources: ['discovery', 'human', 'oauth', 'assets', 'health'].map((name) => ({ name })),
+          resources: ['discovery', 'human', 'oauth', 'compat', 'assets', 'health'].map((name) => ({ name })),
           binds: [{ port: 8080 }],
         },
       ],

@@ -68,10 +68,10 @@ export async function endSessions(
     const user = await requireUser(deps, username)
     if (flags.dryRun) {
       const [counts] = await countActiveSessions(deps.sql, user.id)
-      const { browser = 0, oauth = 0, personal = 0 } = counts ?? {}
+      const { browser = 0, oauth = 0, compat = 0, personal = 0 } = counts ?? {}
       say(
         this,
-        `Would end ${phrase({ browsers: browser, apps: oauth, tokens: personal })} of ${user.username}.`,
+        `Would end ${phrase({ browsers: browser, apps: oauth + compat, tokens: personal })} of ${user.username}.`,
       )
       return
     }

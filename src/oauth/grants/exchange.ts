@@ -13,7 +13,7 @@ import { addSeconds } from '../../lib/clock.ts'
 import { deviceOf } from '../../lib/scope.ts'
 import { transact } from '../../lib/transact.ts'
 import { newId } from '../../lib/ulid.ts'
-import { poll, sleep } from '../../lib/waiting.ts'
+import { poll, retrying } from '../../lib/waiting.ts'
 import { tokenTypeOf } from '../dpop.ts'
 import { idToken } from '../id-token.ts'
 import { claimScopesOf, personClaims } from '../person-claims.ts'
@@ -216,14 +216,10 @@ async function giveUp(
   queries: ClaimQueries,
   sessionId: string,
 ): Promise<void> {
-  for (const pause of [50, 250, undefined])
-    try {
-      return await transact(deps.sql, async (tx) => {
-        await endAppSession(deps, tx, sessionId)
-        await queries.release(tx, grantId, sessionId)
-      })
-    } catch (error) {
-      if (pause === undefined) deps.log.warn('code.release_failed', { grant_id: grantId, error })
-      else await sleep(pause)
-    }
+  await retrying([50, 250], () =>
+    transact(deps.sql, async (tx) => {
+      await endAppSession(deps, tx, sessionId)
+      await queries.release(tx, grantId, sessionId)
+    }),
+  ).catch((error: unknown) => deps.log.warn('code.release_failed', { grant_id: grantId, error }))
 }

@@ -1,12 +1,12 @@
 import type { ClientRow } from '../../../sql/clients.ts'
 import { findRefreshToken, type RefreshRow, renewSuccessor, rotateRefreshToken } from '../../../sql/tokens.ts'
-import { deriveToken, parseToken, tokenDigest } from '../../crypto/tokens.ts'
+import { successorPair } from '../../crypto/successor.ts'
+import { parseToken, tokenDigest } from '../../crypto/tokens.ts'
 import type { Deps } from '../../deps.ts'
 import { OAuthError, Unavailable } from '../../http/errors.ts'
 import type { Requester } from '../../http/requester.ts'
 import { recordSecurityEvent } from '../../identity/security-log.ts'
 import { endAppSession } from '../../identity/sessions.ts'
-import { addSeconds } from '../../lib/clock.ts'
 import { transact } from '../../lib/transact.ts'
 import { newId, ulidFromUuid } from '../../lib/ulid.ts'
 import { mayRefresh, tokenTypeOf } from '../dpop.ts'
@@ -89,27 +89,22 @@ function note(deps: Needs, answer: Answer, requester: Requester): TokenResponse 
 
 /** The successor pair of a presented token, which has the row `id`. */
 function successor(deps: Needs, { presented, jkt }: Presented, id: string, now: Date) {
-  // The id is random and only introspection shows it (`jti`): with the key and an old token nobody gets at the tokens
-  // after it.
-  const material = `${id}\n${presented}`
-  const access = deriveToken('mat', deps.secrets.refresh, material)
-  const refreshToken = deriveToken('mar', deps.secrets.refresh, material)
   const expiresIn = deps.config.experimental.access_token_ttl
+  const kinds = { access: 'mat', refresh: 'mar' } as const
+  const {
+    access,
+    refresh,
+    row: pair,
+  } = successorPair(deps.secrets.refresh, kinds, presented, id, now, expiresIn)
   return {
-    pair: {
-      id,
-      accessHash: tokenDigest(access),
-      refreshHash: tokenDigest(refreshToken),
-      expiresAt: addSeconds(now, expiresIn),
-      dpopJkt: jkt,
-    },
+    pair: { ...pair, dpopJkt: jkt },
     answer: (row: { session_id: string; scope: string }): Answer => ({
       sessionId: row.session_id,
       response: {
         access_token: access,
         token_type: tokenTypeOf(row.scope.split(' '), jkt),
         expires_in: expiresIn,
-        refresh_token: refreshToken,
+        refresh_token: refresh,
         scope: row.scope,
       },
     }),

@@ -1,0 +1,127 @@
+import { type Static, Type } from '@sinclair/typebox'
+import { TypeCompiler } from '@sinclair/typebox/compiler'
+import { findActiveDevice } from '../../../sql/sessions.ts'
+import type { Deps } from '../../deps.ts'
+import { apiCors } from '../../http/cors.ts'
+import { MatrixError } from '../../http/errors.ts'
+import { json } from '../../http/reply.ts'
+import { type Requester, requesterOf } from '../../http/requester.ts'
+import type { Route } from '../../http/route.ts'
+import { checkPassword } from '../../identity/sign-in.ts'
+import type { LegacyLogin } from '../../policy/legacy-login.ts'
+import { readBody } from './body.ts'
+import { userLocked } from './errors.ts'
+import { identifierOf } from './identifier.ts'
+import { beginSession, type LoginResponse } from './session.ts'
+
+const text = Type.Optional(Type.String())
+
+const LoginBody = Type.Object({
+  type: Type.String(),
+  identifier: Type.Optional(Type.Object({ type: Type.String(), user: text, medium: text, address: text })),
+  // As clients sent it before there were identifiers.
+  user: text,
+  medium: text,
+  address: text,
+  password: text,
+  token: text,
+  device_id: text,
+  initial_device_display_name: text,
+  refresh_token: Type.Optional(Type.Boolean()),
+})
+type LoginBody = Static<typeof LoginBody>
+const LoginRequest = TypeCompiler.Compile(LoginBody)
+
+/** Characters of a device id and of its name that Synapse takes. */
+const LONGEST_DEVICE_ID = 255
+const LONGEST_DEVICE_NAME = 100
+
+/** GET /_matrix/client/{version}/login: how one can sign in (reference 9.1). */
+function showFlows(deps: Pick<Deps, 'config'>): Response {
+  return json({ flows: deps.config.passwords.enabled ? [{ type: 'm.login.password' }] : [] })
+}
+
+/** POST /_matrix/client/{version}/login (reference 9.2, with its edges 36 and 45 mended). */
+async function login(deps: Deps, request: Request): Promise<Response> {
+  const body = await readBody(request, LoginRequest)
+  const requester = requesterOf(deps, request)
+  return json(await loginOf(deps, body, requester))
+}
+
+function loginOf(deps: Deps, body: LoginBody, requester: Requester): Promise<LoginResponse> {
+  if (body.type === 'm.login.password' && deps.config.passwords.enabled)
+    return loginWithPassword(deps, body, requester)
+  if (body.type === 'm.login.application_service')
+    throw new MatrixError(
+      'M_APPSERVICE_LOGIN_UNSUPPORTED',
+      400,
+      'Application services cannot log in here; they use their own token and MSC4190.',
+    )
+  throw new MatrixError('M_UNKNOWN', 400, 'Invalid login type')
+}
+
+async function loginWithPassword(deps: Deps, body: LoginBody, requester: Requester): Promise<LoginResponse> {
+  const username = identifierOf(deps.config, body)
+  if (body.password === undefined)
+    throw new MatrixError('M_BAD_JSON', 400, 'The member password is missing or not valid.')
+  const device = deviceOf(body)
+  const found = await checkPassword(deps, { username, password: body.password }, requester)
+  if (found.result === 'locked') throw userLocked()
+  if (found.result !== 'ok') throw new MatrixError('M_FORBIDDEN', 403, 'Invalid username/password')
+  await assertAllowed(deps, found.user, { type: 'm.login.password' }, device.deviceId, requester)
+  const withRefreshToken = body.refresh_token === true
+  return beginSession(deps, {
+    user: found.user,
+    ...device,
+    browserSessionId: null,
+    withRefreshToken,
+    requester,
+  })
+}
+
+/** @throws MatrixError M_FORBIDDEN when the operator's policy says no */
+async function assertAllowed(
+  deps: Pick<Deps, 'sql' | 'policy' | 'log'>,
+  user: { id: string; username: string; is_admin: boolean },
+  login: LegacyLogin,
+  deviceId: string | undefined,
+  requester: Requester,
+): Promise<void> {
+  const [replaced] = deviceId === undefined ? [] : await findActiveDevice(deps.sql, user.id, deviceId)
+  const asked = { user: { ...user, user_id: user.id }, login, sessionReplaced: replaced !== undefined }
+  const violations = await deps.policy.legacyLogin(asked, requester)
+  if (violations.length === 0) return
+  deps.log.warn('policy.denied', { user_id: user.id, violations })
+  const reasons = violations.map(({ msg }) => msg).join(' ')
+  throw new MatrixError('M_FORBIDDEN', 403, `The login was refused: ${reasons}`)
+}
+
+/**
+ * The device that a client names. An id may have any form that the homeserver takes (edge 49), an empty one is none; a
+ * name that is too long is cut, since clients build it from what they run on.
+ */
+function deviceOf(body: LoginBody): { deviceId: string | undefined; deviceName: string | undefined } {
+  const { device_id: deviceId = '', initial_device_display_name: name = '' } = body
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is refused.
+  if ([...deviceId].length > LONGEST_DEVICE_ID || /[\x00-\x1f\x7f\ufffd]/.test(deviceId))
+    throw new MatrixError('M_INVALID_PARAM', 400, 'The device_id is not valid.')
+  return {
+    deviceId: deviceId === '' ? undefined : deviceId,
+    deviceName: [...name.trim()].slice(0, LONGEST_DEVICE_NAME).join('') || undefined,
+  }
+}
+
+export const compatLoginRoutes = (deps: Deps): Route[] => [
+  {
+    method: 'GET',
+    path: '/_matrix/client/{version}/login',
+    cors: apiCors,
+    handle: () => showFlows(deps),
+  },
+  {
+    method: 'POST',
+    path: '/_matrix/client/{version}/login',
+    cors: apiCors,
+    handle: (request) => login(deps, request),
+  },
+]

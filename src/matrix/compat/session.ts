@@ -1,0 +1,133 @@
+import { insertCompatSession } from '../../../sql/compat-sessions.ts'
+import { insertCompatTokens } from '../../../sql/compat-tokens.ts'
+import type { Tx } from '../../../sql/connect.ts'
+import { finishDeviceSessions } from '../../../sql/devices.ts'
+import { lockSessionsOf } from '../../../sql/sessions.ts'
+import { newToken, tokenDigest } from '../../crypto/tokens.ts'
+import type { Deps } from '../../deps.ts'
+import { MatrixError, Unavailable } from '../../http/errors.ts'
+import type { Requester } from '../../http/requester.ts'
+import { addDevice, ensureProvisioned } from '../../identity/devices.ts'
+import { endCompatSession } from '../../identity/sessions.ts'
+import { addSeconds } from '../../lib/clock.ts'
+import { randomString } from '../../lib/random.ts'
+import { transact } from '../../lib/transact.ts'
+import { newId } from '../../lib/ulid.ts'
+import { retrying } from '../../lib/waiting.ts'
+import { userLocked } from './errors.ts'
+
+type Needs = Pick<Deps, 'config' | 'sql' | 'clock' | 'random' | 'homeserver' | 'jobs' | 'log'>
+
+/** A login that was found to be right. */
+export interface Login {
+  user: { id: string; username: string }
+  /** As the client wants it; one is made when it wants none. */
+  deviceId: string | undefined
+  deviceName: string | undefined
+  browserSessionId: string | null
+  withRefreshToken: boolean
+  requester: Requester
+}
+
+/** What is spent for a login, in the transaction that begins its session, and given back when that fails. */
+export interface Spendable {
+  /** @throws when it was spent meanwhile */
+  spend(tx: Tx, sessionId: string): Promise<void>
+  giveBack(tx: Tx, sessionId: string): Promise<void>
+}
+
+/** The answer of `POST /login` (Matrix specification, client-server API). */
+export interface LoginResponse {
+  user_id: string
+  device_id: string
+  access_token: string
+  refresh_token?: string
+  expires_in_ms?: number
+}
+
+/** Length of a device id that we make. */
+const DEVICE_ID_LENGTH = 10
+
+/**
+ * Begins the session of a legacy client. The session is committed without a token, its device made at the homeserver,
+ * and only then tokens are issued and earlier sessions of the same device ended, whichever way they began (edges 36,
+ * 50): a login that fails takes nothing from anybody. No transaction spans the call (decision 9).
+ *
+ * @throws Unavailable when the homeserver is down; MatrixError when the account was locked or deactivated meanwhile
+ */
+export async function beginSession(deps: Needs, login: Login, spendable?: Spendable): Promise<LoginResponse> {
+  const { user, requester } = login
+  await ensureProvisioned(deps, user.id)
+  const now = deps.clock.now()
+  const deviceId = login.deviceId ?? randomString(deps.random, DEVICE_ID_LENGTH)
+  const session = {
+    id: newId(now, deps.random),
+    userId: user.id,
+    deviceId,
+    humanName: login.deviceName ?? null,
+    browserSessionId: login.browserSessionId,
+    userAgent: requester.userAgent ?? null,
+    ip: requester.ip ?? null,
+    now,
+  }
+  try {
+    await transact(deps.sql, async (tx) => {
+      await insertCompatSession(tx, session)
+      await spendable?.spend(tx, session.id)
+    })
+    await addDevice(deps, user, { id: deviceId, name: login.deviceName })
+    return await issue(deps, login, { id: session.id, deviceId })
+  } catch (error) {
+    await giveUp(deps, session.id, spendable)
+    throw error
+  }
+}
+
+/** Makes the session usable: its tokens, and the end of the sessions that it replaces. */
+async function issue(
+  deps: Needs,
+  { user, withRefreshToken, requester }: Login,
+  session: { id: string; deviceId: string },
+): Promise<LoginResponse> {
+  const now = deps.clock.now()
+  const ttl = deps.config.experimental.compat_token_ttl
+  const access = newToken('mct', deps.random)
+  const refresh = withRefreshToken ? newToken('mcr', deps.random) : undefined
+  const replaced = await transact(deps.sql, async (tx) => {
+    const [person] = await lockSessionsOf(tx, user.id)
+    if (!person || person.deactivated_at) throw new MatrixError('M_FORBIDDEN', 403, 'Invalid credentials')
+    if (person.locked_at) throw userLocked()
+    const [issued] = await insertCompatTokens(tx, {
+      sessionId: session.id,
+      id: newId(now, deps.random),
+      accessHash: tokenDigest(access),
+      refreshHash: refresh === undefined ? null : tokenDigest(refresh),
+      expiresAt: refresh === undefined ? null : addSeconds(now, ttl),
+    })
+    // Another login with the same device id was faster; this one may try again.
+    if (!issued) throw new Unavailable('database', { cause: new Error('the session was replaced or ended') })
+    return finishDeviceSessions(tx, user.id, session.deviceId, session.id, now)
+  })
+  deps.log.info('legacy_login.succeeded', {
+    user_id: user.id,
+    session_id: session.id,
+    replaced: replaced.length,
+    ip: requester.ip,
+  })
+  return {
+    user_id: deps.homeserver.mxid(user.username),
+    device_id: session.deviceId,
+    access_token: access,
+    ...(refresh !== undefined && { refresh_token: refresh, expires_in_ms: ttl * 1000 }),
+  }
+}
+
+/** Ends the unusable session and gives back what was spent for it, best effort; the homeserver forgets its device. */
+async function giveUp(deps: Needs, sessionId: string, spendable: Spendable | undefined): Promise<void> {
+  await retrying([50, 250], () =>
+    transact(deps.sql, async (tx) => {
+      await endCompatSession(deps, tx, sessionId)
+      await spendable?.giveBack(tx, sessionId)
+    }),
+  ).catch((error: unknown) => deps.log.warn('legacy_login.release_failed', { session_id: sessionId, error }))
+}
