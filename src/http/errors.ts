@@ -80,6 +80,9 @@ const OAUTH_DESCRIPTION: Record<OAuthCode, string> = {
   invalid_target: 'The resource is not a URI that a token can be for.',
 }
 
+/** What `error_description` may hold (RFC 6749 section 5.2); a description may name what the caller sent. */
+const wireText = (text: string): string => text.replace(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, '?')
+
 /** An error of an OAuth endpoint: JSON with `error` and `error_description` (RFC 6749 section 5.2). */
 export class OAuthError extends Error {
   override readonly name = 'OAuthError'
@@ -92,7 +95,7 @@ export class OAuthError extends Error {
     super(code, { cause: options.cause })
     this.code = code
     this.status = options.status ?? OAUTH_STATUS[code]
-    this.description = options.description ?? OAUTH_DESCRIPTION[code]
+    this.description = wireText(options.description ?? OAUTH_DESCRIPTION[code])
     this.retryAfter = options.retryAfter
   }
 }
@@ -107,7 +110,7 @@ export class AuthorizeError extends Error {
   constructor(code: OAuthCode, target: RedirectTarget, options: ErrorOptions = {}) {
     super(code, { cause: options.cause })
     this.code = code
-    this.description = options.description ?? OAUTH_DESCRIPTION[code]
+    this.description = wireText(options.description ?? OAUTH_DESCRIPTION[code])
     this.target = target
   }
 }

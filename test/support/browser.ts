@@ -78,15 +78,28 @@ export function createBrowser(
   }
 }
 
-/** The forms of a page: where each goes, and its hidden fields. */
-export function readForms(html: string): { action: string; hidden: Record<string, string> }[] {
+/** A form of a page: where it goes, its hidden fields, and the names of everything else that it sends. */
+export interface FoundForm {
+  action: string
+  hidden: Record<string, string>
+  names: string[]
+}
+
+export function readForms(html: string): FoundForm[] {
   return [...html.matchAll(/<form\b([^>]*)>([\s\S]*?)<\/form>/g)].map(([, attributes = '', body = '']) => {
     const hidden: Record<string, string> = {}
     for (const [tag] of body.matchAll(/<input\b[^>]*type="hidden"[^>]*>/g)) {
       const name = attribute(tag, 'name')
       if (name) hidden[name] = attribute(tag, 'value')
     }
-    return { action: attribute(attributes, 'action'), hidden }
+    const names = [...body.matchAll(/<(?:input|button|select|textarea)\b[^>]*\bname="([^"]+)"/g)].map(
+      ([, name = '']) => name,
+    )
+    return {
+      action: attribute(attributes, 'action'),
+      hidden,
+      names: names.filter((name) => !Object.hasOwn(hidden, name)),
+    }
   })
 }
 
