@@ -1,9 +1,12 @@
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { findClient } from '../sql/clients.ts'
 import { createSql, type Sql } from '../sql/connect.ts'
 import type { DatabaseConfig } from '../sql/location.ts'
 import { countAppSessions } from '../sql/sessions.ts'
+import { findUser } from '../sql/users.ts'
 import type { Config } from './config/schema.ts'
+import { ownModule } from './config/shipped.ts'
 import { createPasswords, type Passwords } from './crypto/passwords.ts'
 import { deriveSecrets, type Secrets } from './crypto/seal.ts'
 import type { Peers } from './http/client-ip.ts'
@@ -21,6 +24,8 @@ import { createHomeserver } from './matrix/homeserver/create.ts'
 import type { Fetch, Homeserver } from './matrix/homeserver/homeserver.ts'
 import { type ClientKeys, createClientKeys } from './oauth/client-keys.ts'
 import { createKeyring, type Keyring } from './oauth/keyring.ts'
+import { createOpaModule } from './policy/opa/module.ts'
+import { entrypointsOf, modulePolicy } from './policy/opa/module-policy.ts'
 import { builtInPolicy, type Policy } from './policy/policy.ts'
 import { type Assets, createAssets } from './render/assets.ts'
 import { createViews, type Views } from './render/engine.ts'
@@ -118,17 +123,7 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
     secrets,
     passwords: createPasswords(config.passwords),
     homeserver: createHomeserver(config.matrix, { fetch: options.fetch ?? fetch, clock, log }),
-    policy: builtInPolicy({
-      rules: async () => ({
-        data: (await policyData.current()).data,
-        serverName: config.matrix.homeserver,
-        sessionLimit: config.experimental.session_limit,
-      }),
-      countSessions: async (userId) => {
-        const [counts] = await countAppSessions(sql, userId)
-        return counts ?? { total: 0, oauth2: 0, compat: 0, personal: 0 }
-      },
-    }),
+    policy: policyOf({ config, sql, log, policyData }),
     policyData,
     jobs: createJobs(options.database, log),
     activity: createActivity(sql, log),
@@ -144,4 +139,31 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
     trustedProxies: config.http.trusted_proxies.map(parseNetwork).filter((network) => network !== undefined),
   }
   return { deps, warnings }
+}
+
+/** The built-in rules, or the operator's own module in their place. */
+function policyOf({
+  config,
+  sql,
+  log,
+  policyData,
+}: Pick<Deps, 'config' | 'sql' | 'log' | 'policyData'>): Policy {
+  const facts = {
+    rules: async () => ({
+      data: (await policyData.current()).data,
+      serverName: config.matrix.homeserver,
+      sessionLimit: config.experimental.session_limit,
+    }),
+    document: async () => (await policyData.current()).document,
+    countSessions: async (userId: string) => {
+      const [counts] = await countAppSessions(sql, userId)
+      if (!counts) throw new Error('sessions could not be counted')
+      return counts
+    },
+    user: async (id: string) => (await findUser(sql, id))[0],
+    client: async (id: string) => (await findClient(sql, id))[0],
+  }
+  const path = ownModule(config.policy)
+  if (path === undefined) return builtInPolicy(facts)
+  return modulePolicy(facts, createOpaModule({ path, log }), entrypointsOf(config.policy))
 }

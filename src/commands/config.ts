@@ -1,10 +1,15 @@
 import { writeFile } from 'node:fs/promises'
 import { generateConfig } from '../config/generate.ts'
 import { configJsonSchema } from '../config/json-schema.ts'
+import type { Config } from '../config/schema.ts'
+import { ownModule } from '../config/shipped.ts'
 import { generateSigningKeys, loadKeystore } from '../crypto/keystore.ts'
 import { createPasswords } from '../crypto/passwords.ts'
 import { systemRandom } from '../lib/random.ts'
 import { codeOf } from '../lib/thrown.ts'
+import { createOpaModule } from '../policy/opa/module.ts'
+import { entrypointsOf } from '../policy/opa/module-policy.ts'
+import { createLog } from '../telemetry/log.ts'
 import { CommandError, type Context, say } from './context.ts'
 import type { ConfigOnly } from './flags.ts'
 import { load } from './load.ts'
@@ -14,8 +19,21 @@ export async function checkCommand(this: Context, flags: ConfigOnly): Promise<vo
   const { config, warnings, files } = await load(this, flags.config)
   const keys = await loadKeystore(config.secrets.keys)
   createPasswords(config.passwords)
+  await checkPolicyModule(config.policy)
   for (const warning of [...warnings, ...keys.warnings]) say(this, `Warning: ${warning}`)
   say(this, `The configuration can be used: ${files.join(', ') || 'all from the environment'}.`)
+}
+
+/** Loads the operator's own module, if there is one. @throws PolicyModuleError */
+async function checkPolicyModule(policy: Config['policy']): Promise<void> {
+  const path = ownModule(policy)
+  if (path === undefined) return
+  const module = createOpaModule({ path, log: createLog({ json: false, level: 'error' }) })
+  try {
+    await module.check(Object.values(entrypointsOf(policy)))
+  } finally {
+    module.stop()
+  }
 }
 
 /** The text of a new configuration. */

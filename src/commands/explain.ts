@@ -13,6 +13,8 @@ const SENTENCES = new Set([
   'MigrationError',
   'ListenError',
   'HomeserverError',
+  'PolicyModuleError',
+  'PolicyDataError',
 ])
 
 /** What to print for whatever a command threw: one sentence, one a line for several problems of a configuration. */

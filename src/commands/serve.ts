@@ -52,6 +52,8 @@ export async function serve(options: ServeOptions): Promise<void> {
   started.defer(() => deps.sql.end({ timeout: 2 }))
   for (const warning of [...loaded.warnings, ...warnings]) log.warn('config.warning', { warning })
   await loadKeys(deps)
+  started.defer(() => deps.policy.stop())
+  await deps.policy.check()
   await checkHomeserver(deps)
   if (options.sync) await syncClients(deps)
   if (signal.aborted) return

@@ -17,6 +17,7 @@ import {
   resolveMatrix,
 } from './resolve/server.ts'
 import type { Config, ConfigInput, MutableConfig } from './schema.ts'
+import { ownModule } from './shipped.ts'
 import { DEAD, UNBUILT } from './unbuilt.ts'
 import { isMapping, validate } from './validate.ts'
 
@@ -133,7 +134,8 @@ function addLibpqVariables(tree: Record<string, unknown>, env: Record<string, st
 
 async function resolve(input: unknown, reading: Reading): Promise<{ config: Config; warnings: string[] }> {
   const { report } = reading
-  const { raw, given, broken } = validate(input, report)
+  const { rest, policyData } = withoutModuleData(input)
+  const { raw, given, broken } = validate(rest, report)
   // A broken section was replaced by its defaults: what its rules would say about those is of no use.
   const quiet: Reading = { ...reading, report: createReport(() => '') }
   const of = (section: string): Reading => (broken.has(section) ? quiet : reading)
@@ -144,6 +146,7 @@ async function resolve(input: unknown, reading: Reading): Promise<{ config: Conf
   const { database, ...sections } = raw
   const config: MutableConfig = {
     ...sections,
+    policy: { ...raw.policy, ...(policyData !== undefined && { data: policyData }) },
     http: await resolveHttp(raw.http, isMapping(given.http) ? given.http.public_base : undefined, of('http')),
     matrix: await resolveMatrix(raw.matrix, of('matrix')),
     secrets: await resolveSecrets(raw.secrets, of('secrets')),
@@ -160,6 +163,16 @@ async function resolve(input: unknown, reading: Reading): Promise<{ config: Conf
   }
   warnOpenRegistration(config, report)
   return { config, warnings: report.warnings.map(asSentence) }
+}
+
+/** With a module of the operator's own `policy.data` is its business alone: any mapping, which we do not look into. */
+function withoutModuleData(input: unknown): { rest: unknown; policyData?: object } {
+  const policy = isMapping(input) ? input.policy : undefined
+  if (!isMapping(input) || !isMapping(policy) || !isMapping(policy.data)) return { rest: input }
+  const { data, ...others } = policy
+  const path = others.wasm_module
+  if (typeof path !== 'string' || ownModule({ wasm_module: path }) === undefined) return { rest: input }
+  return { rest: { ...input, policy: others }, policyData: data }
 }
 
 const asSentence = (line: string): string => (/[.!?]$/.test(line) ? line : `${line}.`)

@@ -1,5 +1,6 @@
 import type { RESOURCE_NAMES } from './schema/http.ts'
 import type { ConfigInput } from './schema.ts'
+import { isShipped } from './shipped.ts'
 
 /** A key that is accepted and has no effect (yet): where it is, when to say so, and what to say. */
 export interface Notice {
@@ -87,11 +88,6 @@ export const UNBUILT: readonly (Notice & { resource?: ResourceName })[] = [
     applies: ({ experimental }) => experimental?.plan_management_iframe_uri !== undefined,
     sentence: 'The plan page of the account area is not built yet: it does not appear.',
   },
-  {
-    path: 'policy.wasm_module',
-    applies: ({ policy }) => policy?.wasm_module !== undefined && !isShipped(policy.wasm_module),
-    sentence: 'Modules of Open Policy Agent are not built yet: the built-in rules apply, with policy.data.',
-  },
   resource('graphql', 'MAS calls this API internal and Latchkey has none: its paths answer 404.'),
   resource('adminapi', 'The admin API is not built yet: its paths answer 404.'),
   resource('prometheus', 'Metrics are not built yet: /metrics answers 404.'),
@@ -101,22 +97,6 @@ export const UNBUILT: readonly (Notice & { resource?: ResourceName })[] = [
 /** The names of listener resources that nothing is served for yet. */
 export const unbuiltResources = (): ReadonlySet<string> =>
   new Set(UNBUILT.flatMap((row) => (row.resource === undefined ? [] : [row.resource])))
-
-/** Whether a path is one of those that MAS ships its own files at: such a line says nothing about the operator. */
-function isShipped(path: string): boolean {
-  const plain = path.replace(/^\.\//, '').replace(/\/$/, '')
-  return SHIPPED.has(plain)
-}
-
-const SHIPPED: ReadonlySet<string> = new Set(
-  [
-    ['templates', 'frontend/dist', 'frontend/dist/manifest.json', 'translations', 'policies/policy.wasm'],
-    ['assets', 'manifest.json', 'policy.wasm', 'templates', 'translations'].flatMap((name) => [
-      `/usr/local/share/mas-cli/${name}`,
-      `share/${name}`,
-    ]),
-  ].flat(),
-)
 
 const ownFiles = (path: string, read: (input: ConfigInput) => (string | undefined)[], instead: string) => ({
   path,

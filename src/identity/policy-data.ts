@@ -7,6 +7,7 @@ import {
 } from '../../sql/policy-data.ts'
 import { readPolicyData } from '../config/policy-data.ts'
 import type { Config } from '../config/schema.ts'
+import { ownModule } from '../config/shipped.ts'
 import type { Deps } from '../deps.ts'
 import type { Clock } from '../lib/clock.ts'
 import { newId } from '../lib/ulid.ts'
@@ -86,7 +87,8 @@ function effectiveData(config: PolicyConfig, over: unknown): EffectiveData {
   }
   try {
     const document = mergePolicyData(mergePolicyData(base, data), over ?? {})
-    if (over === undefined) return { data, document }
+    // A module judges its data itself.
+    if (over === undefined || ownModule(config.policy) !== undefined) return { data, document }
     const { data: checked, problems } = readPolicyData(withoutNulls(mergePolicyData(data, over)))
     if (problems.length > 0) throw new PolicyDataError(problems.join(' '))
     return { data: checked, document }

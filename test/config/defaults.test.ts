@@ -95,6 +95,15 @@ describe('normalising', () => {
     expect(warnings).toEqual([])
   })
 
+  test('policy.data belongs to an own module alone: any mapping, and none of our business', async () => {
+    const { config, warnings } = await withMinimal(
+      'policy: { wasm_module: /etc/own.wasm, data: { registration: { banned_usernames: any }, mine: { a: null } } }',
+    )
+    const data = { registration: { banned_usernames: 'any' }, mine: { a: null } }
+    expect<unknown>(config.policy.data).toEqual(data)
+    expect(warnings).toEqual([])
+  })
+
   test('policy.data keeps keys of other policies, with a warning', async () => {
     const { config, warnings } = await withMinimal('policy: { data: { mine: { a: 1 } } }')
     expect<unknown>(config.policy.data).toEqual({ mine: { a: 1 } })
@@ -124,7 +133,6 @@ describe('warnings', () => {
   })
 
   for (const [text, path] of [
-    ['policy: { wasm_module: /etc/mine.wasm }', 'policy.wasm_module'],
     ['telemetry: { metrics: { exporter: stdout } }', 'telemetry.metrics.exporter'],
     ['account: { password_registration_enabled: true }', 'account.password_registration_email_required'],
   ] as const) {

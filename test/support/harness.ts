@@ -105,6 +105,7 @@ export async function createHarness(options: HarnessOptions = {}): Promise<Harne
     browser: (headers = {}) => createBrowser(app.handle, { origin, headers }),
     runJobs: () => deps.jobs.runDue(jobHandlers(deps)),
     async close() {
+      deps.policy.stop()
       await deps.jobs.stop()
       await deps.sql.end({ timeout: 1 })
       if (!beside) await database.drop()

@@ -1,0 +1,38 @@
+/** The worker that holds the module, instantiated once. */
+
+import { readFile } from 'node:fs/promises'
+import { type LoadedPolicy, loadPolicy } from '@open-policy-agent/opa-wasm'
+import { messageOf } from '../../lib/thrown.ts'
+import { BUILTINS, missingBuiltins } from './builtins.ts'
+import type { Answer, Question } from './messages.ts'
+
+/** Pages of 64 KiB: 16 MiB to begin with (untouched ones cost nothing), and at most 128 MiB. */
+const MEMORY = { initial: 256, maximum: 2048 }
+
+let policy: LoadedPolicy | undefined
+
+const answer = (message: Answer) => postMessage(message)
+
+async function load(path: string): Promise<void> {
+  try {
+    policy = await loadPolicy(await readFile(path), { ...MEMORY }, BUILTINS)
+    answer({ loaded: true, entrypoints: Object.keys(policy.entrypoints), missing: missingBuiltins(policy) })
+  } catch (error) {
+    answer({ loaded: false, error: messageOf(error) })
+  }
+}
+
+function evaluate({ id, entrypoint, input, data }: Question): void {
+  try {
+    if (!policy) throw new Error('the module is not loaded')
+    if (data !== undefined) policy.setData(data as object)
+    answer({ id, result: policy.evaluate(input, entrypoint) })
+  } catch (error) {
+    answer({ id, error: messageOf(error) })
+  }
+}
+
+addEventListener('message', ({ data }: MessageEvent<Question | { path: string }>) => {
+  if ('path' in data) void load(data.path)
+  else evaluate(data)
+})
