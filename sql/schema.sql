@@ -389,6 +389,8 @@ create table latchkey.users (
   locked_at timestamp with time zone,
   deactivated_at timestamp with time zone,
   provisioned_at timestamp with time zone,
+  reactivated_at timestamp with time zone,
+  erased_at timestamp with time zone,
   locale text,
   time_zone text,
   constraint users_pkey PRIMARY KEY (id)

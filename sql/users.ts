@@ -61,10 +61,6 @@ export const anyUserExists = (sql: Db) => sql<{ exists: boolean }[]>`
 /** Waits until no other transaction makes the first account; held until this one ends. The number is ours alone. */
 export const lockFirstAccount = (sql: Db) => sql`select pg_advisory_xact_lock(7091601)`
 
-/** Marks that the homeserver knows the user; keeps the first time. */
-export const markProvisioned = (sql: Db, id: string, now: Date) => sql`
-  update latchkey.users set provisioned_at = coalesce(provisioned_at, ${now}) where id = ${id}`
-
 /** Locks a user; no row for one that is locked, which stays as it was. */
 export const lockUser = (sql: Db, id: string, now: Date) => sql<{ id: string }[]>`
   update latchkey.users set locked_at = ${now} where id = ${id} and locked_at is null returning id`
@@ -75,11 +71,8 @@ export const unlockUser = (sql: Db, id: string) => sql<{ id: string }[]>`
 
 /** Marks a user as deactivated; no row for one that is, which keeps the first time. */
 export const deactivateUser = (sql: Db, id: string, now: Date) => sql<{ id: string }[]>`
-  update latchkey.users set deactivated_at = ${now} where id = ${id} and deactivated_at is null returning id`
-
-/** The email addresses of a user, oldest first: the homeserver is always told the complete list. */
-export const listEmails = (sql: Db, userId: string) => sql<{ email: string }[]>`
-  select email from latchkey.user_emails where user_id = ${userId} order by id`
+  update latchkey.users set deactivated_at = ${now}, reactivated_at = null
+  where id = ${id} and deactivated_at is null returning id`
 
 /** Adds an address; no row when it is taken. */
 export const insertEmail = (

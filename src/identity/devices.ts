@@ -1,6 +1,7 @@
 import { listDevices } from '../../sql/devices.ts'
 import { findLease, releaseLease, takeLease } from '../../sql/leases.ts'
-import { findUser, listEmails, markProvisioned } from '../../sql/users.ts'
+import { findProvisioning, markProvisioned } from '../../sql/provisioning.ts'
+import { findUser } from '../../sql/users.ts'
 import type { Deps } from '../deps.ts'
 import { Unavailable } from '../http/errors.ts'
 import { addSeconds } from '../lib/clock.ts'
@@ -97,7 +98,7 @@ export async function addDevice(
 }
 
 /** A failure of the homeserver is an outage to whoever waits for it; any other error stays what it is. */
-function rethrow(error: unknown): never {
+export function rethrow(error: unknown): never {
   throw error instanceof HomeserverError ? new Unavailable('homeserver', { cause: error }) : error
 }
 
@@ -112,24 +113,39 @@ export async function ensureProvisioned(deps: Needs, userId: string): Promise<vo
 }
 
 /**
- * Makes the homeserver know a person as we do: name, lock, the complete list of addresses.
+ * Makes the homeserver know a person as we do: active, name, lock, the complete list of addresses. `created` is true
+ * when it had never heard of them. Says nothing about a deactivated account.
  *
  * @throws HomeserverError
  */
-export async function provisionUser(deps: Needs, userId: string): Promise<void> {
-  const [user] = await findUser(deps.sql, userId)
-  if (!user || user.deactivated_at) return
-  const emails = await listEmails(deps.sql, userId)
-  await deps.homeserver.provisionUser(
+export async function provisionUser(deps: Needs, userId: string): Promise<{ created: boolean }> {
+  const [user] = await findProvisioning(deps.sql, userId)
+  if (!user || user.deactivated_at) return { created: false }
+  if (user.reactivated_at) await reactivateThere(deps, user.username)
+  const answer = await deps.homeserver.provisionUser(
     {
       localpart: user.username,
       sub: ulidFromUuid(userId),
-      emails: emails.map((row) => row.email),
+      emails: user.emails,
       locked: user.locked_at !== null,
       // Only the first time: later the person may have changed it from a Matrix client.
       ...(user.provisioned_at === null && user.display_name !== null && { displayName: user.display_name }),
     },
     { timeoutMs: CALL_TIMEOUT },
   )
-  await markProvisioned(deps.sql, userId, deps.clock.now())
+  await markProvisioned(deps.sql, userId, deps.clock.now(), user.reactivated_at)
+  return answer
 }
+
+/** One that it never heard of is made by what follows. */
+async function reactivateThere(deps: Needs, username: string): Promise<void> {
+  try {
+    await deps.homeserver.reactivateUser(username, { timeoutMs: CALL_TIMEOUT })
+  } catch (error) {
+    if (!isUnknownUser(error)) throw error
+  }
+}
+
+/** Whether the homeserver said that it has no such user. */
+export const isUnknownUser = (error: unknown): boolean =>
+  error instanceof HomeserverError && error.kind === 'rejected' && error.status === 404

@@ -2,6 +2,7 @@ import { finishBrowserSessions } from '../../sql/browser-sessions.ts'
 import { finishCompatSessions } from '../../sql/compat-sessions.ts'
 import type { Db } from '../../sql/connect.ts'
 import { finishOAuthSessions } from '../../sql/oauth-sessions.ts'
+import { markErased, reactivateUser } from '../../sql/provisioning.ts'
 import {
   anyUserExists,
   deactivateUser,
@@ -115,8 +116,8 @@ export const killSessions = (deps: Needs, userId: string, by: By = ADMIN): Promi
   })
 
 /**
- * Deactivates an account for good: sessions end, passwords and addresses go, the homeserver deactivates the user by a
- * job and, with `erase`, hides what they wrote. The name stays taken.
+ * Deactivates an account: sessions end, passwords and addresses go, the homeserver deactivates the user by a job and,
+ * with `erase`, hides what they wrote. The name stays taken. `reactivate` brings back the account, not what is gone.
  */
 export const deactivate = (deps: Needs, userId: string, erase: boolean, by: By = ADMIN): Promise<void> =>
   transact(deps.sql, async (tx) => {
@@ -126,8 +127,24 @@ export const deactivate = (deps: Needs, userId: string, erase: boolean, by: By =
     await endAllSessions(deps, tx, userId, { owned: true })
     await deletePasswords(tx, userId)
     await deleteEmails(tx, userId)
+    if (erase) await markErased(tx, userId, deps.clock.now())
     await deps.jobs.enqueue(tx, 'deactivate-user', { user_id: userId, erase })
     deps.log.info('user.deactivated', { user_id: userId, erase })
+  })
+
+/**
+ * Brings a deactivated account back, here and (by a job) at the homeserver; false when there is none. Nothing that went
+ * with the deactivation returns: somebody has to set a password. A lock stays. For an account that is active here it
+ * repairs one that was deactivated at the homeserver alone.
+ */
+export const reactivate = (deps: Needs, userId: string, by: By = ADMIN): Promise<boolean> =>
+  transact(deps.sql, async (tx) => {
+    const [user] = await reactivateUser(tx, userId, deps.clock.now())
+    if (!user) return false
+    await recordSecurityEvent(deps, tx, { userId, kind: 'reactivated', ...by })
+    await deps.jobs.enqueue(tx, 'provision-user', { user_id: userId })
+    deps.log.info('user.reactivated', { user_id: userId })
+    return true
   })
 
 /** Gives an account another password. Its sessions stay; `killSessions` ends them. */

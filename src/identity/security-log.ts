@@ -38,6 +38,9 @@ const KINDS = {
   locked: { notice: true },
   unlocked: { notice: true },
   deactivated: { notice: true },
+  // Its addresses went when it was deactivated.
+  reactivated: { notice: false },
+  keys_reset_allowed: { notice: true },
 } as const
 
 export type SecurityEventKind = keyof typeof KINDS

@@ -9,10 +9,9 @@ import { deleteOldPolicyData } from '../../sql/policy-data.ts'
 import { deleteExpiredJwts } from '../../sql/used-jwts.ts'
 import { findUser, listUnprovisioned } from '../../sql/users.ts'
 import type { Deps } from '../deps.ts'
-import { provisionUser, syncDevices } from '../identity/devices.ts'
+import { isUnknownUser, provisionUser, syncDevices } from '../identity/devices.ts'
 import { addSeconds } from '../lib/clock.ts'
 import { transact } from '../lib/transact.ts'
-import { HomeserverError } from '../matrix/homeserver/homeserver.ts'
 import { sendLogoutToken } from '../oauth/backchannel-logout.ts'
 import type { JobHandlers } from './jobs.ts'
 
@@ -43,14 +42,11 @@ export const jobHandlers = (
   'clean-up': () => cleanUp(deps),
   'send-mail': ({ mail_id }) => deps.mail.deliver(mail_id),
   'sync-devices': ({ user_id }) => syncDevices(deps, user_id),
-  'provision-user': ({ user_id }) => provisionUser(deps, user_id),
+  'provision-user': ({ user_id }) => provisionAndSync(deps, user_id),
   'provision-everyone': ({ after }) =>
     transact(deps.sql, async (tx) => {
       const users = await listUnprovisioned(tx, after, PAGE)
-      for (const { id } of users) {
-        await deps.jobs.enqueue(tx, 'provision-user', { user_id: id })
-        await deps.jobs.enqueue(tx, 'sync-devices', { user_id: id })
-      }
+      for (const { id } of users) await deps.jobs.enqueue(tx, 'provision-user', { user_id: id })
       const last = users.length === PAGE ? users.at(-1) : undefined
       if (last) await deps.jobs.enqueue(tx, 'provision-everyone', { after: last.id })
     }),
@@ -62,11 +58,19 @@ export const jobHandlers = (
       await deps.homeserver.deleteUser(user.username, erase)
     } catch (error) {
       // The homeserver never heard of this person: there is nothing to deactivate.
-      if (error instanceof HomeserverError && error.kind === 'rejected' && error.status === 404) return
-      throw error
+      if (!isUnknownUser(error)) throw error
     }
   },
 })
+
+/** The devices after the person, unless they are new and have none (reference 10.1). */
+async function provisionAndSync(
+  deps: Pick<Deps, 'sql' | 'clock' | 'homeserver' | 'jobs' | 'log'>,
+  userId: string,
+) {
+  const { created } = await provisionUser(deps, userId)
+  if (!created) await transact(deps.sql, (tx) => deps.jobs.enqueue(tx, 'sync-devices', { user_id: userId }))
+}
 
 /** Deletes what nobody needs any more, and what strangers can make us store. */
 async function cleanUp(deps: Pick<Deps, 'sql' | 'clock' | 'log'>): Promise<void> {

@@ -34,11 +34,12 @@ export interface Jobs {
   stop(): Promise<void>
 }
 
+/** In the order of `runDue`: jobs that add others stand before those. */
 const NAMES = [
-  'sync-devices',
-  'provision-user',
-  'deactivate-user',
   'provision-everyone',
+  'provision-user',
+  'sync-devices',
+  'deactivate-user',
   'backchannel-logout',
   'send-mail',
   'clean-up',

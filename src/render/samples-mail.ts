@@ -60,6 +60,7 @@ export const mailSamples: { [M in MailName]: MailSample<M>[] } = {
       'code_replayed',
       'refresh_token_reused',
       'deactivated',
+      'keys_reset_allowed',
     ].map((event) => ({
       label: event,
       context: notice(event, { ...DEVICE, email: 'alice@example.org' }),

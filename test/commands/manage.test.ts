@@ -145,6 +145,21 @@ describe('latchkey manage, on an account', () => {
     expect(fake.users.get('alice')?.locked).toBe(false)
   }, 30_000)
 
+  test('unlock-user --reactivate: an account that was locked and deactivated is back, at the homeserver too', async () => {
+    expect((await manage(['register-user', 'frank', '--password-stdin'], PASSWORD)).code).toBe(0)
+    expect((await manage(['lock-user', 'frank', '--deactivate'])).out).toMatch(/^frank is locked and deact/)
+    expect(fake.users.get('frank')).toMatchObject({ deactivated: true })
+    expect((await manage(['unlock-user', 'frank'])).out).toMatch(/stays deactivated; --reactivate/)
+    expect(await manage(['unlock-user', 'frank', '--reactivate'])).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/^frank is unlocked and active.*set-password frank$/m),
+    })
+    expect(fake.users.get('frank')).toMatchObject({ deactivated: false, locked: false })
+    expect(await signIn('frank', PASSWORD)).toBe('/login')
+    await manage(['set-password', 'frank', '--ignore-complexity'], PASSWORD)
+    expect(await signIn('frank', PASSWORD)).not.toBe('/login')
+  }, 60_000)
+
   test('kill-sessions: --dry-run counts, without it they end and devices go', async () => {
     await signIn('erin', 'erin123')
     const dry = await manage(['kill-sessions', 'erin', '--dry-run'])

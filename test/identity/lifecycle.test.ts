@@ -1,7 +1,16 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
+import { markProvisioned } from '../../sql/provisioning.ts'
 import { insertEmail, insertPassword } from '../../sql/users.ts'
-import { provisionUser, syncDevices } from '../../src/identity/devices.ts'
-import { createUser, deactivate, killSessions, lock, unlock } from '../../src/identity/lifecycle.ts'
+import { Unavailable } from '../../src/http/errors.ts'
+import { ensureProvisioned, provisionUser, syncDevices } from '../../src/identity/devices.ts'
+import {
+  createUser,
+  deactivate,
+  killSessions,
+  lock,
+  reactivate,
+  unlock,
+} from '../../src/identity/lifecycle.ts'
 import { endSession, loadSession, startSession } from '../../src/identity/sessions.ts'
 import { fold } from '../../src/lib/fold.ts'
 import { transact } from '../../src/lib/transact.ts'
@@ -112,6 +121,8 @@ describe('lock and unlock', () => {
     await harness.runJobs()
     expect(homeserver().users.get(username)?.locked).toBe(true)
     expect(homeserver().devicesOf(username)).toEqual(['AAAAAAAAAA'])
+    // The devices after the person (reference 10.1).
+    expect(homeserver().calls.map(({ name }) => name)).toEqual(['provision_user', 'sync_devices'])
     await unlock(harness.deps, person.userId)
     expect(await use(one, person.pair.access)).toBe(true)
     expect(await stateOf(secret)).toBe('active')
@@ -222,5 +233,101 @@ describe('deactivate', () => {
     await harness.database.sql`update latchkey.users set deactivated_at = null where id = ${person.userId}`
     await harness.runJobs()
     expect(homeserver().callsOf('delete_user')).toEqual([])
+  })
+})
+
+describe('reactivate', () => {
+  const deactivated = async () => {
+    await deactivate(harness.deps, person.userId, true)
+    await harness.runJobs()
+    expect(homeserver().users.get(username)?.deactivated).toBe(true)
+    homeserver().calls.length = 0
+  }
+  const row = async () => {
+    const [found] = await harness.database
+      .sql`select deactivated_at, erased_at, reactivated_at, provisioned_at, locked_at
+        from latchkey.users where id = ${person.userId}`
+    return found
+  }
+
+  test('the account is active again here and at the homeserver, by its name; sessions stay ended', async () => {
+    await harness.database.sql`update latchkey.users set display_name = 'Ada' where id = ${person.userId}`
+    await deactivated()
+    expect(await reactivate(harness.deps, person.userId)).toBe(true)
+    await harness.runJobs()
+    expect(homeserver().users.get(username)).toMatchObject({ deactivated: false, displayName: 'Ada' })
+    expect(homeserver().calls.map(({ name }) => name)).toEqual([
+      'reactivate_user',
+      'provision_user',
+      'sync_devices',
+    ])
+    expect(homeserver().devicesOf(username)).toEqual([])
+    expect(await use(one, person.pair.access)).toBe(false)
+    expect(await row()).toMatchObject({ deactivated_at: null, erased_at: null, reactivated_at: null })
+  })
+
+  test('a lock stays', async () => {
+    await lock(harness.deps, person.userId)
+    await deactivated()
+    await reactivate(harness.deps, person.userId)
+    await harness.runJobs()
+    expect(homeserver().users.get(username)).toMatchObject({ deactivated: false, locked: true })
+    expect((await row())?.locked_at).not.toBeNull()
+  })
+
+  test('the homeserver is down: it is told later, and nobody gets a code before', async () => {
+    await deactivated()
+    await reactivate(harness.deps, person.userId)
+    homeserver().failOnce('reactivate_user')
+    await expect(ensureProvisioned(harness.deps, person.userId)).rejects.toThrow(Unavailable)
+    expect(homeserver().users.get(username)?.deactivated).toBe(true)
+    await harness.runJobs()
+    expect(homeserver().users.get(username)?.deactivated).toBe(false)
+  })
+
+  test('deactivated again before the homeserver heard of it: the account stays deactivated everywhere', async () => {
+    await deactivated()
+    await reactivate(harness.deps, person.userId)
+    await deactivate(harness.deps, person.userId, false)
+    await harness.runJobs()
+    expect(homeserver().callsOf('reactivate_user')).toEqual([])
+    expect(homeserver().users.get(username)?.deactivated).toBe(true)
+    expect(await row()).toMatchObject({ reactivated_at: null })
+  })
+
+  test('brought back before the homeserver heard of the deactivation: nothing is taken away there', async () => {
+    await deactivate(harness.deps, person.userId, true)
+    await reactivate(harness.deps, person.userId)
+    await harness.runJobs()
+    expect(homeserver().callsOf('delete_user')).toEqual([])
+  })
+
+  test('brought back a second time while the homeserver is told: it is told again', async () => {
+    await deactivated()
+    await reactivate(harness.deps, person.userId)
+    const first = harness.clock.now()
+    harness.clock.advance(1)
+    await reactivate(harness.deps, person.userId)
+    await markProvisioned(harness.deps.sql, person.userId, harness.clock.now(), first)
+    expect((await row())?.reactivated_at).not.toBeNull()
+    await harness.runJobs()
+    expect(homeserver().callsOf('reactivate_user')).toHaveLength(1)
+    expect((await row())?.reactivated_at).toBeNull()
+  })
+
+  test('an account that only the homeserver deactivated is repaired; an unknown one is told apart', async () => {
+    Object.assign(homeserver().users.get(username) ?? {}, { deactivated: true })
+    expect(await reactivate(harness.deps, person.userId)).toBe(true)
+    await harness.runJobs()
+    expect(homeserver().users.get(username)?.deactivated).toBe(false)
+    expect(await reactivate(harness.deps, '018f0000-0000-7000-8000-00000000ffff')).toBe(false)
+  })
+
+  test('one that the homeserver never heard of is made', async () => {
+    await deactivated()
+    homeserver().users.delete(username)
+    await reactivate(harness.deps, person.userId)
+    await harness.runJobs()
+    expect(homeserver().users.get(username)).toMatchObject({ deactivated: false })
   })
 })

@@ -21,6 +21,7 @@ import * as personalSessions from '../../sql/personal-sessions.ts'
 import * as ping from '../../sql/ping.ts'
 import * as policyData from '../../sql/policy-data.ts'
 import * as preferences from '../../sql/preferences.ts'
+import * as provisioning from '../../sql/provisioning.ts'
 import * as pushedRequests from '../../sql/pushed-requests.ts'
 import * as registrations from '../../sql/registrations.ts'
 import * as securityEvents from '../../sql/security-events.ts'
@@ -295,6 +296,19 @@ const FILES = [
     latestPolicyDataId: [[]],
     deleteOldPolicyData: [[10]],
   }),
+  statements('provisioning', provisioning, {
+    findProvisioning: [[ID]],
+    markProvisioned: [
+      [ID, NOW, null],
+      [ID, NOW, NOW],
+    ],
+    reactivateUser: [[ID, NOW]],
+    markErased: [[ID, NOW]],
+    updateDisplayName: [
+      [ID, 'Ada'],
+      [ID, null],
+    ],
+  }),
   statements('pushed-requests', pushedRequests, {
     insertPushedRequest: [
       [{ digest: HASH, clientId: ID, parameters: {}, signed: false, now: NOW, expiresAt: NOW }],
@@ -423,11 +437,9 @@ const FILES = [
     findUserByEmail: [['a@b']],
     anyUserExists: [[]],
     lockFirstAccount: [[]],
-    markProvisioned: [[ID, NOW]],
     lockUser: [[ID, NOW]],
     unlockUser: [[ID]],
     deactivateUser: [[ID, NOW]],
-    listEmails: [[ID]],
     insertEmail: [[{ id: ID, userId: ID, email: 'a@b', folded: 'a@b', now: NOW }]],
     deleteEmails: [[ID]],
     findPassword: [[ID]],

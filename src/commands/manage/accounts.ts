@@ -1,5 +1,12 @@
 import { countActiveSessions } from '../../../sql/sessions.ts'
-import { deactivate, type EndedSessions, killSessions, lock, unlock } from '../../identity/lifecycle.ts'
+import {
+  deactivate,
+  type EndedSessions,
+  killSessions,
+  lock,
+  reactivate,
+  unlock,
+} from '../../identity/lifecycle.ts'
 import { CommandError, type Context, say } from '../context.ts'
 import type { ConfigOnly } from '../flags.ts'
 import { ask } from './read-password.ts'
@@ -26,13 +33,26 @@ export async function lockUser(
 }
 
 /** `latchkey manage unlock-user`. */
-export async function unlockUser(this: Context, flags: ConfigOnly, username: string): Promise<void> {
+export async function unlockUser(
+  this: Context,
+  flags: ConfigOnly & { reactivate?: boolean },
+  username: string,
+): Promise<void> {
   await withLatchkey(this, flags, async (deps) => {
     const user = await requireUser(deps, username)
     await unlock(deps, user.id)
+    if (flags.reactivate) await reactivate(deps, user.id)
     await runJobs(deps)
-    const still = user.deactivated_at ? ' The account stays deactivated.' : ''
-    say(this, `${user.username} is unlocked.${still}`)
+    if (flags.reactivate)
+      say(
+        this,
+        `${user.username} is unlocked and active. What went with the deactivation does not come back; for a password: latchkey manage set-password ${user.username}`,
+      )
+    else
+      say(
+        this,
+        `${user.username} is unlocked.${user.deactivated_at ? ' The account stays deactivated; --reactivate brings it back.' : ''}`,
+      )
   })
 }
 

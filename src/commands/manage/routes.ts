@@ -88,10 +88,16 @@ Examples: latchkey manage set-password alice
     }),
     unlockUser: buildCommand({
       loader: () => import('./accounts.ts').then((module) => module.unlockUser),
-      parameters: nameOnly,
+      parameters: {
+        flags: { ...shared, reactivate: flag('Bring back an account that was deactivated') },
+        aliases,
+        positional: oneUser,
+      },
       docs: {
         brief: 'Unlock an account: its sessions go on',
-        fullDescription: 'Example: latchkey manage unlock-user alice',
+        fullDescription: `A deactivated account comes back with --reactivate, without its password, addresses and sessions.
+
+Example: latchkey manage unlock-user alice`,
       },
     }),
     deactivate: buildCommand({

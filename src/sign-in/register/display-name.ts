@@ -16,6 +16,7 @@ import { type Continuation, readContinuation } from '../../identity/continuation
 import { provisionUser } from '../../identity/devices.ts'
 import { createUser } from '../../identity/lifecycle.ts'
 import { limitSubject, take } from '../../identity/limits.ts'
+import { DISPLAY_NAME_LIMIT } from '../../identity/profile.ts'
 import { recordSecurityEvent } from '../../identity/security-log.ts'
 import { startSession } from '../../identity/sessions.ts'
 import { checkUsername, localpartOf } from '../../identity/usernames.ts'
@@ -31,9 +32,6 @@ import { usernameError } from './username-errors.ts'
 
 /** Seconds that a sign-up may take. */
 const LIFETIME = 3600
-/** Bytes of a display name (reference 1.4). */
-const NAME_LIMIT = 255
-
 /** A sign-up of this browser that is still under way, with where it leads. */
 interface Step {
   registration: RegistrationRow
@@ -94,8 +92,8 @@ function nameError(
   name: string,
 ): { code: 'required' } | { code: 'too_long'; args: { max: number } } | undefined {
   if (name === '') return { code: 'required' }
-  if (new TextEncoder().encode(name).length > NAME_LIMIT)
-    return { code: 'too_long', args: { max: NAME_LIMIT } }
+  if (new TextEncoder().encode(name).length > DISPLAY_NAME_LIMIT)
+    return { code: 'too_long', args: { max: DISPLAY_NAME_LIMIT } }
   return undefined
 }
 
