@@ -1,5 +1,18 @@
 -- Generated from the migrated database by test/sql/schema.test.ts (UPDATE=1 bun test test/sql). Do not edit.
 
+create table latchkey.audit_log (
+  id uuid not null,
+  action text not null,
+  actor_user_id uuid,
+  actor_client_id uuid,
+  target_type text,
+  target_id uuid,
+  ip inet,
+  constraint audit_log_pkey PRIMARY KEY (id)
+);
+CREATE INDEX audit_log_actor ON latchkey.audit_log USING btree (actor_user_id) WHERE (actor_user_id IS NOT NULL);
+CREATE INDEX audit_log_target ON latchkey.audit_log USING btree (target_id) WHERE (target_id IS NOT NULL);
+
 create table latchkey.authorization_grants (
   id uuid not null,
   client_id uuid not null,

@@ -3,6 +3,7 @@ import { accountRoutes } from './account/account.ts'
 import { accountConfirmRoutes } from './account/confirm.ts'
 import { accountSessionRoutes } from './account/sessions.ts'
 import { accountTokenRoutes } from './account/tokens.ts'
+import { adminRoutes } from './admin/routes.ts'
 import type { Config } from './config/schema.ts'
 import type { Deps } from './deps.ts'
 import { assetRoutes } from './http/assets.ts'
@@ -78,6 +79,8 @@ export function routesOf(deps: Deps, resource: Resource): Route[] {
       return [...compatLoginRoutes(deps), ...compatRefreshRoutes(deps), ...compatLogoutRoutes(deps)]
     case 'assets':
       return assetRoutes(deps)
+    case 'adminapi':
+      return adminRoutes(deps)
     case 'health':
       return healthRoutes(deps)
     case 'well-known':

@@ -89,7 +89,6 @@ export const UNBUILT: readonly (Notice & { resource?: ResourceName })[] = [
     sentence: 'The plan page of the account area is not built yet: it does not appear.',
   },
   resource('graphql', 'MAS calls this API internal and Latchkey has none: its paths answer 404.'),
-  resource('adminapi', 'The admin API is not built yet: its paths answer 404.'),
   resource('prometheus', 'Metrics are not built yet: /metrics answers 404.'),
   resource('connection-info', 'The page for debugging connections is not built: its path answers 404.'),
 ]

@@ -4,6 +4,7 @@ import { Overloaded } from '../lib/overloaded.ts'
 import { randomString } from '../lib/random.ts'
 import { authorizationResponse } from './authorization-response.ts'
 import {
+  AdminError,
   AuthorizeError,
   MatrixError,
   NotFound,
@@ -22,13 +23,14 @@ const RETRY_AFTER = 5
 const REFERENCE_ALPHABET = '23456789ABCDEFGHJKMNPQRSTUVWXYZ'
 
 /** Which form errors take. */
-export type Surface = 'oauth' | 'matrix' | 'page' | 'probe'
+export type Surface = 'oauth' | 'matrix' | 'admin' | 'page' | 'probe'
 
 /** The surface of a path (without prefix): decided by the address, since an unknown one has no handler to say it. */
 export function surfaceOf(path: string): Surface {
   if (path === '/health') return 'probe'
   if (path.startsWith('/_matrix/')) return 'matrix'
-  if (path.startsWith('/oauth2/') || path.startsWith('/api/')) return 'oauth'
+  if (path.startsWith('/api/')) return 'admin'
+  if (path.startsWith('/oauth2/')) return 'oauth'
   if (path.startsWith('/.well-known/') && path !== '/.well-known/change-password') return 'oauth'
   return 'page'
 }
@@ -69,6 +71,8 @@ function describeError(deps: Deps, request: Request, surface: Surface, error: un
       error.status,
       retryHeader(error.retryAfter),
     )
+  if (error instanceof AdminError)
+    return adminError(error.code, error.title, error.status, { ...error, headers: error.headers })
   if (error instanceof PageError)
     return problemPage(deps, request, error.problem, error.status, { code: error.code })
   if (error instanceof RateLimited) return rateLimited(deps, request, surface, error.retryAfter)
@@ -84,6 +88,11 @@ function outage(deps: Deps, request: Request, surface: Surface, error: unknown):
   const reference = newReference(deps)
   deps.log.error('outage', { reference, ...describe(request), error })
   if (surface === 'oauth') return oauthError('temporarily_unavailable', undefined, 503, RETRY_AFTER)
+  if (surface === 'admin')
+    return adminError('unavailable', 'The service is not available just now. Try again shortly.', 503, {
+      reference,
+      headers: retryHeader(RETRY_AFTER),
+    })
   if (surface === 'probe') return text('unavailable', 503, { 'retry-after': String(RETRY_AFTER) })
   if (surface === 'matrix')
     return matrixError(
@@ -106,6 +115,8 @@ function internal(deps: Deps, request: Request, surface: Surface, error: unknown
     return oauthError('server_error', `Something went wrong on this server. Reference: ${reference}`, 500)
   if (surface === 'matrix')
     return matrixError('M_UNKNOWN', `Internal server error. Reference: ${reference}`, 500)
+  if (surface === 'admin')
+    return adminError('internal', 'Something went wrong on this server.', 500, { reference })
   if (surface === 'probe') return text(`failed, reference ${reference}`, 500)
   return problemPage(deps, request, 'internal', 500, { referenceId: reference })
 }
@@ -127,12 +138,17 @@ function rateLimited(deps: Deps, request: Request, surface: Surface, seconds: nu
       429,
       retryHeader(seconds),
     )
+  if (surface === 'admin')
+    return adminError('rate_limited', `Too many requests. Try again in ${seconds} seconds.`, 429, {
+      headers: retryHeader(seconds),
+    })
   const options = { status: 429, retryAfter: seconds }
   return plainPage(deps, request, 'rate_limited', { retry_after_seconds: seconds }, options)
 }
 
 function notFound(deps: Deps, request: Request, surface: Surface): Response {
   if (surface === 'matrix') return matrixError('M_UNRECOGNIZED', 'Unrecognized request', 404)
+  if (surface === 'admin') return adminError('not_found', 'There is nothing at this address.', 404)
   if (surface === 'oauth')
     return json({ error: 'not_found', error_description: 'There is nothing here.' }, 404)
   return plainPage(deps, request, 'not_found', {}, { status: 404 })
@@ -145,6 +161,7 @@ export function methodNotAllowed(surface: Surface, methods: string[]): Response 
     return json({ errcode: 'M_UNRECOGNIZED', error: 'Unrecognized request' }, 405, allow)
   const sentence = 'This method is not supported here.'
   if (surface === 'oauth') return json({ error: 'invalid_request', error_description: sentence }, 405, allow)
+  if (surface === 'admin') return adminError('method_not_allowed', sentence, 405, { headers: allow })
   return text(sentence, 405, allow)
 }
 
@@ -190,4 +207,20 @@ function oauthError(
 
 function matrixError(errcode: string, error: string, status: number, retryAfter?: number): Response {
   return json({ errcode, error }, status, retryHeader(retryAfter))
+}
+
+/** The errors of the admin API have MAS's envelope, and in it what scripts miss there (reference operations 2.1). */
+function adminError(
+  code: string,
+  title: string,
+  status: number,
+  more: {
+    detail?: string | undefined
+    source?: { pointer: string } | { parameter: string } | undefined
+    reference?: string
+    headers?: Record<string, string>
+  } = {},
+): Response {
+  const { detail, source, reference, headers } = more
+  return json({ errors: [{ title, code, detail, source, reference }] }, status, headers)
 }

@@ -13,6 +13,9 @@ export const discoveryCors: CorsRule = { headers: COMMON }
 /** OAuth endpoints and those of the Matrix API; `dpop` is a proof of RFC 9449. */
 export const apiCors: CorsRule = { headers: `${COMMON}, x-requested-with, dpop` }
 
+/** The admin API: scripts in a page may also send what makes a creation happen once. */
+export const adminCors: CorsRule = { headers: `${COMMON}, x-requested-with, idempotency-key` }
+
 /** The answer to a preflight request for an endpoint that has `methods`. */
 export function preflight(rule: CorsRule, methods: string[]): Response {
   const headers = {

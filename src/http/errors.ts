@@ -149,6 +149,39 @@ export class MatrixError extends Error {
   }
 }
 
+/** An error of the admin API: a status, a code for scripts, a sentence for people. */
+export class AdminError extends Error {
+  override readonly name = 'AdminError'
+  readonly status: number
+  readonly code: string
+  readonly title: string
+  /** More about it: what to do, or where in the body it is. */
+  readonly detail: string | undefined
+  /** JSON Pointer (RFC 6901) into the body, or the name of the parameter. */
+  readonly source: { pointer: string } | { parameter: string } | undefined
+  readonly headers: Record<string, string>
+
+  constructor(
+    status: number,
+    code: string,
+    title: string,
+    options: {
+      detail?: string
+      source?: { pointer: string } | { parameter: string }
+      headers?: Record<string, string>
+      cause?: unknown
+    } = {},
+  ) {
+    super(code, { cause: options.cause })
+    this.status = status
+    this.code = code
+    this.title = title
+    this.detail = options.detail
+    this.source = options.source
+    this.headers = options.headers ?? {}
+  }
+}
+
 /** What an error page can say; the texts are in the catalogues. */
 export type PageProblem =
   | 'bad_request'

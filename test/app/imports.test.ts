@@ -45,7 +45,9 @@ const MAY_USE: Record<string, string[]> = {
 
 /** Packages that one place alone may use, so that replacing one stays small. */
 const HOME: Record<string, RegExp> = {
-  elysia: /^src\/app\.ts$/,
+  // The collector of the OpenAPI document is a router too (decision 29).
+  elysia: /^src\/(app|admin\/openapi)\.ts$/,
+  '@elysiajs/swagger': /^src\/admin\/openapi\.ts$/,
   jose: /^src\/crypto\/jwt\.ts$/,
   postgres: /^sql\//,
   'pg-boss': /^src\/jobs\//,

@@ -9,7 +9,10 @@ type Auth = 'none' | 'browser' | 'form' | 'client' | 'homeserver' | 'token'
  * Every route: who may call it, which form its errors take, and whether web clients of other origins call it. `browser`
  * routes act for the session cookie, `form` routes also need the CSRF token.
  */
-const ROUTES: Record<string, [auth: Auth, surface: 'page' | 'oauth' | 'matrix' | 'probe', cors: boolean]> = {
+const ROUTES: Record<
+  string,
+  [auth: Auth, surface: 'page' | 'oauth' | 'matrix' | 'admin' | 'probe', cors: boolean]
+> = {
   'GET /.well-known/openid-configuration': ['none', 'oauth', true],
   'GET /.well-known/oauth-authorization-server': ['none', 'oauth', true],
   'GET /.well-known/webfinger': ['none', 'oauth', true],
@@ -69,16 +72,26 @@ const ROUTES: Record<string, [auth: Auth, surface: 'page' | 'oauth' | 'matrix' |
   'POST /_matrix/client/{version}/refresh': ['none', 'matrix', true],
   'POST /_matrix/client/{version}/logout': ['token', 'matrix', true],
   'POST /_matrix/client/{version}/logout/all': ['token', 'matrix', true],
+  'GET /api/admin/v1/users': ['token', 'admin', true],
+  'POST /api/admin/v1/users': ['token', 'admin', true],
+  'GET /api/admin/v1/users/{id}': ['token', 'admin', true],
+  'GET /api/admin/v1/users/by-username/{username}': ['token', 'admin', true],
+  'POST /api/admin/v1/users/{id}/set-password': ['token', 'admin', true],
+  'POST /api/admin/v1/users/{id}/set-admin': ['token', 'admin', true],
+  'POST /api/admin/v1/users/{id}/lock': ['token', 'admin', true],
+  'POST /api/admin/v1/users/{id}/unlock': ['token', 'admin', true],
+  'POST /api/admin/v1/users/{id}/deactivate': ['token', 'admin', true],
+  'GET /api/admin/v1/site-config': ['token', 'admin', true],
+  'GET /api/admin/v1/version': ['token', 'admin', true],
+  'GET /api/spec.json': ['none', 'admin', true],
   'GET /assets/{file}': ['none', 'page', false],
   'GET /health': ['none', 'probe', false],
 }
 
 const SECRET = 'select secret from vault'
-const RESOURCES = (['discovery', 'human', 'oauth', 'compat', 'assets', 'health', 'well-known'] as const).map(
-  (name) => ({
-    name,
-  }),
-)
+const RESOURCES = (
+  ['discovery', 'human', 'oauth', 'compat', 'adminapi', 'assets', 'health', 'well-known'] as const
+).map((name) => ({ name }))
 
 let harness: Harness
 let app: App
@@ -180,7 +193,9 @@ describe('methods', () => {
         expect(response.headers.get('allow')).toBe(allow.join(', '))
         expect(response.headers.get('access-control-allow-origin')).toBe(cors ? '*' : null)
         expect(response.headers.get('content-type')).toBe(
-          surface === 'oauth' || surface === 'matrix' ? 'application/json' : 'text/plain; charset=utf-8',
+          surface === 'oauth' || surface === 'matrix' || surface === 'admin'
+            ? 'application/json'
+            : 'text/plain; charset=utf-8',
         )
         if (surface === 'matrix')
           expect(await response.json()).toEqual({ errcode: 'M_UNRECOGNIZED', error: 'Unrecognized request' })
@@ -221,7 +236,8 @@ describe('unknown addresses', () => {
   test.each([
     ['/oauth2/nothing', 'application/json'],
     ['/oauth2/token/', 'application/json'],
-    ['/api/admin/v1/users', 'application/json'],
+    ['/api/admin/v1/nothing', 'application/json'],
+    ['/api/nothing', 'application/json'],
     ['/.well-known/nothing', 'application/json'],
     ['/_matrix/client/v3/nothing', 'application/json'],
     ['/nothing', 'text/html; charset=utf-8'],

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { join } from 'node:path'
 import { Glob } from 'bun'
+import * as adminUsers from '../../sql/admin-users.ts'
+import * as audit from '../../sql/audit.ts'
 import * as browserSessions from '../../sql/browser-sessions.ts'
 import * as cleanUp from '../../sql/clean-up.ts'
 import * as clientRegistrations from '../../sql/client-registrations.ts'
@@ -34,7 +36,7 @@ import * as users from '../../sql/users.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
 /** Files of sql/ that hold no query functions. */
-const OTHER_FILES = ['connect', 'location', 'migrate', 'outage', 'schema-dump', 'types']
+const OTHER_FILES = ['connect', 'location', 'migrate', 'outage', 'page', 'schema-dump', 'types']
 
 const ID = '018f0000-0000-7000-8000-000000000000'
 const HASH = new Uint8Array(32)
@@ -53,7 +55,57 @@ const statements = <Module extends object>(file: string, module: Module, samples
   samples: samples as Record<string, unknown[][]>,
 })
 
+/** The first page of a list, and one from its middle towards its beginning. */
+const PAGES = [
+  { size: 10, backward: false, after: undefined, before: undefined },
+  { size: 10, backward: true, after: ID, before: ID },
+]
+const ANY_USER = {
+  admin: undefined,
+  guest: undefined,
+  search: undefined,
+  status: undefined,
+  clientIds: undefined,
+  hasOAuthSession: undefined,
+  hasCompatSession: undefined,
+}
+const SOME_USERS = {
+  admin: true,
+  guest: false,
+  search: 'a',
+  clientIds: [ID],
+  hasOAuthSession: true,
+  hasCompatSession: false,
+}
+const USER_FILTERS = [
+  ANY_USER,
+  ...(['active', 'locked', 'deactivated'] as const).map((status) => ({ ...SOME_USERS, status })),
+]
+
 const FILES = [
+  statements('admin-users', adminUsers, {
+    listUsers: USER_FILTERS.flatMap((filter) =>
+      PAGES.map((page): [typeof filter, typeof page] => [filter, page]),
+    ),
+    countUsers: USER_FILTERS.map((filter) => [filter]),
+    findAdminUser: [[ID]],
+    findAdminUserByName: [['alice', 'alice']],
+  }),
+  statements('audit', audit, {
+    insertAuditEntry: [
+      [
+        {
+          id: ID,
+          action: 'lockUser',
+          actorUserId: ID,
+          actorClientId: null,
+          targetType: 'user',
+          targetId: ID,
+          ip: '::1',
+        },
+      ],
+    ],
+  }),
   statements('browser-sessions', browserSessions, {
     insertBrowserSession: [[{ id: ID, userId: ID, secretHash: HASH, userAgent: null, ip: '::1', now: NOW }]],
     renewBrowserSession: [[ID, HASH, NOW]],

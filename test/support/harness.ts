@@ -125,7 +125,9 @@ async function harnessConfig(homeserver: FakeHomeserver, overrides: ConfigInput 
     http: {
       listeners: [
         {
-          resources: ['discovery', 'human', 'oauth', 'compat', 'assets', 'health'].map((name) => ({ name })),
+          resources: ['discovery', 'human', 'oauth', 'compat', 'adminapi', 'assets', 'health'].map(
+            (name) => ({ name }),
+          ),
           binds: [{ port: 8080 }],
         },
       ],

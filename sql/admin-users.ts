@@ -1,0 +1,78 @@
+import type { Db } from './connect.ts'
+import { bounds, type Fragment, type PageBounds, where, window } from './page.ts'
+
+/** An account as admins see it. */
+export interface AdminUserRow {
+  id: string
+  username: string
+  display_name: string | null
+  created_at: Date
+  locked_at: Date | null
+  deactivated_at: Date | null
+  is_admin: boolean
+  is_guest: boolean
+}
+
+/** Which accounts; what is undefined does not matter. */
+export interface UserFilter {
+  admin: boolean | undefined
+  guest: boolean | undefined
+  /** Part of the name, in any case of its letters. */
+  search: string | undefined
+  status: 'active' | 'locked' | 'deactivated' | undefined
+  /** With an active session of one of these clients. */
+  clientIds: string[] | undefined
+  hasOAuthSession: boolean | undefined
+  hasCompatSession: boolean | undefined
+}
+
+const columns = (sql: Db) =>
+  sql`u.id, u.username, u.display_name, u.created_at, u.locked_at, u.deactivated_at, u.is_admin, u.is_guest`
+
+/** `%` and `_` mean themselves. */
+const containing = (text: string): string => `%${text.replace(/[\\%_]/g, '\\$&')}%`
+
+function conditions(sql: Db, filter: UserFilter): (Fragment | undefined)[] {
+  const { admin, guest, search, status, clientIds, hasOAuthSession, hasCompatSession } = filter
+  const active = (which: Fragment): Fragment =>
+    sql`exists (select from ${which} s where s.user_id = u.id and s.finished_at is null)`
+  return [
+    admin === undefined ? undefined : sql`u.is_admin = ${admin}`,
+    guest === undefined ? undefined : sql`u.is_guest = ${guest}`,
+    search === undefined ? undefined : sql`u.username_folded like ${containing(search)}`,
+    status === 'active' ? sql`u.locked_at is null and u.deactivated_at is null` : undefined,
+    status === 'locked' ? sql`u.locked_at is not null` : undefined,
+    status === 'deactivated' ? sql`u.deactivated_at is not null` : undefined,
+    clientIds === undefined
+      ? undefined
+      : sql`exists (select from latchkey.oauth_sessions s
+          where s.user_id = u.id and s.finished_at is null and s.client_id = any (${clientIds}::uuid[]))`,
+    hasOAuthSession === undefined
+      ? undefined
+      : sql`${active(sql`latchkey.oauth_sessions`)} = ${hasOAuthSession}`,
+    hasCompatSession === undefined
+      ? undefined
+      : sql`${active(sql`latchkey.compat_sessions`)} = ${hasCompatSession}`,
+  ]
+}
+
+/** A page of the accounts, and one row more when there are more. `search` must be folded. */
+export const listUsers = (sql: Db, filter: UserFilter, page: PageBounds) => sql<AdminUserRow[]>`
+  select ${columns(sql)} from latchkey.users u
+  ${where(sql, [...conditions(sql, filter), ...bounds(sql, sql`u.id`, page)])} ${window(sql, sql`u.id`, page)}`
+
+/** How many accounts a filter finds. */
+export const countUsers = (sql: Db, filter: UserFilter) => sql<{ count: number }[]>`
+  select count(*)::int as count from latchkey.users u ${where(sql, conditions(sql, filter))}`
+
+/** One account. */
+export const findAdminUser = (sql: Db, id: string) => sql<AdminUserRow[]>`
+  select ${columns(sql)} from latchkey.users u where u.id = ${id}`
+
+/** The account of a name; several that an import brought are told apart by the exact spelling. */
+export const findAdminUserByName = (sql: Db, username: string, folded: string) => sql<AdminUserRow[]>`
+  select ${columns(sql)} from latchkey.users u
+  where u.username_folded = ${folded}
+    and (u.username = ${username} or not exists (
+      select from latchkey.users other where other.username_folded = ${folded} and other.id <> u.id))
+  limit 1`

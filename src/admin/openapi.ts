@@ -1,0 +1,170 @@
+import type { TObject } from '@sinclair/typebox'
+import { Elysia } from 'elysia'
+import packageFile from '../../package.json' with { type: 'json' }
+import type { Deps } from '../deps.ts'
+import type { Operation, Refusal } from './operation.ts'
+import { BASE } from './resource.ts'
+import { Errors, NoQuery } from './schemas.ts'
+import { ADMIN_SCOPES, scopesFor } from './scopes.ts'
+
+const AREAS: Record<Operation['area'], string> = {
+  users: 'Accounts, their addresses and what they accepted.',
+  sessions: 'Where people are signed in, and what acts for them.',
+  clients: 'The apps that people sign in to.',
+  server: 'This server: what it allows, and its rules.',
+}
+
+/** What every operation may answer besides its own refusals. */
+const COMMON: Record<number, string> = {
+  400: 'The request is not valid.',
+  401: 'The access token is missing, unknown, expired or revoked.',
+  403: 'The access token does not allow this.',
+  429: 'Too many requests; `Retry-After` says how many seconds to wait.',
+  500: 'Something went wrong; `reference` is what the log has it under.',
+  503: 'The database or the homeserver is not available; `Retry-After` says how many seconds to wait.',
+}
+
+/**
+ * The OpenAPI 3.1 document of the admin API, made of the schemas that validate. The plugin collects routes and schemas
+ * (decision 29); it is loaded when the first reader comes, since it costs as much as Elysia itself.
+ */
+export async function openApiDocument(
+  deps: Pick<Deps, 'urls'>,
+  operations: readonly Operation[],
+): Promise<object> {
+  const { swagger } = await import('@elysiajs/swagger')
+  const { urls } = deps
+  const scopes = Object.fromEntries(ADMIN_SCOPES.map((scope) => [scope, scopeSentence(scope)]))
+  const collector = new Elysia().use(
+    swagger({
+      path: '/page',
+      specPath: '/document',
+      excludeStaticFile: false,
+      documentation: {
+        // The plugin's types know 3.0 alone; it passes this on as it is.
+        ...({ openapi: '3.1.0' } as object),
+        info: {
+          title: 'Latchkey admin API',
+          version: packageFile.version,
+          description:
+            'Accounts, sessions, clients and rules of this server. Times are RFC 3339, ids are ULIDs. ' +
+            'Lists come in pages; follow `links.next` until it is absent.',
+          license: { name: 'Apache-2.0', url: 'https://www.apache.org/licenses/LICENSE-2.0' },
+        },
+        servers: [{ url: urls.base.replace(/\/$/, '') }],
+        tags: Object.entries(AREAS).map(([name, description]) => ({ name, description })),
+        components: {
+          securitySchemes: {
+            oauth2: {
+              type: 'oauth2',
+              flows: {
+                authorizationCode: {
+                  authorizationUrl: urls.absolute('/authorize'),
+                  tokenUrl: urls.absolute('/oauth2/token'),
+                  refreshUrl: urls.absolute('/oauth2/token'),
+                  scopes,
+                },
+                clientCredentials: { tokenUrl: urls.absolute('/oauth2/token'), scopes },
+              },
+            },
+            token: {
+              type: 'http',
+              scheme: 'bearer',
+              description: 'A personal access token, or any other access token with one of the scopes.',
+            },
+          },
+        },
+      },
+    }),
+  )
+  for (const operation of operations)
+    collector.route(operation.method, BASE + operation.path.replace(/\{(\w+)\}/g, ':$1'), () => '', {
+      detail: detailOf(operation) as object,
+    })
+  const response = await collector.handle(new Request('http://openapi.invalid/document'))
+  return (await response.json()) as object
+}
+
+const scopeSentence = (scope: string): string => {
+  const area = scope.split(':').at(-1) ?? ''
+  if (scope === ADMIN_SCOPES[0]) return 'Everything'
+  return area === 'read' ? 'Read everything, change nothing' : `Read and change: ${area}`
+}
+
+function detailOf(operation: Operation): Record<string, unknown> {
+  const { method, path, id, area, summary, description, query, body, success, refusals = [] } = operation
+  const scopes = scopesFor(area, method === 'GET')
+  const parameters = [
+    ...[...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
+      name,
+      in: 'path',
+      required: true,
+      schema: { type: 'string' },
+      ...(name === 'id' && { example: '01HZX1V2E3Q4R5S6T7V8W9XAYB' }),
+    })),
+    ...queryParameters(query ?? NoQuery),
+  ]
+  return {
+    operationId: id,
+    summary,
+    ...(description !== undefined && { description }),
+    tags: [area],
+    security: [...scopes.map((scope) => ({ oauth2: [scope] })), { token: [] }],
+    parameters,
+    ...(body && {
+      requestBody: {
+        required: !operation.bodyOptional,
+        content: { 'application/json': { schema: plain(body) } },
+      },
+    }),
+    responses: { ...responsesOf(refusals), [success.status]: successOf(success) },
+  }
+}
+
+/** Lists are repeated parameters: `?filter[scope]=a&filter[scope]=b`. */
+const queryParameters = (query: TObject) =>
+  Object.entries(query.properties).map(([name, schema]) => ({
+    name,
+    in: 'query',
+    required: (query.required ?? []).includes(name),
+    ...(schema.description !== undefined && { description: schema.description as string }),
+    schema: plain(schema),
+    ...(schema.type === 'array' && { style: 'form', explode: true }),
+  }))
+
+const successOf = ({ description, schema, example }: Operation['success']) => ({
+  description,
+  ...(schema && {
+    content: { 'application/json': { schema: plain(schema), ...(example !== undefined && { example }) } },
+  }),
+})
+
+function responsesOf(refusals: readonly Refusal[]): Record<number, object> {
+  const statuses = new Set([...Object.keys(COMMON).map(Number), ...refusals.map(({ status }) => status)])
+  return Object.fromEntries(
+    [...statuses].map((status) => {
+      const own = refusals.filter((refusal) => refusal.status === status)
+      const sentences = [COMMON[status], ...own.map(({ code, when }) => `\`${code}\`: ${when}`)]
+      return [
+        status,
+        {
+          description: sentences.filter((sentence) => sentence !== undefined).join('\n\n'),
+          content: {
+            'application/json': {
+              schema: plain(Errors),
+              example: {
+                errors: [{ title: own[0]?.when ?? COMMON[status], code: own[0]?.code ?? `e${status}` }],
+              },
+            },
+          },
+        },
+      ]
+    }),
+  )
+}
+
+/** A schema as JSON: without TypeBox's symbols, and without the texts for those who got it wrong. */
+const plain = (schema: object): object =>
+  JSON.parse(
+    JSON.stringify(schema, (key, value: unknown) => (key === 'errorMessage' ? undefined : value)),
+  ) as object

@@ -1,0 +1,97 @@
+import { insertAuditEntry } from '../../sql/audit.ts'
+import type { Deps } from '../deps.ts'
+import { adminCors } from '../http/cors.ts'
+import { AdminError } from '../http/errors.ts'
+import { empty, json } from '../http/reply.ts'
+import { requesterOf } from '../http/requester.ts'
+import type { PathParams, Route } from '../http/route.ts'
+import { newId, uuidFromUlid } from '../lib/ulid.ts'
+import { authenticateCaller, type Caller, requireScope } from './caller.ts'
+import { documentRoutes } from './document.ts'
+import type { Operation, Reply } from './operation.ts'
+import { OPERATIONS } from './operations.ts'
+import { bodyReader, queryReader } from './read.ts'
+import { BASE } from './resource.ts'
+import { NoQuery } from './schemas.ts'
+import { scopesFor } from './scopes.ts'
+
+/** The admin API and its documents. */
+export const adminRoutes = (deps: Deps): Route[] => [
+  ...OPERATIONS.map((operation) => routeOf(deps, operation)),
+  ...documentRoutes(deps),
+]
+
+/**
+ * The route of an operation. Who calls comes first, what they may do next, and what they ask last: an error tells
+ * nothing to those who may not know.
+ */
+function routeOf(deps: Deps, operation: Operation): Route {
+  const readQuery = queryReader(operation.query ?? NoQuery)
+  const readBody = operation.body && bodyReader(operation.body, operation.bodyOptional ?? false)
+  const scopes = scopesFor(operation.area, operation.method === 'GET')
+  return {
+    method: operation.method,
+    path: BASE + operation.path,
+    cors: adminCors,
+    async handle(request, params) {
+      const caller = await authenticateCaller(deps, request)
+      requireScope(caller, scopes)
+      const url = new URL(request.url)
+      const call = {
+        deps,
+        caller,
+        requester: requesterOf(deps, request),
+        params: readPath(params),
+        query: readQuery(url.searchParams),
+        body: readBody && (await readBody(request)),
+        url: { path: pathOf(operation, params), search: url.searchParams },
+      }
+      const reply = await operation.handle(call)
+      if (operation.method !== 'GET') await audit(deps, operation, call, reply)
+      return reply.body === undefined ? empty(204) : json(reply.body, reply.status)
+    },
+  }
+}
+
+/** Ids of the path as uuids. @throws AdminError 400 */
+function readPath(params: PathParams): Record<string, string> {
+  const { id, ...others } = params
+  if (id === undefined) return params
+  const uuid = uuidFromUlid(id)
+  if (uuid === undefined)
+    throw new AdminError(400, 'invalid_id', 'The id in the address is not a ULID: 26 letters and digits.', {
+      source: { parameter: 'id' },
+    })
+  return { ...others, id: uuid }
+}
+
+/** The address of an operation, whatever prefix it was called under. */
+const pathOf = (operation: Operation, params: PathParams): string =>
+  BASE + operation.path.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(params[name] ?? ''))
+
+/**
+ * Who did what to which resource. Written after the change, which stands even if this fails: then the log alone has it.
+ */
+async function audit(
+  deps: Deps,
+  operation: Operation,
+  call: { caller: Caller; requester: { ip: string | undefined } },
+  { target }: Reply,
+): Promise<void> {
+  const now = deps.clock.now()
+  const entry = {
+    id: newId(now, deps.random),
+    action: operation.id,
+    actorUserId: call.caller.userId ?? null,
+    actorClientId: call.caller.clientId ?? null,
+    targetType: target?.type ?? null,
+    targetId: (target && uuidFromUlid(target.id)) ?? null,
+    ip: call.requester.ip ?? null,
+  }
+  deps.log.info('admin.changed', { ...entry, actor: call.caller.username })
+  try {
+    await insertAuditEntry(deps.sql, entry)
+  } catch (error) {
+    deps.log.error('admin.audit_failed', { ...entry, error })
+  }
+}
