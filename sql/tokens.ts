@@ -140,6 +140,32 @@ export const rotateRefreshToken = (
   select session_id, scope from consumed`
 
 /**
+ * Gives the session of a good refresh token of a client one more access token, and leaves the refresh token as it is. Those
+ * that ran out before `before` are cleared away. No row when the refresh token is not good; `findRefreshToken` tells why.
+ */
+export const insertAccessToken = (
+  sql: Db,
+  presented: { hash: Uint8Array; clientId: string; before: Date },
+  access: { id: string; accessHash: Uint8Array; expiresAt: Date; dpopJkt: string | undefined },
+) => sql<{ session_id: string; scope: string }[]>`
+  with good as (
+    select t.session_id, array_to_string(s.scope, ' ') as scope
+    from latchkey.tokens t
+      join latchkey.oauth_sessions s on s.id = t.session_id
+      left join latchkey.users u on u.id = s.user_id
+    where t.refresh_hash = ${presented.hash} and t.consumed_at is null and s.finished_at is null
+      and (s.user_id is null or (u.locked_at is null and u.deactivated_at is null))
+      and s.client_id = ${presented.clientId}),
+  expired as (
+    delete from latchkey.tokens o using good
+    where o.session_id = good.session_id and o.refresh_hash is null and o.expires_at < ${presented.before}),
+  added as (
+    insert into latchkey.tokens (session_id, id, access_hash, expires_at, dpop_jkt)
+    select session_id, ${access.id}, ${access.accessHash}::bytea, ${access.expiresAt}, ${access.dpopJkt ?? null}
+    from good)
+  select session_id, scope from good`
+
+/**
  * Gives the unused successor of a consumed token out again: its digests are written anew, so that it also works after
  * the key that they derive from changed, and its access token lives from now. It is bound to the key of this request; to
  * another key than before only if it `mayRebind`. No row, and nothing written, when it was used or bound meanwhile.

@@ -5,6 +5,7 @@ import type { Deps } from '../deps.ts'
 import { transact } from '../lib/transact.ts'
 import { uuidFromUlid } from '../lib/ulid.ts'
 import { sealClientSecret } from '../oauth/client-secret.ts'
+import { FAPI2_ALGORITHMS } from '../oauth/fapi2.ts'
 import { CommandError } from './context.ts'
 
 /** Where the server name is remembered. */
@@ -19,6 +20,9 @@ const GRANTS = [
   'client_credentials',
   'urn:ietf:params:oauth:grant-type:device_code',
 ]
+
+/** A device code stands for a request that nobody pushed (FAPI 2.0 Security Profile section 5.3.2.2, point 3). */
+const FAPI2_GRANTS = GRANTS.slice(0, 3)
 
 /**
  * Refuses another `matrix.homeserver` than the accounts of this database were made for (decision 27): every Matrix id
@@ -56,20 +60,28 @@ async function noticeNewKind(deps: Pick<Deps, 'config' | 'sql' | 'jobs' | 'log'>
   })
 }
 
-/** Writes the clients of the configuration into the database. Those that left the configuration stay. */
-export async function syncClients(deps: Pick<Deps, 'config' | 'sql' | 'secrets' | 'clock'>): Promise<void> {
+/**
+ * Writes the clients of the configuration into the database. Those that left the configuration stay.
+ *
+ * @throws CommandError when no key can sign the ID tokens of one as it wants them: nobody could sign in there
+ */
+export async function syncClients(
+  deps: Pick<Deps, 'config' | 'sql' | 'secrets' | 'clock' | 'keys'>,
+): Promise<void> {
   for (const client of deps.config.clients) {
     const id = uuidFromUlid(client.client_id)
     // The configuration was checked: every id is a ULID.
     if (id === undefined) throw new Error(`${client.client_id} is not a ULID`)
     const { client_secret: secret, client_name, client_uri, jwks, jwks_uri } = client
-    const { post_logout_redirect_uris: returns, backchannel_logout_uri } = client
+    const { post_logout_redirect_uris: returns, backchannel_logout_uri, profile } = client
+    const { id_token_signed_response_alg } = client
+    checkIdTokenAlgorithm(deps, client)
     await upsertStaticClient(deps.sql, {
       id,
       authMethod: client.client_auth_method,
       sealedSecret: secret === undefined ? null : await sealClientSecret(deps.secrets, id, secret),
       redirectUris: [...client.redirect_uris],
-      grantTypes: GRANTS,
+      grantTypes: profile === 'fapi2' ? FAPI2_GRANTS : GRANTS,
       metadata: {
         ...(client_name !== undefined && { client_name }),
         ...(client_uri !== undefined && { client_uri }),
@@ -77,8 +89,24 @@ export async function syncClients(deps: Pick<Deps, 'config' | 'sql' | 'secrets' 
         ...(jwks_uri !== undefined && { jwks_uri }),
         ...(returns.length > 0 && { post_logout_redirect_uris: [...returns] }),
         ...(backchannel_logout_uri !== undefined && { backchannel_logout_uri }),
+        ...(profile !== undefined && { profile }),
+        ...(client.require_pushed_authorization_requests && { require_pushed_authorization_requests: true }),
+        ...(client.dpop_bound_access_tokens && { dpop_bound_access_tokens: true }),
+        ...(id_token_signed_response_alg !== undefined && { id_token_signed_response_alg }),
       },
       now: deps.clock.now(),
     })
   }
+}
+
+function checkIdTokenAlgorithm(
+  { keys }: Pick<Deps, 'keys'>,
+  { client_id, profile, id_token_signed_response_alg: asked }: Deps['config']['clients'][number],
+): void {
+  const suits = (alg: string): boolean =>
+    asked === undefined ? profile === undefined || FAPI2_ALGORITHMS.includes(alg) : alg === asked
+  if (keys.algorithms.some(suits)) return
+  throw new CommandError(
+    `The ID tokens of the client ${client_id} must be signed with ${asked ?? FAPI2_ALGORITHMS.slice(0, 3).join(', ')}, and secrets.keys can only do ${keys.algorithms.join(', ')}: add a key that can, or change clients[].id_token_signed_response_alg.`,
+  )
 }

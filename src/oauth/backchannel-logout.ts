@@ -4,7 +4,7 @@ import { postPublic } from '../http/fetch-public.ts'
 import { base64url } from '../lib/base64url.ts'
 import { epochSeconds } from '../lib/clock.ts'
 import { ulidFromUuid } from '../lib/ulid.ts'
-import { sessionIdFor } from './id-token.ts'
+import { idTokenAlgorithm, sessionIdFor } from './id-token.ts'
 
 /** Seconds that a logout token holds: the two minutes that section 2.4 recommends. */
 const LIFETIME = 120
@@ -40,7 +40,7 @@ export async function sendLogoutToken(
       events: { [EVENT]: {} },
     },
     // The algorithm of the client's ID tokens (section 2.6).
-    { alg: client.metadata.id_token_signed_response_alg ?? 'RS256', typ: 'logout+jwt' },
+    { alg: idTokenAlgorithm(deps.keys, client), typ: 'logout+jwt' },
   )
   const status = await postPublic(
     new URL(uri),

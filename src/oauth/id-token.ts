@@ -6,6 +6,8 @@ import { epochSeconds } from '../lib/clock.ts'
 import { sha256 } from '../lib/digest.ts'
 import { ulidFromUuid } from '../lib/ulid.ts'
 import { PASSWORD_ACR } from './acr.ts'
+import { FAPI2_ALGORITHMS, isFapi2 } from './fapi2.ts'
+import type { Keyring } from './keyring.ts'
 import type { PersonClaims } from './person-claims.ts'
 
 /** Seconds that an ID token holds. */
@@ -18,6 +20,16 @@ const LIFETIME = 3600
  */
 export const sessionIdFor = (clientId: string, browserSessionId: string): string =>
   base64url(sha256(`sid\n${clientId}\n${browserSessionId}`).subarray(0, 16))
+
+/**
+ * What the ID tokens of a client are signed with: what it registered, RS256 by default (OpenID Connect Registration
+ * section 2), which a client of the FAPI 2.0 Security Profile may not have.
+ */
+export function idTokenAlgorithm({ algorithms }: Pick<Keyring, 'algorithms'>, client: ClientRow): string {
+  const registered = client.metadata.id_token_signed_response_alg
+  if (registered !== undefined || !isFapi2(client)) return registered ?? 'RS256'
+  return FAPI2_ALGORITHMS.find((alg) => algorithms.includes(alg)) ?? 'PS256'
+}
 
 /** Signs an ID token (OpenID Connect Core section 2, reference section 4.6) in the algorithm that the client registered. */
 export function idToken(
@@ -36,7 +48,7 @@ export function idToken(
     person: PersonClaims
   },
 ): Promise<string> {
-  const alg = client.metadata.id_token_signed_response_alg ?? 'RS256'
+  const alg = idTokenAlgorithm(deps.keys, client)
   const now = epochSeconds(deps.clock.now())
   return deps.keys.sign(
     {

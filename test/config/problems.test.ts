@@ -257,6 +257,26 @@ const CASES: [string, string, string][] = [
     'must be `https`',
   ],
   [
+    client('client_auth_method: client_secret_basic, client_secret: a, profile: fapi2'),
+    'clients.0.client_auth_method',
+    '`private_key_jwt`',
+  ],
+  [
+    client(
+      'client_auth_method: private_key_jwt, jwks: {keys: []}, profile: fapi2, redirect_uris: ["http://localhost/"]',
+    ),
+    'clients.0.redirect_uris.0',
+    '`https`',
+  ],
+  [
+    client(
+      'client_auth_method: private_key_jwt, jwks: {keys: []}, profile: fapi2, id_token_signed_response_alg: RS256',
+    ),
+    'clients.0.id_token_signed_response_alg',
+    '`PS256`',
+  ],
+  [client('client_auth_method: none, profile: fapi'), 'clients.0.profile', 'fapi2'],
+  [
     `clients: [{ ${CLIENT}, client_auth_method: none }, { ${CLIENT.toLowerCase()}, client_auth_method: none }]`,
     'clients.1.client_id',
     'twice',

@@ -438,6 +438,12 @@ const FILES = [
         { id: ID, accessHash: HASH, refreshHash: HASH, expiresAt: NOW, dpopJkt: undefined },
       ],
     ],
+    insertAccessToken: [
+      [
+        { hash: HASH, clientId: ID, before: NOW },
+        { id: ID, accessHash: HASH, expiresAt: NOW, dpopJkt: undefined },
+      ],
+    ],
     renewSuccessor: [
       [ID, { id: ID, accessHash: HASH, refreshHash: HASH, expiresAt: NOW, dpopJkt: 'key' }, false],
     ],

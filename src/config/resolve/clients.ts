@@ -51,7 +51,26 @@ function checkClient(client: RawClient, path: Path, { report }: Reading): void {
   const { backchannel_logout_uri: logout } = client
   if (logout !== undefined && !/^https:[^#]*$/i.test(logout))
     report.problem([...path, 'backchannel_logout_uri'], 'must be `https` without a fragment')
+  if (client.profile === 'fapi2') checkFapi2(client, path, report)
   checkSecret(hasSecret(client), SECRET_METHODS.includes(method), method, path, report)
+}
+
+/**
+ * What the FAPI 2.0 Security Profile asks of the registration of a client: a key of its own (section 5.3.2.1, points 3
+ * and 6), `https` redirect URIs (section 5.3.2.2, point 8), and its algorithms (section 5.4.1).
+ */
+function checkFapi2(client: RawClient, path: Path, report: Reading['report']): void {
+  if (client.client_auth_method !== 'private_key_jwt')
+    report.problem([...path, 'client_auth_method'], 'must be `private_key_jwt` with `profile: fapi2`')
+  for (const [index, uri] of client.redirect_uris.entries())
+    if (!/^https:/i.test(uri))
+      report.problem([...path, 'redirect_uris', index], 'must be `https` with `profile: fapi2`')
+  const { id_token_signed_response_alg: alg } = client
+  if (alg !== undefined && !['PS256', 'ES256', 'EdDSA'].includes(alg))
+    report.problem(
+      [...path, 'id_token_signed_response_alg'],
+      'must be `PS256`, `ES256` or `EdDSA` with `profile: fapi2`',
+    )
 }
 
 function checkSecret(

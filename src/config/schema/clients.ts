@@ -36,6 +36,18 @@ export const clients = list(
       'Where people may be sent back to when the client signs them out: exactly these addresses.',
     ),
     backchannel_logout_uri: url('Where the client is told that somebody signed out: `https`.'),
+    profile: maybeOneOf(
+      ['fapi2'],
+      '`fapi2`: the rules of the FAPI 2.0 Security Profile count for this client. Needs `private_key_jwt`.',
+    ),
+    require_pushed_authorization_requests: bool(
+      false,
+      'The client must push its authorization requests (RFC 9126).',
+    ),
+    dpop_bound_access_tokens: bool(false, 'The client gets tokens only with a DPoP proof (RFC 9449).'),
+    id_token_signed_response_alg: text(
+      'How its ID tokens are signed: an algorithm that `secrets.keys` can do. `RS256` unless it is given, `PS256` or what there is under `profile: fapi2`.',
+    ),
   }),
   [],
   'OAuth clients that you know.',

@@ -5,6 +5,7 @@ import { OAuthError } from '../../http/errors.ts'
 import type { Params } from '../../http/params.ts'
 import { ulidFromUuid } from '../../lib/ulid.ts'
 import { CLIENT_ALGORITHMS, verifyClientJwt } from '../client-jwt.ts'
+import { algorithmsFor } from '../fapi2.ts'
 
 /** `typ` of a request object (RFC 9101 section 10.8); one without says nothing, other kinds of JWT are refused. */
 const TYPES = ['oauth-authz-req+jwt', 'application/oauth-authz-req+jwt', 'jwt']
@@ -29,7 +30,7 @@ export async function readRequestObject(
   const peeked = peekJwt(jwt)
   if (!peeked) throw invalid('The request object is not a signed JWT.')
   checkHeader(client, peeked.header)
-  const algorithms = CLIENT_ALGORITHMS.filter((alg) => alg === peeked.header.alg)
+  const algorithms = algorithmsFor(client, CLIENT_ALGORITHMS).filter((alg) => alg === peeked.header.alg)
   const claims = await verifyClientJwt(deps, client, jwt, { algorithms })
   if (typeof claims === 'string')
     throw invalid('The signature of the request object does not hold, or its time is over.', claims)

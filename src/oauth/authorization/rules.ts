@@ -3,6 +3,7 @@ import { OAuthError } from '../../http/errors.ts'
 import type { Params } from '../../http/params.ts'
 import { parseScope } from '../../lib/scope.ts'
 import { isThumbprint } from '../dpop.ts'
+import { mustNameRedirect, mustPush, mustUsePkce } from '../fapi2.ts'
 import { isChallenge } from '../pkce.ts'
 import { checkResources } from '../resource.ts'
 import { type ClaimsRequest, readClaims } from './claims.ts'
@@ -40,6 +41,7 @@ export function checkRequest(client: ClientRow, request: AuthorizationRequest): 
   checkWay(client, request)
   checkResponseType(params)
   checkRegistration(params)
+  checkRedirectNamed(client, params)
   const prompt = readPrompt(params.prompt)
   checkClientGrant(client)
   checkPkce(client, params)
@@ -53,9 +55,9 @@ export function checkRequest(client: ClientRow, request: AuthorizationRequest): 
   return { params, prompt, maxAge, scope, claims, acrRequested }
 }
 
-/** Clients may bind themselves to pushing (RFC 9126 section 6) and to signing (RFC 9101 section 10.5). */
+/** Clients may be bound to pushing (RFC 9126 section 6, FAPI 2.0) and to signing (RFC 9101 section 10.5). */
 export function checkWay(client: ClientRow, { pushed, signed }: AuthorizationRequest): void {
-  if (client.metadata.require_pushed_authorization_requests === true && !pushed)
+  if ((client.metadata.require_pushed_authorization_requests === true || mustPush(client)) && !pushed)
     throw invalid('This client must push its authorization requests.')
   if (client.metadata.require_signed_request_object === true && !signed)
     throw invalid('This client must send its authorization requests as signed request objects.')
@@ -69,6 +71,12 @@ function checkResponseType({ response_type: type }: Params): void {
 /** OpenID Connect Core section 7.2.1: self-issued providers only. */
 function checkRegistration({ registration }: Params): void {
   if (registration !== undefined) throw new OAuthError('registration_not_supported')
+}
+
+/** FAPI 2.0 Security Profile section 5.3.2.2, point 6. */
+function checkRedirectNamed(client: ClientRow, { redirect_uri }: Params): void {
+  if (redirect_uri === undefined && mustNameRedirect(client))
+    throw invalid('The parameter redirect_uri is missing.')
 }
 
 /** OpenID Connect Core section 3.1.2.1. A value that we do not know might ask for what we would then not do. */
@@ -87,7 +95,7 @@ function checkClientGrant(client: ClientRow): void {
 /** S256 for everybody who uses PKCE, and PKCE for every client that cannot keep a secret (reference edges 3 and 4). */
 function checkPkce(client: ClientRow, { code_challenge, code_challenge_method }: Params): void {
   if (code_challenge === undefined && code_challenge_method === undefined) {
-    if (client.auth_method === 'none')
+    if (client.auth_method === 'none' || mustUsePkce(client))
       throw invalid('This client must use PKCE: code_challenge and code_challenge_method=S256.')
     return
   }

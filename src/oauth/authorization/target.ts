@@ -1,6 +1,7 @@
 import type { ClientRow } from '../../../sql/clients.ts'
 import { PageError, type RedirectTarget } from '../../http/errors.ts'
 import type { Params } from '../../http/params.ts'
+import { isExactRedirect, isFapi2 } from '../fapi2.ts'
 import { isRegistered } from '../redirect-uri.ts'
 
 const MODES = ['query', 'fragment', 'form_post'] as const
@@ -10,13 +11,17 @@ const MODES = ['query', 'fragment', 'form_post'] as const
  *
  * @throws PageError: nothing may be sent to an address that is not the client's
  */
-export function redirectTarget(client: Pick<ClientRow, 'redirect_uris'>, params: Params): RedirectTarget {
+export function redirectTarget(
+  client: Pick<ClientRow, 'redirect_uris' | 'is_static' | 'metadata'>,
+  params: Params,
+): RedirectTarget {
   const [only, ...others] = client.redirect_uris
   const redirectUri = params.redirect_uri ?? (others.length === 0 ? only : undefined)
+  const isRegisteredFor = isFapi2(client) ? isExactRedirect : isRegistered
   if (
     redirectUri === undefined ||
     redirectUri.includes('#') ||
-    !isRegistered(client.redirect_uris, redirectUri)
+    !isRegisteredFor(client.redirect_uris, redirectUri)
   )
     throw new PageError('bad_redirect_uri', 400, { code: 'redirect_uri' })
   const responseMode = MODES.find((mode) => mode === (params.response_mode ?? 'query'))

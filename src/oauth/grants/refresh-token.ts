@@ -1,15 +1,23 @@
 import type { ClientRow } from '../../../sql/clients.ts'
-import { findRefreshToken, type RefreshRow, renewSuccessor, rotateRefreshToken } from '../../../sql/tokens.ts'
+import {
+  findRefreshToken,
+  insertAccessToken,
+  type RefreshRow,
+  renewSuccessor,
+  rotateRefreshToken,
+} from '../../../sql/tokens.ts'
 import { successorPair } from '../../crypto/successor.ts'
-import { parseToken, tokenDigest } from '../../crypto/tokens.ts'
+import { newToken, parseToken, tokenDigest } from '../../crypto/tokens.ts'
 import type { Deps } from '../../deps.ts'
 import { OAuthError, Unavailable } from '../../http/errors.ts'
 import type { Requester } from '../../http/requester.ts'
 import { recordSecurityEvent } from '../../identity/security-log.ts'
 import { endAppSession } from '../../identity/sessions.ts'
+import { addSeconds } from '../../lib/clock.ts'
 import { transact } from '../../lib/transact.ts'
 import { newId, ulidFromUuid } from '../../lib/ulid.ts'
 import { mayRefresh, tokenTypeOf } from '../dpop.ts'
+import { keepsRefreshToken } from '../fapi2.ts'
 import type { TokenResponse } from '../token-response.ts'
 
 type Needs = Pick<
@@ -21,7 +29,7 @@ type Needs = Pick<
  * The refresh grant (RFC 6749 section 6) with a rotation that survives a lost response (decision 7). The successor pair
  * is derived from the presented token and the id of the successor's row, under a key of its own: whoever presents the
  * same token again while the successor is unused (a lost response, two tabs) gets the same pair, and nothing is stored
- * in clear. The first use of the successor freezes it.
+ * in clear. The first use of the successor freezes it. Clients under FAPI 2.0 keep their refresh token.
  *
  * @throws OAuthError unauthorized_client, invalid_grant; temporarily_unavailable for a locked user, whose session waits
  */
@@ -39,8 +47,8 @@ export async function refresh(
   const proven = { client, presented, jkt }
   // Every pass either answers or finds the token in a later state, of which there are two.
   for (let pass = 0; pass < 3; pass++) {
-    const rotated = await rotate(deps, proven)
-    const answer = rotated ?? (await repeat(deps, proven, (await findRefreshToken(deps.sql, hash))[0]))
+    const used = keepsRefreshToken(client) ? await keep(deps, proven) : await rotate(deps, proven)
+    const answer = used ?? (await repeat(deps, proven, (await findRefreshToken(deps.sql, hash))[0]))
     if (answer) return note(deps, answer, requester)
   }
   // Not invalid_grant, which would sign the app out for our trouble.
@@ -65,7 +73,8 @@ export async function refreshPublic(
 
 /** Seconds in which the owner hears once of a used token. */
 const REUSE_QUIET = 24 * 3600
-
+/** Seconds that an access token which ran out can still be revoked, and its session with it. */
+const KEPT = 24 * 3600
 /** Seconds after which an app may ask whether its account was unlocked. */
 const LOCKED_RETRY = 60
 
@@ -119,6 +128,35 @@ async function rotate(deps: Needs, proven: Presented): Promise<Answer | undefine
   const hash = tokenDigest(proven.presented)
   const [row] = await rotateRefreshToken(deps.sql, { hash, clientId, authMethod, now }, pair)
   return row && answer(row)
+}
+
+/** The use of a good token that is not replaced by it; undefined for any other. */
+async function keep(deps: Needs, { client, presented, jkt }: Presented): Promise<Answer | undefined> {
+  const now = deps.clock.now()
+  const access = newToken('mat', deps.random)
+  const expiresIn = deps.config.experimental.access_token_ttl
+  const [row] = await insertAccessToken(
+    deps.sql,
+    { hash: tokenDigest(presented), clientId: client.id, before: addSeconds(now, -KEPT) },
+    {
+      id: newId(now, deps.random),
+      accessHash: tokenDigest(access),
+      expiresAt: addSeconds(now, expiresIn),
+      dpopJkt: jkt,
+    },
+  )
+  return (
+    row && {
+      sessionId: row.session_id,
+      response: {
+        access_token: access,
+        token_type: tokenTypeOf(row.scope.split(' '), jkt),
+        expires_in: expiresIn,
+        refresh_token: presented,
+        scope: row.scope,
+      },
+    }
+  )
 }
 
 /** A token that was not good, or not any more; undefined when it is worth another try. */
