@@ -38,3 +38,11 @@ export const finishCompatSessionOf = (sql: Db, id: string, userId: string, now: 
 export const finishCompatSessions = (sql: Db, userId: string, now: Date) => sql<{ id: string }[]>`
   update latchkey.compat_sessions set finished_at = ${now} where user_id = ${userId} and finished_at is null
   returning id`
+
+/** Gives the active session of a user another name; no row when there is none. */
+export const renameCompatSession = (sql: Db, id: string, userId: string, name: string) => sql<
+  { id: string }[]
+>`
+  update latchkey.compat_sessions set human_name = ${name}
+  where id = ${id} and user_id = ${userId} and finished_at is null
+  returning id`

@@ -7,6 +7,10 @@ export const findConsent = (sql: Db, userId: string, clientId: string, scope: st
   select true as found from latchkey.consents
   where user_id = ${userId} and client_id = ${clientId} and scope = ${scope}`
 
+/** Forgets what a user agreed to for a client. */
+export const deleteConsents = (sql: Db, userId: string, clientId: string) => sql<{ scope: string }[]>`
+  delete from latchkey.consents where user_id = ${userId} and client_id = ${clientId} returning scope`
+
 /** Remembers that a user agreed to these scopes of a client. */
 export const insertConsent = (sql: Db, userId: string, clientId: string, scope: string, now: Date) => sql`
   insert into latchkey.consents (user_id, client_id, scope, created_at)

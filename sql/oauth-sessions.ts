@@ -47,6 +47,22 @@ export const finishOAuthSessionOf = (sql: Db, id: string, userId: string, now: D
   where id = ${id} and user_id = ${userId} and finished_at is null
   returning device_id`
 
+/** Ends every session that a client has of a user. */
+export const finishOAuthSessionsOfClient = (sql: Db, userId: string, clientId: string, now: Date) => sql<
+  { id: string; device_id: string | null }[]
+>`
+  update latchkey.oauth_sessions set finished_at = ${now}
+  where user_id = ${userId} and client_id = ${clientId} and finished_at is null
+  returning id, device_id`
+
+/** Gives the active session of a user another name; no row when there is none. */
+export const renameOAuthSession = (sql: Db, id: string, userId: string, name: string) => sql<
+  { id: string }[]
+>`
+  update latchkey.oauth_sessions set human_name = ${name}
+  where id = ${id} and user_id = ${userId} and finished_at is null
+  returning id`
+
 /** Ends every session of a user. */
 export const finishOAuthSessions = (sql: Db, userId: string, now: Date) => sql<{ id: string }[]>`
   update latchkey.oauth_sessions set finished_at = ${now} where user_id = ${userId} and finished_at is null

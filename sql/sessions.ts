@@ -36,6 +36,39 @@ function activeSessions(sql: Db, userId: string, id?: string) {
 export const listActiveSessions = (sql: Db, userId: string, limit: number) => sql<SessionRow[]>`
   ${activeSessions(sql, userId)} order by last_active_at desc nulls last, id desc limit ${limit}`
 
+/** What a list of sessions shows. */
+export interface SessionSearch {
+  /** All kinds when null; `apps` is everything that is no browser. */
+  kind: 'browser' | 'apps' | null
+  /** Part of a name, client, device, user agent or address; all when null. */
+  text: string | null
+  sort: 'active' | 'created' | 'name'
+  limit: number
+  offset: number
+}
+
+const ORDERS = {
+  active: (sql: Db) => sql`s.last_active_at desc nulls last`,
+  created: (sql: Db) => sql`s.created_at desc`,
+  name: (sql: Db) => sql`lower(coalesce(s.human_name, s.client_name, s.user_agent)) nulls last`,
+}
+
+/** Active sessions of a user that a search finds, `current` first; each row has how many there are. */
+export const searchActiveSessions = (
+  sql: Db,
+  userId: string,
+  current: string,
+  { kind, text, sort, limit, offset }: SessionSearch,
+) => sql<(SessionRow & { total: number })[]>`
+  select s.id, s.kind, s.created_at, s.last_active_at, s.last_active_ip, s.user_agent, s.client_name, s.human_name,
+    s.device_id, (count(*) over ())::int as total
+  from (${activeSessions(sql, userId)}) s
+  where (${kind}::text is null or (s.kind = 'browser') = (${kind}::text = 'browser'))
+    and (${text}::text is null or strpos(lower(concat_ws(' ', s.human_name, s.client_name, s.device_id, s.user_agent,
+      s.last_active_ip)), lower(${text}::text)) > 0)
+  order by s.id = ${current} desc, ${ORDERS[sort](sql)}, s.id desc
+  limit ${limit} offset ${offset}`
+
 /** One active session of a user; no row when it ended or is somebody else's. */
 export const findActiveSession = (sql: Db, id: string, userId: string) => activeSessions(sql, userId, id)
 

@@ -1,7 +1,10 @@
 import { type AnyElysia, Elysia } from 'elysia'
 import { accountRoutes } from './account/account.ts'
+import { accountAppsRoutes } from './account/apps.ts'
 import { accountConfirmRoutes } from './account/confirm.ts'
-import { accountSessionRoutes } from './account/sessions.ts'
+import { endSessionsRoutes } from './account/end-sessions.ts'
+import { accountSessionRoutes } from './account/session.ts'
+import { accountSessionsRoutes } from './account/sessions.ts'
 import { accountTokenRoutes } from './account/tokens.ts'
 import { adminRoutes } from './admin/routes.ts'
 import type { Config } from './config/schema.ts'
@@ -73,7 +76,10 @@ export function routesOf(deps: Deps, resource: Resource): Route[] {
         ...accountRoutes(deps),
         ...accountTokenRoutes(deps),
         ...accountConfirmRoutes(deps),
+        ...accountSessionsRoutes(deps),
         ...accountSessionRoutes(deps),
+        ...endSessionsRoutes(deps),
+        ...accountAppsRoutes(deps),
       ]
     case 'compat':
       return [...compatLoginRoutes(deps), ...compatRefreshRoutes(deps), ...compatLogoutRoutes(deps)]

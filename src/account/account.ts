@@ -30,7 +30,8 @@ async function pathOf(
   if (action === 'devices_list') return 'sessions'
   if (action !== 'device_view' && action !== 'device_delete') return ''
   const [found] = deviceId === undefined ? [] : await findActiveDevice(deps.sql, session.user_id, deviceId)
-  return found ? `sessions/${ulidFromUuid(found.id)}/end` : 'sessions'
+  if (!found) return 'sessions'
+  return `sessions/${ulidFromUuid(found.id)}${action === 'device_delete' ? '/end' : ''}`
 }
 
 export const accountRoutes = (deps: Deps): Route[] => [

@@ -4,6 +4,7 @@ import type { AccountArea, AccountSectionKey } from '../render/contexts-account.
 const SECTIONS: { key: AccountSectionKey; path: string }[] = [
   { key: 'overview', path: '' },
   { key: 'sessions', path: 'sessions' },
+  { key: 'apps', path: 'apps' },
   { key: 'tokens', path: 'tokens' },
 ]
 

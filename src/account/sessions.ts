@@ -1,68 +1,64 @@
-import { findActiveSession, listActiveSessions } from '../../sql/sessions.ts'
+import { type SessionSearch, searchActiveSessions } from '../../sql/sessions.ts'
 import type { Deps } from '../deps.ts'
-import { noSessionCookie } from '../http/browser.ts'
-import { NotFound } from '../http/errors.ts'
-import { redirect } from '../http/reply.ts'
-import type { PathParams, Route } from '../http/route.ts'
-import { endSession } from '../identity/sessions.ts'
-import { readOwnForm } from '../identity/visit.ts'
-import { uuidFromUlid } from '../lib/ulid.ts'
+import { type Params, readPageQuery } from '../http/params.ts'
+import type { Route } from '../http/route.ts'
 import { accountPage, goTo, openAccount } from './area.ts'
 import { describeSession } from './describe-session.ts'
 
-/** Sessions on the page; people with more see the most recent ones. */
-const LIMIT = 200
+/** Sessions on one page of the list. */
+const PAGE = 25
+/** Characters of a search that count. */
+const SEARCH_LIMIT = 100
 
-/** GET /account/sessions: where am I signed in. */
+const KINDS = ['browser', 'apps'] as const
+const SORTS = ['active', 'created', 'name'] as const
+
+/** What the query of the list asks for; what it does not know counts as not said. */
+function readSearch(query: Params): Omit<SessionSearch, 'limit' | 'offset'> & { page: number } {
+  const text = (query.q ?? '').trim().slice(0, SEARCH_LIMIT)
+  const number = Number(query.page ?? 1)
+  return {
+    kind: KINDS.find((kind) => kind === query.kind) ?? null,
+    text: text === '' ? null : text,
+    sort: SORTS.find((sort) => sort === query.sort) ?? 'active',
+    page: Number.isSafeInteger(number) && number > 0 && number < 10_000 ? number : 1,
+  }
+}
+
+/** GET /account/sessions?kind=&q=&sort=&page=: where am I signed in. */
 async function list(deps: Deps, request: Request): Promise<Response> {
   const opened = await openAccount(deps, request)
   if (opened instanceof Response) return opened
   const { session } = opened
-  const rows = await listActiveSessions(deps.sql, session.user_id, LIMIT)
+  const { page, ...search } = readSearch(readPageQuery(request))
+  const rows = await searchActiveSessions(deps.sql, session.user_id, session.id, {
+    ...search,
+    limit: PAGE,
+    offset: (page - 1) * PAGE,
+  })
+  // The last sessions of this page were signed out: the first one has the rest.
+  if (rows.length === 0 && page > 1) return goTo(deps, opened, 'sessions')
+  const total = rows[0]?.total ?? 0
+  const { text: q, sort } = search
+  const query = (kind: SessionSearch['kind'], to: number): string =>
+    new URLSearchParams({
+      ...(kind && { kind }),
+      ...(q && { q }),
+      ...(sort !== 'active' && { sort }),
+      ...(to > 1 && { page: String(to) }),
+    }).toString()
   return accountPage(deps, opened, 'sessions', 'account_sessions', {
     sessions: rows.map((row) => describeSession(row, session)),
+    search: { kind: search.kind ?? '', text: search.text ?? '', sort: search.sort },
+    tabs: [null, ...KINDS].map((kind) => ({ kind: kind ?? '', query: query(kind, 1) })),
+    total,
+    at: page,
+    pages: Math.max(1, Math.ceil(total / PAGE)),
+    ...(page > 1 && { previous: query(search.kind, page - 1) }),
+    ...(page * PAGE < total && { next: query(search.kind, page + 1) }),
   })
 }
 
-/** GET /account/sessions/{id}/end: says what ending this session means. */
-async function confirmEnd(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
-  const opened = await openAccount(deps, request)
-  if (opened instanceof Response) return opened
-  const { session } = opened
-  const uuid = uuidFromUlid(id)
-  const [row] = uuid === undefined ? [] : await findActiveSession(deps.sql, uuid, session.user_id)
-  if (!row) return goTo(deps, opened, 'sessions', { code: 'session_gone' })
-  return accountPage(deps, opened, 'sessions', 'account_end_session', {
-    target: describeSession(row, session),
-  })
-}
-
-/** POST /account/sessions/{id}/end: signs out one session; the homeserver forgets its device. */
-async function end(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
-  const opened = await openAccount(deps, request)
-  if (opened instanceof Response) return opened
-  const { visit, session } = opened
-  const uuid = uuidFromUlid(id)
-  if (uuid === undefined) throw new NotFound()
-  const { form, own } = await readOwnForm(deps, visit)
-  // From the list, or with a stale token: the page that says what this means comes (again) first.
-  if (!own || form.confirm === undefined) return goTo(deps, opened, `sessions/${id}/end`)
-  const ended = await endSession(deps, session.user_id, uuid)
-  if (uuid === session.id)
-    return redirect(deps.urls.path('/login'), [...visit.browser.cookies, noSessionCookie(deps.urls)])
-  return goTo(deps, opened, 'sessions', { code: ended ? 'session_ended' : 'session_gone' })
-}
-
-export const accountSessionRoutes = (deps: Deps): Route[] => [
+export const accountSessionsRoutes = (deps: Deps): Route[] => [
   { method: 'GET', path: '/account/sessions', handle: (request) => list(deps, request) },
-  {
-    method: 'GET',
-    path: '/account/sessions/{id}/end',
-    handle: (request, params) => confirmEnd(deps, request, params),
-  },
-  {
-    method: 'POST',
-    path: '/account/sessions/{id}/end',
-    handle: (request, params) => end(deps, request, params),
-  },
 ]

@@ -4,16 +4,25 @@ import {
   finishBrowserSession,
   insertBrowserSession,
 } from '../../sql/browser-sessions.ts'
-import { finishCompatSession, finishCompatSessionOf } from '../../sql/compat-sessions.ts'
+import { finishCompatSession, finishCompatSessionOf, renameCompatSession } from '../../sql/compat-sessions.ts'
 import type { Db } from '../../sql/connect.ts'
+import { deleteConsents } from '../../sql/consents.ts'
 import { finishClientSessions } from '../../sql/logout.ts'
-import { finishOAuthSession, finishOAuthSessionOf } from '../../sql/oauth-sessions.ts'
+import {
+  finishOAuthSession,
+  finishOAuthSessionOf,
+  finishOAuthSessionsOfClient,
+  renameOAuthSession,
+} from '../../sql/oauth-sessions.ts'
+import { findActiveSession, listActiveSessions } from '../../sql/sessions.ts'
 import type { Deps } from '../deps.ts'
 import { type Browser, sessionHash } from '../http/browser.ts'
+import { Unavailable } from '../http/errors.ts'
 import type { Requester } from '../http/requester.ts'
 import { base64url } from '../lib/base64url.ts'
 import { transact } from '../lib/transact.ts'
 import { newId } from '../lib/ulid.ts'
+import { HomeserverError } from '../matrix/homeserver/homeserver.ts'
 import { announceLogout } from './logout-notices.ts'
 
 /** The session that a browser's cookie stands for, and whether it may act. */
@@ -67,21 +76,106 @@ export const endSession = (
   deps: Pick<Deps, 'sql' | 'clock' | 'jobs' | 'log'>,
   userId: string,
   sessionId: string,
-): Promise<boolean> =>
+): Promise<boolean> => endSessions(deps, userId, [sessionId]).then((ended) => ended > 0)
+
+/** Ends several sessions of a person at once, as `endSession` does each; gives how many there were to end. */
+export const endSessions = (
+  deps: Pick<Deps, 'sql' | 'clock' | 'jobs' | 'log'>,
+  userId: string,
+  sessionIds: readonly string[],
+): Promise<number> =>
   transact(deps.sql, async (tx) => {
-    const now = deps.clock.now()
-    const [browser] = await finishBrowserSession(tx, sessionId, userId, now)
-    if (browser) await announceLogout(deps, tx, [sessionId])
-    const [app] = browser ? [] : await finishAppSessionOf(tx, sessionId, userId, now)
-    if (app?.device_id) await deps.jobs.enqueue(tx, 'sync-devices', { user_id: userId })
-    if (browser || app) deps.log.info('session.ended', { user_id: userId, session_id: sessionId })
-    return browser !== undefined || app !== undefined
+    let ended = 0
+    for (const id of sessionIds) if (await endSessionIn(deps, tx, userId, id)) ended++
+    return ended
   })
+
+async function endSessionIn(
+  deps: Pick<Deps, 'clock' | 'jobs' | 'log'>,
+  tx: Db,
+  userId: string,
+  sessionId: string,
+): Promise<boolean> {
+  const now = deps.clock.now()
+  const [browser] = await finishBrowserSession(tx, sessionId, userId, now)
+  if (browser) await announceLogout(deps, tx, [sessionId])
+  const [app] = browser ? [] : await finishAppSessionOf(tx, sessionId, userId, now)
+  if (app?.device_id) await deps.jobs.enqueue(tx, 'sync-devices', { user_id: userId })
+  if (browser || app) deps.log.info('session.ended', { user_id: userId, session_id: sessionId })
+  return browser !== undefined || app !== undefined
+}
 
 /** Ends the session of an app of whichever kind, if it is this person's. */
 async function finishAppSessionOf(tx: Db, sessionId: string, userId: string, now: Date) {
   const ended = await finishOAuthSessionOf(tx, sessionId, userId, now)
   return ended.length > 0 ? ended : finishCompatSessionOf(tx, sessionId, userId, now)
+}
+
+/** Sessions that are ended in one transaction: more than a person has. */
+const MOST = 10_000
+
+/** Ends the other sessions of a person: the browsers, the apps or both. Gives how many there were to end. */
+export async function endOtherSessions(
+  deps: Pick<Deps, 'sql' | 'clock' | 'jobs' | 'log'>,
+  userId: string,
+  exceptId: string,
+  kinds: { browsers: boolean; apps: boolean },
+): Promise<number> {
+  const rows = await listActiveSessions(deps.sql, userId, MOST)
+  const others = rows.filter(
+    ({ id, kind }) => id !== exceptId && (kind === 'browser' ? kinds.browsers : kinds.apps),
+  )
+  return endSessions(
+    deps,
+    userId,
+    others.map(({ id }) => id),
+  )
+}
+
+/**
+ * Takes an account out of the hands of a client: its sessions of the person end and what the person agreed to is
+ * forgotten, so that it has to ask again. False when it had nothing.
+ */
+export const revokeApp = (
+  deps: Pick<Deps, 'sql' | 'clock' | 'jobs' | 'log'>,
+  userId: string,
+  clientId: string,
+): Promise<boolean> =>
+  transact(deps.sql, async (tx) => {
+    const ended = await finishOAuthSessionsOfClient(tx, userId, clientId, deps.clock.now())
+    const forgotten = await deleteConsents(tx, userId, clientId)
+    if (ended.some(({ device_id }) => device_id !== null))
+      await deps.jobs.enqueue(tx, 'sync-devices', { user_id: userId })
+    deps.log.info('app.revoked', { user_id: userId, client_id: clientId, sessions: ended.length })
+    return ended.length > 0 || forgotten.length > 0
+  })
+
+/** Milliseconds that the homeserver has for a new name of a device. */
+const RENAME_TIMEOUT = 5000
+
+/**
+ * Gives an app session of a person another name, here and for its device at the homeserver. False when there is none.
+ *
+ * @throws Unavailable when the homeserver does not take the name: then it stays as it was
+ */
+export async function renameSession(
+  deps: Pick<Deps, 'sql' | 'homeserver' | 'log'>,
+  user: { user_id: string; username: string },
+  sessionId: string,
+  name: string,
+): Promise<boolean> {
+  const [session] = await findActiveSession(deps.sql, sessionId, user.user_id)
+  if (!session || session.kind === 'browser') return false
+  if (session.device_id !== null)
+    try {
+      const options = { timeoutMs: RENAME_TIMEOUT }
+      await deps.homeserver.updateDeviceDisplayName(user.username, session.device_id, name, options)
+    } catch (error) {
+      throw error instanceof HomeserverError ? new Unavailable('homeserver', { cause: error }) : error
+    }
+  const rename = session.kind === 'compat' ? renameCompatSession : renameOAuthSession
+  const [renamed] = await rename(deps.sql, sessionId, user.user_id, name)
+  return renamed !== undefined
 }
 
 /**

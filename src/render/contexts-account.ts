@@ -1,4 +1,4 @@
-import type { Continuation, FieldErrors, FormError, Instant } from './contexts.ts'
+import type { ClientSummary, Continuation, FieldErrors, FormError, Instant, ScopeLine } from './contexts.ts'
 
 /** Parts of the account area, each an entry of its navigation. Texts: `account.nav.<key>`; icons: `partials/account_icon.html`. */
 export type AccountSectionKey =
@@ -45,8 +45,60 @@ export interface AccountPage extends AccountArea {
   counts: { browsers: number; apps: number }
 }
 
+/** A list of sessions: what was searched for, one page of what was found, and the queries of its neighbours. */
 export interface AccountSessionsPage extends AccountArea {
   sessions: AccountSession[]
+  search: { kind: '' | 'browser' | 'apps'; text: string; sort: 'active' | 'created' | 'name' }
+  /** The same search for each kind, as a query. */
+  tabs: { kind: '' | 'browser' | 'apps'; query: string }[]
+  total: number
+  /** The page of the list, from 1. */
+  at: number
+  pages: number
+  previous?: string
+  next?: string
+}
+
+/** One session: what is known about it, what it may do, and its name, which an app has and a browser has not. */
+export interface AccountSessionPage extends AccountArea {
+  target: AccountSession
+  scopes: ScopeLine[]
+  /** The app that has it. */
+  app?: ClientSummary & { id: string }
+  /** The browser that it was begun in, while that is signed in. */
+  begun_in?: AccountSession
+  form: { name: string; errors: FieldErrors; form_error?: FormError }
+}
+
+/** Several sessions that are about to end. */
+export interface AccountEndSessionsPage extends AccountArea {
+  targets: AccountSession[]
+}
+
+/** All but this session: which kinds, and how many there are of each. */
+export interface AccountEndOthersPage extends AccountArea {
+  counts: { browsers: number; apps: number }
+  form: { errors: FieldErrors; form_error?: FormError }
+}
+
+/** An app that has the account in its hands. */
+export interface ConnectedApp {
+  /** ULID of the client. */
+  id: string
+  client: ClientSummary
+  scopes: ScopeLine[]
+  /** Active sessions; none: only the answer of the person is remembered. */
+  sessions: number
+  since: Instant
+  last_active_at?: Instant
+}
+
+export interface AccountAppsPage extends AccountArea {
+  apps: ConnectedApp[]
+}
+
+export interface AccountRevokeAppPage extends AccountArea {
+  app: ConnectedApp
 }
 
 /** `target` and not `session`, which is who is signed in (BaseContext). */
@@ -66,6 +118,11 @@ export interface AccountConfirmPage extends AccountArea {
 export interface AccountContexts {
   account: AccountPage
   account_sessions: AccountSessionsPage
+  account_session: AccountSessionPage
   account_end_session: AccountEndSessionPage
+  account_end_sessions: AccountEndSessionsPage
+  account_end_others: AccountEndOthersPage
+  account_apps: AccountAppsPage
+  account_revoke_app: AccountRevokeAppPage
   account_confirm: AccountConfirmPage
 }

@@ -28,6 +28,7 @@ const WITHOUT_DATABASE = [
   'GET /api/spec.json',
   'GET /_matrix/client/{version}/login',
   'GET /account',
+  'GET /account/sessions/end',
   // Only goes on to GET.
   'POST /end-session',
 ]
@@ -125,6 +126,16 @@ const requests: Record<string, () => Promise<[path: string, form?: Record<string
     '/account/tokens/01J00000000000000000000000/revoke',
     { csrf },
   ],
+  'POST /account/sessions/{id}': async () => [
+    '/account/sessions/01J00000000000000000000000',
+    { csrf, name: 'Phone' },
+  ],
+  'POST /account/sessions/end': async () => [
+    '/account/sessions/end',
+    { csrf, confirm: '1', end_01J00000000000000000000000: '1' },
+  ],
+  'POST /account/sessions/end-others': async () => ['/account/sessions/end-others', { csrf, apps: '1' }],
+  'POST /account/apps/{id}/revoke': async () => ['/account/apps/01J00000000000000000000000/revoke', { csrf }],
   'GET /account/sessions/{id}/end': async () => ['/account/sessions/01J00000000000000000000000/end'],
   'POST /account/sessions/{id}/end': async () => [
     '/account/sessions/01J00000000000000000000000/end',
@@ -201,7 +212,7 @@ describe('with the database down', () => {
       const response = await answer(name)
       expect([name, response.status]).toEqual([
         name,
-        / \/account$|change-password|end-session/.test(name) ? 303 : 200,
+        / \/account$|\/sessions\/end$|change-password|end-session/.test(name) ? 303 : 200,
       ])
     }
   })

@@ -195,7 +195,7 @@ describe('a person with two devices, matrix-js-sdk, Chromium and Synapse', () =>
       await page
         .getByRole('listitem')
         .filter({ hasText: first.id })
-        .getByRole('button', { name: 'Sign out' })
+        .getByRole('link', { name: 'Sign out' })
         .click()
       await page.getByRole('heading', { level: 1, name: 'Sign out of this device?' }).waitFor()
       await page.getByRole('main').getByRole('button', { name: 'Sign out' }).click()

@@ -54,7 +54,7 @@ export async function walk(
   await page.goto(new URL('sessions', account).href)
   await heading('Where you are signed in')
   await look('sessions')
-  await page.getByRole('listitem').filter({ hasText: id }).getByRole('button').click()
+  await page.getByRole('listitem').filter({ hasText: id }).getByRole('link', { name: 'Sign out' }).click()
   await heading('Sign out of this device?')
   await look('end-session')
   await page.goto(new URL('/', account).href)

@@ -10,6 +10,7 @@ import * as clients from '../../sql/clients.ts'
 import * as compatSessions from '../../sql/compat-sessions.ts'
 import * as compatTokens from '../../sql/compat-tokens.ts'
 import type { Sql } from '../../sql/connect.ts'
+import * as connectedApps from '../../sql/connected-apps.ts'
 import * as consents from '../../sql/consents.ts'
 import * as deviceGrants from '../../sql/device-grants.ts'
 import * as devices from '../../sql/devices.ts'
@@ -171,6 +172,7 @@ const FILES = [
     finishCompatSession: [[ID, NOW]],
     finishCompatSessionOf: [[ID, ID, NOW]],
     finishCompatSessions: [[ID, NOW]],
+    renameCompatSession: [[ID, ID, 'Phone']],
   }),
   statements('compat-tokens', compatTokens, {
     findActiveCompatAccessToken: [[HASH, NOW]],
@@ -194,7 +196,13 @@ const FILES = [
     listDevices: [[ID]],
     finishDeviceSessions: [[ID, 'DEVICE', ID, NOW]],
   }),
+  statements('connected-apps', connectedApps, {
+    listConnectedApps: [[ID, 10]],
+    findConnectedApp: [[ID, ID]],
+    findClientOfSession: [[ID, ID]],
+  }),
   statements('consents', consents, {
+    deleteConsents: [[ID, ID]],
     findConsent: [[ID, ID, 'openid']],
     insertConsent: [[ID, ID, 'openid', NOW]],
   }),
@@ -314,6 +322,8 @@ const FILES = [
     findPersonClaims: [[ID]],
     finishOAuthSession: [[ID, NOW]],
     finishOAuthSessionOf: [[ID, ID, NOW]],
+    finishOAuthSessionsOfClient: [[ID, ID, NOW]],
+    renameOAuthSession: [[ID, ID, 'Phone']],
     finishOAuthSessions: [[ID, NOW]],
   }),
   statements('personal-sessions', personalSessions, {
@@ -397,6 +407,11 @@ const FILES = [
   }),
   statements('sessions', sessions, {
     listActiveSessions: [[ID, 10]],
+    searchActiveSessions: (['active', 'created', 'name'] as const).map((sort) => [
+      ID,
+      ID,
+      { kind: 'apps', text: 'a', sort, limit: 25, offset: 0 },
+    ]),
     findActiveSession: [[ID, ID]],
     findActiveDevice: [[ID, 'DEVICE']],
     countActiveSessions: [[ID]],

@@ -1,0 +1,133 @@
+import { findActiveSession, listActiveSessions, type SessionRow } from '../../sql/sessions.ts'
+import type { Deps } from '../deps.ts'
+import { noSessionCookie } from '../http/browser.ts'
+import type { Params } from '../http/params.ts'
+import { redirect } from '../http/reply.ts'
+import type { PathParams, Route } from '../http/route.ts'
+import { endOtherSessions, endSessions } from '../identity/sessions.ts'
+import { readOwnForm } from '../identity/visit.ts'
+import { uuidFromUlid } from '../lib/ulid.ts'
+import { accountPage, goTo, type Opened, openAccount } from './area.ts'
+import { describeSession } from './describe-session.ts'
+
+/** Sessions that one form can end: more than the list shows at once. */
+const AT_ONCE = 100
+
+/** GET /account/sessions/{id}/end: says what ending this session means. */
+async function confirmEnd(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
+  const opened = await openAccount(deps, request)
+  if (opened instanceof Response) return opened
+  return confirmPage(deps, opened, [id])
+}
+
+/** POST /account/sessions/{id}/end: signs out one session; the homeserver forgets its device. */
+async function end(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
+  const opened = await openAccount(deps, request)
+  if (opened instanceof Response) return opened
+  const { form, own } = await readOwnForm(deps, opened.visit)
+  // With a stale token, and from elsewhere: the page that says what this means comes (again) first.
+  if (!own || form.confirm === undefined) return confirmPage(deps, opened, [id])
+  return endAll(deps, opened, [id])
+}
+
+/** POST /account/sessions/end: those with a tick in the list, after a page that says what this means. */
+async function endSelected(deps: Deps, request: Request): Promise<Response> {
+  const opened = await openAccount(deps, request)
+  if (opened instanceof Response) return opened
+  const { form, own } = await readOwnForm(deps, opened.visit)
+  const ids = selected(form)
+  if (ids.length === 0) return goTo(deps, opened, 'sessions', { code: 'nothing_selected' })
+  return own && form.confirm !== undefined ? endAll(deps, opened, ids) : confirmPage(deps, opened, ids)
+}
+
+/** The sessions that a form names, in fields `end_<id>`. */
+const selected = (form: Params): string[] =>
+  Object.keys(form)
+    .map((name) => /^end_([0-9A-Za-z]{26})$/.exec(name)?.[1])
+    .filter((id) => id !== undefined)
+    .slice(0, AT_ONCE)
+
+async function confirmPage(deps: Deps, opened: Opened, ids: string[]): Promise<Response> {
+  const { session } = opened
+  const rows: SessionRow[] = []
+  for (const uuid of uuidsOf(ids)) rows.push(...(await findActiveSession(deps.sql, uuid, session.user_id)))
+  if (rows.length === 0) return goTo(deps, opened, 'sessions', { code: 'session_gone' })
+  const targets = rows.map((row) => describeSession(row, session))
+  const [target] = targets
+  if (ids.length === 1 && target)
+    return accountPage(deps, opened, 'sessions', 'account_end_session', { target })
+  return accountPage(deps, opened, 'sessions', 'account_end_sessions', { targets })
+}
+
+async function endAll(deps: Deps, opened: Opened, ids: string[]): Promise<Response> {
+  const { visit, session } = opened
+  const uuids = uuidsOf(ids)
+  const count = await endSessions(deps, session.user_id, uuids)
+  if (uuids.includes(session.id))
+    return redirect(deps.urls.path('/login'), [...visit.browser.cookies, noSessionCookie(deps.urls)])
+  if (count === 0) return goTo(deps, opened, 'sessions', { code: 'session_gone' })
+  return goTo(deps, opened, 'sessions', { code: count === 1 ? 'session_ended' : 'sessions_ended', count })
+}
+
+const uuidsOf = (ids: readonly string[]): string[] =>
+  ids.map(uuidFromUlid).filter((uuid) => uuid !== undefined)
+
+/** GET /account/sessions/end-others: which of the other sessions to end. */
+async function askOthers(deps: Deps, request: Request): Promise<Response> {
+  const opened = await openAccount(deps, request)
+  return opened instanceof Response ? opened : othersPage(deps, opened)
+}
+
+/** POST /account/sessions/end-others: `browsers`, `apps` or both. */
+async function endOthers(deps: Deps, request: Request): Promise<Response> {
+  const opened = await openAccount(deps, request)
+  if (opened instanceof Response) return opened
+  const { form, own } = await readOwnForm(deps, opened.visit)
+  const kinds = { browsers: form.browsers !== undefined, apps: form.apps !== undefined }
+  if (!own || (!kinds.browsers && !kinds.apps)) return othersPage(deps, opened, own)
+  const count = await endOtherSessions(deps, opened.session.user_id, opened.session.id, kinds)
+  return goTo(deps, opened, 'sessions', { code: 'sessions_ended', count })
+}
+
+async function othersPage(deps: Deps, opened: Opened, own?: boolean): Promise<Response> {
+  const { session } = opened
+  const rows = await listActiveSessions(deps.sql, session.user_id, 1000)
+  const others = rows.filter(({ id }) => id !== session.id)
+  const browsers = others.filter(({ kind }) => kind === 'browser').length
+  if (others.length === 0) return goTo(deps, opened, 'sessions', { code: 'no_others' })
+  return accountPage(
+    deps,
+    opened,
+    'sessions',
+    'account_end_others',
+    {
+      counts: { browsers, apps: others.length - browsers },
+      form: {
+        errors: own ? { browsers: [{ code: 'required' }] } : {},
+        ...(own === false && { form_error: { code: 'expired_form' } }),
+      },
+    },
+    { status: own === undefined ? 200 : 422 },
+  )
+}
+
+export const endSessionsRoutes = (deps: Deps): Route[] => [
+  {
+    method: 'GET',
+    path: '/account/sessions/end',
+    handle: () => redirect(deps.urls.path('/account/sessions')),
+  },
+  { method: 'POST', path: '/account/sessions/end', handle: (request) => endSelected(deps, request) },
+  { method: 'GET', path: '/account/sessions/end-others', handle: (request) => askOthers(deps, request) },
+  { method: 'POST', path: '/account/sessions/end-others', handle: (request) => endOthers(deps, request) },
+  {
+    method: 'GET',
+    path: '/account/sessions/{id}/end',
+    handle: (request, params) => confirmEnd(deps, request, params),
+  },
+  {
+    method: 'POST',
+    path: '/account/sessions/{id}/end',
+    handle: (request, params) => end(deps, request, params),
+  },
+]
