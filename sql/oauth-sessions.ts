@@ -32,6 +32,10 @@ export const findPersonClaims = (sql: Db, id: string) => sql<
   from latchkey.oauth_sessions s join latchkey.users u on u.id = s.user_id
   where s.id = ${id}`
 
+/** Keeps an active session from ending until the transaction is over; no row when it ended. */
+export const lockOAuthSession = (sql: Db, id: string) => sql<{ id: string }[]>`
+  select id from latchkey.oauth_sessions where id = ${id} and finished_at is null for no key update`
+
 /** Ends a session, whoever asks; no row when it had ended. */
 export const finishOAuthSession = (sql: Db, id: string, now: Date) => sql<
   { user_id: string | null; device_id: string | null }[]

@@ -74,11 +74,6 @@ export const UNBUILT: readonly (Notice & { resource?: ResourceName })[] = [
     sentence: 'Error reports are not built yet: errors are in the log only.',
   },
   {
-    path: 'experimental.session_limit.dangerous_hard_limit_eviction',
-    applies: ({ experimental }) => experimental?.session_limit?.dangerous_hard_limit_eviction === true,
-    sentence: 'Ending the oldest sessions is not built yet: a sign-in beyond the limit is refused.',
-  },
-  {
     path: 'experimental.inactive_session_expiration',
     applies: ({ experimental }) => experimental?.inactive_session_expiration !== undefined,
     sentence: 'Ending unused sessions is not built yet: they stay until somebody ends them.',

@@ -1,4 +1,5 @@
 import type { Db } from '../../sql/connect.ts'
+import { finishDeviceSessions } from '../../sql/devices.ts'
 import {
   findPersonalSession,
   finishPersonalSession,
@@ -20,8 +21,10 @@ import { deviceOf } from '../lib/scope.ts'
 import { transact } from '../lib/transact.ts'
 import { newId } from '../lib/ulid.ts'
 import { checkAdminTokenPolicy, type TokenMaker } from '../policy/personal-token.ts'
+import { TOO_MANY_SESSIONS } from '../policy/session-limit.ts'
 import type { Violation } from '../policy/violation.ts'
 import { addDevice, ensureProvisioned } from './devices.ts'
+import { makeRoom } from './session-limit.ts'
 
 type Needs = Pick<Deps, 'config' | 'sql' | 'clock' | 'random' | 'homeserver' | 'jobs' | 'log' | 'policy'>
 
@@ -77,10 +80,11 @@ export async function createPersonalToken(
   const now = deps.clock.now()
   const id = newId(now, deps.random)
   const deviceId = deviceOf(scope) ?? null
-  const isBegun = await transact(deps.sql, async (tx) => {
+  const begun = await transact(deps.sql, async (tx) => {
     // Read under the lock: an account that is deactivated at this moment gets no token that comes back with it.
     const [account] = await lockSessionsOf(tx, actor.id)
-    if (!account || account.deactivated_at) return false
+    if (!account || account.deactivated_at) return 'deactivated'
+    if (wanted.maker === 'self' && !(await makeRoom(deps, tx, { userId: actor.id, deviceId }))) return 'full'
     await insertPersonalSession(tx, {
       id,
       ownerUserId: 'userId' in wanted.owner ? wanted.owner.userId : null,
@@ -92,11 +96,12 @@ export async function createPersonalToken(
       userAgent: requester.userAgent ?? null,
       now,
     })
-    return true
+    return 'begun'
   })
-  if (!isBegun) return { result: 'deactivated' }
+  if (begun === 'deactivated') return { result: 'deactivated' }
+  if (begun === 'full') return { result: 'refused', violations: [TOO_MANY_SESSIONS] }
   if (deviceId !== null) await makeDevice(deps, actor, id, { id: deviceId, name: wanted.name })
-  const issued = await issue(deps, id, wanted.expiresIn)
+  const issued = await issue(deps, id, wanted.expiresIn, { userId: actor.id, deviceId })
   if (!issued) {
     // Ended while it was made, with the account or with all its sessions; the device may have come after that.
     if (deviceId !== null) await deps.jobs.enqueue(deps.sql, 'sync-devices', { user_id: actor.id })
@@ -145,16 +150,23 @@ export async function regeneratePersonalToken(
   return issued
 }
 
-/** Replaces the token of a session, if it has not ended. */
+/**
+ * Replaces the token of a session, if it has not ended. With the first one (`begun`) whatever else is signed in on its
+ * device ends: a device has one session.
+ */
 function issue(
   deps: Needs,
   sessionId: string,
   expiresIn: number | undefined,
+  begun?: { userId: string; deviceId: string | null },
 ): Promise<{ session: PersonalSessionRow; token: string } | undefined> {
   return transact(deps.sql, async (tx) => {
+    if (begun) await lockSessionsOf(tx, begun.userId)
     const [active] = await lockPersonalSession(tx, sessionId)
     if (!active) return undefined
     const now = deps.clock.now()
+    if (begun && begun.deviceId !== null)
+      await finishDeviceSessions(tx, begun.userId, begun.deviceId, sessionId, now)
     const token = newToken('mpt', deps.random)
     await revokePersonalToken(tx, sessionId, now)
     await insertPersonalToken(tx, {

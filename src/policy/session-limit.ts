@@ -1,6 +1,12 @@
 import type { PolicyRules } from './constraints.ts'
 import type { Violation } from './violation.ts'
 
+/** The violation of the limit. */
+export const TOO_MANY_SESSIONS: Violation = {
+  code: 'too-many-sessions',
+  msg: 'The account is signed in on too many devices.',
+}
+
 /** How many sessions of apps a person has now; personal tokens only those that are their own. */
 export interface SessionCounts {
   total: number
@@ -23,11 +29,5 @@ export function sessionLimitViolations(
   if (threshold !== undefined && sessions.total > threshold) return []
   const limit = which === 'soft' ? sessionLimit.soft_limit : sessionLimit.hard_limit
   if (sessions.total < limit) return []
-  return [
-    {
-      code: 'too-many-sessions',
-      msg: 'The account is signed in on too many devices.',
-      need_to_remove: sessions.total - limit + 1,
-    },
-  ]
+  return [{ ...TOO_MANY_SESSIONS, need_to_remove: sessions.total - limit + 1 }]
 }

@@ -28,6 +28,7 @@ import * as provisioning from '../../sql/provisioning.ts'
 import * as pushedRequests from '../../sql/pushed-requests.ts'
 import * as registrations from '../../sql/registrations.ts'
 import * as securityEvents from '../../sql/security-events.ts'
+import * as sessionLimit from '../../sql/session-limit.ts'
 import * as sessions from '../../sql/sessions.ts'
 import * as settings from '../../sql/settings.ts'
 import * as signingKeys from '../../sql/signing-keys.ts'
@@ -320,6 +321,7 @@ const FILES = [
       ],
     ],
     findPersonClaims: [[ID]],
+    lockOAuthSession: [[ID]],
     finishOAuthSession: [[ID, NOW]],
     finishOAuthSessionOf: [[ID, ID, NOW]],
     finishOAuthSessionsOfClient: [[ID, ID, NOW]],
@@ -423,6 +425,13 @@ const FILES = [
       ['compat', { ids: [ID], times: [NOW], ips: [null] }],
       ['personal', { ids: [ID], times: [NOW], ips: [null] }],
     ],
+  }),
+  statements('session-limit', sessionLimit, {
+    countOtherAppSessions: [
+      [ID, null],
+      [ID, 'DEVICE'],
+    ],
+    finishIdlestCompatSessions: [[ID, 'DEVICE', 1, NOW]],
   }),
   statements('clean-up', cleanUp, {
     deleteOldGrants: [[NOW, 10]],

@@ -224,7 +224,7 @@ export const experimental = section(
           ),
           dangerous_hard_limit_eviction: bool(
             false,
-            'End the oldest session instead of refusing the new one.',
+            'At the hard limit, end the idlest sessions of older clients instead of refusing the new one.',
           ),
         },
         'How many sessions an account may have.',

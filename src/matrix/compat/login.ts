@@ -68,7 +68,7 @@ async function loginWithPassword(deps: Deps, body: LoginBody, requester: Request
   const found = await checkPassword(deps, { username, password: body.password }, requester)
   if (found.result === 'locked') throw userLocked()
   if (found.result !== 'ok') throw new MatrixError('M_FORBIDDEN', 403, 'Invalid username/password')
-  await assertAllowed(deps, found.user, { type: 'm.login.password' }, device.deviceId, requester)
+  const need = await assertAllowed(deps, found.user, { type: 'm.login.password' }, device.deviceId, requester)
   const withRefreshToken = body.refresh_token === true
   return beginSession(deps, {
     user: found.user,
@@ -76,21 +76,30 @@ async function loginWithPassword(deps: Deps, body: LoginBody, requester: Request
     browserSessionId: null,
     withRefreshToken,
     requester,
+    need,
   })
 }
 
-/** @throws MatrixError M_FORBIDDEN when the operator's policy says no */
+/**
+ * Asks the operator's policy; gives how many sessions must end for this one. Where the operator lets older sessions make
+ * room, too many of them are no reason to refuse.
+ *
+ * @throws MatrixError M_FORBIDDEN when it says no
+ */
 async function assertAllowed(
-  deps: Pick<Deps, 'sql' | 'policy' | 'log'>,
+  deps: Pick<Deps, 'config' | 'sql' | 'policy' | 'log'>,
   user: { id: string; username: string; is_admin: boolean },
   login: LegacyLogin,
   deviceId: string | undefined,
   requester: Requester,
-): Promise<void> {
+): Promise<number> {
   const [replaced] = deviceId === undefined ? [] : await findActiveDevice(deps.sql, user.id, deviceId)
   const asked = { user: { ...user, user_id: user.id }, login, sessionReplaced: replaced !== undefined }
   const violations = await deps.policy.legacyLogin(asked, requester)
-  if (violations.length === 0) return
+  if (violations.length === 0) return 0
+  const evicts = deps.config.experimental.session_limit?.dangerous_hard_limit_eviction ?? false
+  if (evicts && violations.every(({ code }) => code === 'too-many-sessions'))
+    return Math.max(...violations.map(({ need_to_remove: need }) => need ?? 1))
   deps.log.warn('policy.denied', { user_id: user.id, violations })
   const reasons = violations.map(({ msg }) => msg).join(' ')
   throw new MatrixError('M_FORBIDDEN', 403, `The login was refused: ${reasons}`)

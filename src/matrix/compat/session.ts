@@ -8,12 +8,14 @@ import type { Deps } from '../../deps.ts'
 import { MatrixError, Unavailable } from '../../http/errors.ts'
 import type { Requester } from '../../http/requester.ts'
 import { addDevice, ensureProvisioned } from '../../identity/devices.ts'
+import { makeRoom } from '../../identity/session-limit.ts'
 import { endCompatSession } from '../../identity/sessions.ts'
 import { addSeconds } from '../../lib/clock.ts'
 import { randomString } from '../../lib/random.ts'
 import { transact } from '../../lib/transact.ts'
 import { newId } from '../../lib/ulid.ts'
 import { retrying } from '../../lib/waiting.ts'
+import { TOO_MANY_SESSIONS } from '../../policy/session-limit.ts'
 import { userLocked } from './errors.ts'
 
 type Needs = Pick<Deps, 'config' | 'sql' | 'clock' | 'random' | 'homeserver' | 'jobs' | 'log'>
@@ -27,6 +29,8 @@ export interface Login {
   browserSessionId: string | null
   withRefreshToken: boolean
   requester: Requester
+  /** How many other sessions the policy wants ended, where the operator lets them make room. */
+  need?: number
 }
 
 /** What is spent for a login, in the transaction that begins its session, and given back when that fails. */
@@ -53,7 +57,8 @@ const DEVICE_ID_LENGTH = 10
  * and only then tokens are issued and earlier sessions of the same device ended, whichever way they began (edges 36,
  * 50): a login that fails takes nothing from anybody. No transaction spans the call (decision 9).
  *
- * @throws Unavailable when the homeserver is down; MatrixError when the account was locked or deactivated meanwhile
+ * @throws Unavailable when the homeserver is down; MatrixError when the account was locked or deactivated meanwhile, or
+ *   has too many sessions
  */
 export async function beginSession(deps: Needs, login: Login, spendable?: Spendable): Promise<LoginResponse> {
   const { user, requester } = login
@@ -72,6 +77,7 @@ export async function beginSession(deps: Needs, login: Login, spendable?: Spenda
   }
   try {
     await transact(deps.sql, async (tx) => {
+      if (!(await makeRoom(deps, tx, session, login.need))) throw tooManySessions()
       await insertCompatSession(tx, session)
       await spendable?.spend(tx, session.id)
     })
@@ -82,6 +88,9 @@ export async function beginSession(deps: Needs, login: Login, spendable?: Spenda
     throw error
   }
 }
+
+const tooManySessions = () =>
+  new MatrixError('M_FORBIDDEN', 403, `The login was refused: ${TOO_MANY_SESSIONS.msg}`)
 
 /** Makes the session usable: its tokens, and the end of the sessions that it replaces. */
 async function issue(

@@ -1,19 +1,23 @@
 import { markFirstGrant } from '../../../sql/client-registrations.ts'
 import type { ClientRow } from '../../../sql/clients.ts'
 import type { Db } from '../../../sql/connect.ts'
-import { finishOAuthSession, insertOAuthSession } from '../../../sql/oauth-sessions.ts'
+import { finishDeviceSessions } from '../../../sql/devices.ts'
+import { finishOAuthSession, insertOAuthSession, lockOAuthSession } from '../../../sql/oauth-sessions.ts'
+import { lockSessionsOf } from '../../../sql/sessions.ts'
 import { insertTokenPair } from '../../../sql/tokens.ts'
 import { newToken, tokenDigest } from '../../crypto/tokens.ts'
 import type { Deps } from '../../deps.ts'
 import { OAuthError, Unavailable } from '../../http/errors.ts'
 import type { Requester } from '../../http/requester.ts'
 import { addDevice } from '../../identity/devices.ts'
+import { makeRoom } from '../../identity/session-limit.ts'
 import { endAppSession } from '../../identity/sessions.ts'
 import { addSeconds } from '../../lib/clock.ts'
 import { deviceOf } from '../../lib/scope.ts'
 import { transact } from '../../lib/transact.ts'
 import { newId } from '../../lib/ulid.ts'
 import { poll, retrying } from '../../lib/waiting.ts'
+import { TOO_MANY_SESSIONS } from '../../policy/session-limit.ts'
 import { tokenTypeOf } from '../dpop.ts'
 import { idToken } from '../id-token.ts'
 import { claimScopesOf, personClaims } from '../person-claims.ts'
@@ -115,7 +119,7 @@ export async function exchange(
         { id: approved.userId, username: approved.username },
         { id: session.deviceId, name: session.humanName },
       )
-    return await issue(deps, client, approved, queries, session.id)
+    return await issue(deps, client, approved, queries, session)
   } catch (error) {
     await giveUp(deps, approved.id, queries, session.id)
     throw error
@@ -126,7 +130,8 @@ export async function exchange(
  * Claims the grant and commits the session, which is not usable yet. While another exchange holds the grant this one
  * waits for its end: a client that gave up on a slow homeserver and tries again must not be told that its code is bad.
  *
- * @throws OAuthError invalid_grant when the other one got tokens; Unavailable when it does not end
+ * @throws OAuthError invalid_grant when the other one got tokens, or the account has too many sessions; Unavailable when
+ *   it does not end
  */
 async function claim(
   deps: ExchangeNeeds,
@@ -141,6 +146,11 @@ async function claim(
       if (!row) return false
       // What a process left behind that died in an exchange of this grant. It was for the same device.
       if (approved.previousSessionId !== null) await finishOAuthSession(tx, approved.previousSessionId, now)
+      if (!(await makeRoom(deps, tx, { userId: approved.userId, deviceId: session.deviceId })))
+        throw new OAuthError('invalid_grant', {
+          description: TOO_MANY_SESSIONS.msg,
+          cause: 'experimental.session_limit.hard_limit is reached',
+        })
       await insertOAuthSession(tx, session)
       return true
     })
@@ -153,13 +163,19 @@ async function claim(
   if (!claimed) throw new Unavailable('homeserver', { cause: new Error('another exchange holds the code') })
 }
 
-/** Spends the grant and gives the session its tokens. */
+/**
+ * Spends the grant and gives the session its tokens. A device has one session: whatever else is signed in on it, in
+ * whichever way, ends in that moment and not before, so that a sign-in which fails takes nothing from anybody.
+ *
+ * @throws OAuthError invalid_grant when the session was ended meanwhile, with all others or by a faster sign-in on the
+ *   same device
+ */
 async function issue(
   deps: ExchangeNeeds,
   client: ClientRow,
   approved: Approved,
   queries: ClaimQueries,
-  sessionId: string,
+  { id: sessionId, deviceId }: { id: string; deviceId: string | null },
 ): Promise<TokenResponse> {
   const now = deps.clock.now()
   const ttl = deps.config.experimental.access_token_ttl
@@ -177,7 +193,14 @@ async function issue(
         person: await personClaims(deps.sql, sessionId, approved.scope),
       })
     : undefined
-  await transact(deps.sql, async (tx) => {
+  const replaced = await transact(deps.sql, async (tx) => {
+    if (deviceId !== null) await lockSessionsOf(tx, approved.userId)
+    const [active] = await lockOAuthSession(tx, sessionId)
+    if (!active) {
+      // The device may have been made after the homeserver was told that the session is gone.
+      if (deviceId !== null) await deps.jobs.enqueue(tx, 'sync-devices', { user_id: approved.userId })
+      return new OAuthError('invalid_grant', { cause: 'the session was replaced or ended' })
+    }
     const [spent] = await queries.spend(tx, approved.id, sessionId, now)
     if (!spent) throw new OAuthError('invalid_grant', { cause: 'the claim on the code ran out' })
     if (client.first_granted_at === null) await markFirstGrant(tx, client.id, now)
@@ -189,12 +212,14 @@ async function issue(
       expiresAt: addSeconds(now, ttl),
       dpopJkt: approved.jkt,
     })
+    return deviceId === null ? [] : await finishDeviceSessions(tx, approved.userId, deviceId, sessionId, now)
   })
   deps.log.info('token.issued', {
     grant: approved.code === undefined ? 'device_code' : 'authorization_code',
     client_id: client.id,
     session_id: sessionId,
     user_id: approved.userId,
+    replaced: replaced.length,
   })
   return {
     access_token: access,
