@@ -1,0 +1,199 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import type { BrowserContextOptions } from 'playwright-core'
+import { CHROMIUM_START_MS, signIn, type Visitor } from '../support/chromium.ts'
+import { poll, registerDeviceClient, requestDevice } from '../support/device.ts'
+import { exchange, obtainCode, registerClient, signUp, WEB_CLIENT } from '../support/oauth.ts'
+import { APPLICATION, type BrowserService, SERVICE, startService } from './service.ts'
+
+const LONG = 60_000
+const RETURN = `${APPLICATION}/signed-out`
+
+/** A phone and a desktop, light and dark, with script and without. */
+const LOOKS: Record<string, BrowserContextOptions> = {
+  'desktop, light, with JavaScript': { viewport: { width: 1280, height: 800 }, colorScheme: 'light' },
+  'desktop, dark, without JavaScript': {
+    viewport: { width: 1280, height: 800 },
+    colorScheme: 'dark',
+    javaScriptEnabled: false,
+  },
+  'phone, light, without JavaScript': {
+    viewport: { width: 320, height: 640 },
+    colorScheme: 'light',
+    javaScriptEnabled: false,
+    hasTouch: true,
+  },
+  'phone, dark, with JavaScript': {
+    viewport: { width: 360, height: 740 },
+    colorScheme: 'dark',
+    hasTouch: true,
+  },
+}
+
+let service: BrowserService
+let deviceClient: string
+let webClient: string
+beforeAll(async () => {
+  service = await startService(
+    () =>
+      new Response(
+        '<!doctype html><html lang="en"><title>App</title><link rel="icon" href="data:,"><h1>Back in the app</h1>',
+        {
+          headers: { 'content-type': 'text/html; charset=utf-8' },
+        },
+      ),
+    { oauth: { device_code_user_code_auto_fill_enabled: true } },
+  )
+  const { harness } = service
+  await signUp(harness.browser(), 'ada')
+  deviceClient = await registerDeviceClient(harness)
+  webClient = (await registerClient(harness, { ...WEB_CLIENT, post_logout_redirect_uris: [RETURN] }))
+    .client_id
+}, CHROMIUM_START_MS)
+afterAll(() => service?.stop(), LONG)
+
+/** Somebody at a browser, whose pages are looked at on the way. */
+interface Walker extends Visitor {
+  /** Waits for the page with this heading; it must fit the window and, looked at with script, be accessible. */
+  sees(heading: string): Promise<void>
+}
+
+/** Answers that a walk provokes: a code that is none. */
+const isProvoked = (problem: string): boolean => /status of 422/.test(problem)
+
+async function visit(look: BrowserContextOptions, act: (walker: Walker) => Promise<void>): Promise<void> {
+  const visitor = await service.chromium.visitor(look)
+  const found: string[] = []
+  try {
+    await act({
+      ...visitor,
+      async sees(heading) {
+        await visitor.page.getByRole('heading', { level: 1, name: heading, exact: true }).waitFor()
+        // axe needs the page's own timers, which a browser without script does not run.
+        if (look.javaScriptEnabled !== false)
+          found.push(...(await visitor.accessibilityProblems()).map((line) => `${heading}: ${line}`))
+        const tooWide = await visitor.page.evaluate(
+          () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+        )
+        if (tooWide > 0) found.push(`${heading}: ${tooWide} pixels wider than the window`)
+      },
+    })
+    expect(found).toEqual([])
+    expect(visitor.problems.filter((problem) => !isProvoked(problem))).toEqual([])
+  } finally {
+    await visitor.close()
+  }
+}
+
+const button = ({ page }: Visitor, name: string) => page.getByRole('button', { name, exact: true })
+const outcome = async (deviceCode: string): Promise<string> => {
+  service.harness.clock.advance(10)
+  const { status, body } = await poll(service.harness, deviceClient, deviceCode)
+  return status === 200 ? 'tokens' : String(body.error)
+}
+
+/** An ID token of the session that the browser of the walker has now. */
+async function idTokenHere({ page }: Visitor): Promise<string> {
+  const { harness } = service
+  const browser = harness.browser()
+  for (const { name, value } of await page.context().cookies()) browser.cookies.set(name, value)
+  const tokens = await exchange(harness, webClient, await obtainCode(browser, webClient, { scope: 'openid' }))
+  return tokens.id_token ?? ''
+}
+
+for (const [name, look] of Object.entries(LOOKS))
+  describe(name, () => {
+    test(
+      'a device is let in: the code, the sign-in, the question, the answer (RFC 8628 section 3.3)',
+      () =>
+        visit(look, async (walker) => {
+          const { page, sees } = walker
+          const { device_code, user_code, verification_uri } = await requestDevice(
+            service.harness,
+            deviceClient,
+          )
+          await page.goto(verification_uri)
+          await sees('Connect a device')
+          await page.getByLabel('Code').fill('WRONG-CODE')
+          await button(walker, 'Continue').click()
+          await page.getByRole('alert').waitFor()
+          await sees('Connect a device')
+          await page.getByLabel('Code').fill(user_code.toLowerCase())
+          await button(walker, 'Continue').click()
+          await sees('Sign in')
+          await page.getByText('Test Television').waitFor()
+          await signIn(page, 'ada')
+          await sees('Let a device into your account?')
+          expect(await page.getByText(user_code).count()).toBeGreaterThan(0)
+          // Without the tick the browser does not even send the form.
+          await button(walker, 'Let it in').click()
+          expect(await outcome(device_code)).toBe('authorization_pending')
+          await page.getByRole('checkbox').check()
+          await button(walker, 'Let it in').click()
+          await sees('The device is let in')
+          expect(await outcome(device_code)).toBe('tokens')
+          await page.reload()
+          await sees('The device is let in')
+        }),
+      LONG,
+    )
+
+    test(
+      'a device is kept out; verification_uri_complete fills the code in and no more',
+      () =>
+        visit(look, async (walker) => {
+          const { page, sees } = walker
+          const asked = await requestDevice(service.harness, deviceClient)
+          await page.goto(asked.verification_uri_complete ?? '')
+          await sees('Connect a device')
+          expect(await page.getByLabel('Code').inputValue()).toBe(asked.user_code)
+          expect(await outcome(asked.device_code)).toBe('authorization_pending')
+          await button(walker, 'Continue').click()
+          await signIn(page, 'ada')
+          await sees('Let a device into your account?')
+          await button(walker, 'No, keep it out').click()
+          await sees('The device stays out')
+          expect(await outcome(asked.device_code)).toBe('access_denied')
+        }),
+      LONG,
+    )
+
+    test(
+      'signing out for an app: asked without a proof, told of an address that is not its own, at once with a proof',
+      () =>
+        visit(look, async (walker) => {
+          const { page, sees } = walker
+          const leave = (params: Record<string, string>) =>
+            page.goto(`${SERVICE}/end-session?${new URLSearchParams(params)}`)
+          await page.goto(`${SERVICE}/login`)
+          await signIn(page, 'ada')
+          await page.getByText('@ada:example.test').first().waitFor()
+          const hint = await idTokenHere(walker)
+
+          await leave({ id_token_hint: hint, post_logout_redirect_uri: 'https://evil.example/' })
+          await sees('Sign out of your account?')
+          await page.getByText('did not register').waitFor()
+          await page.getByRole('link', { name: 'Stay signed in' }).click()
+          await page.getByText('@ada:example.test').first().waitFor()
+
+          await leave({ client_id: webClient, post_logout_redirect_uri: RETURN, state: 'x' })
+          await sees('Sign out of your account?')
+          await button(walker, 'Sign out').click()
+          await page.waitForURL(`${RETURN}?state=x`)
+
+          // Nobody is signed in any more, so nobody is sent on without a click.
+          await leave({ id_token_hint: hint, post_logout_redirect_uri: RETURN })
+          await sees('You are signed out')
+          await button(walker, 'Go back to Test App').click()
+          await page.waitForURL(RETURN)
+
+          await page.goto(`${SERVICE}/login`)
+          await signIn(page, 'ada')
+          await page.getByText('@ada:example.test').first().waitFor()
+          await leave({ id_token_hint: await idTokenHere(walker), post_logout_redirect_uri: RETURN })
+          await page.waitForURL(RETURN)
+          await leave({})
+          await sees('You are signed out')
+        }),
+      LONG,
+    )
+  })
