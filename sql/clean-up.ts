@@ -30,3 +30,20 @@ export const deleteOldMails = (sql: Db, before: Date, limit: number) => sql<Batc
   delete from latchkey.mails where id in (
     select id from latchkey.mails where created_at < ${before} limit ${limit})
   returning id`
+
+/**
+ * Deletes logins by SSO that began before `before`, at most `limit`, but for those of active sessions: these are listed
+ * by the address that they led to.
+ */
+export const deleteOldCompatLogins = (sql: Db, before: Date, limit: number) => sql<Batch>`
+  delete from latchkey.compat_logins where id in (
+    select l.id from latchkey.compat_logins l left join latchkey.compat_sessions s on s.id = l.session_id
+    where l.created_at < ${before} and (s.id is null or s.finished_at is not null) limit ${limit})
+  returning id`
+
+/** Deletes the tokens of legacy sessions that ended before `before`, at most `limit`. They open nothing any more. */
+export const deleteEndedCompatTokens = (sql: Db, before: Date, limit: number) => sql<Batch>`
+  delete from latchkey.compat_tokens where (session_id, id) in (
+    select t.session_id, t.id from latchkey.compat_sessions s join latchkey.compat_tokens t on t.session_id = s.id
+    where s.finished_at < ${before} limit ${limit})
+  returning id`

@@ -18,6 +18,7 @@ import type { PathParams, Route } from './http/route.ts'
 import { compatLoginRoutes } from './matrix/compat/login.ts'
 import { compatLogoutRoutes } from './matrix/compat/logout.ts'
 import { compatRefreshRoutes } from './matrix/compat/refresh.ts'
+import { compatSsoRoutes } from './matrix/compat/sso-redirect.ts'
 import { wellKnownRoutes } from './matrix/well-known.ts'
 import { authorizeRoutes } from './oauth/authorize.ts'
 import { deviceAuthorizationRoutes } from './oauth/device.ts'
@@ -30,6 +31,7 @@ import { registrationManagementRoutes } from './oauth/registration-management.ts
 import { revocationRoutes } from './oauth/revoke.ts'
 import { tokenRoutes } from './oauth/token.ts'
 import { userinfoRoutes } from './oauth/userinfo.ts'
+import { compatSsoPageRoutes } from './sign-in/compat-sso.ts'
 import { consentRoutes } from './sign-in/consent.ts'
 import { deviceRoutes } from './sign-in/device.ts'
 import { deviceLinkRoutes } from './sign-in/device-link.ts'
@@ -71,6 +73,7 @@ export function routesOf(deps: Deps, resource: Resource): Route[] {
         ...registerRoutes(deps),
         ...displayNameRoutes(deps),
         ...consentRoutes(deps),
+        ...compatSsoPageRoutes(deps),
         ...deviceLinkRoutes(deps),
         ...deviceRoutes(deps),
         ...accountRoutes(deps),
@@ -82,7 +85,12 @@ export function routesOf(deps: Deps, resource: Resource): Route[] {
         ...accountAppsRoutes(deps),
       ]
     case 'compat':
-      return [...compatLoginRoutes(deps), ...compatRefreshRoutes(deps), ...compatLogoutRoutes(deps)]
+      return [
+        ...compatLoginRoutes(deps),
+        ...compatSsoRoutes(deps),
+        ...compatRefreshRoutes(deps),
+        ...compatLogoutRoutes(deps),
+      ]
     case 'assets':
       return assetRoutes(deps)
     case 'adminapi':

@@ -56,7 +56,8 @@ export const UNBUILT: readonly (Notice & { resource?: ResourceName })[] = [
   {
     path: 'upstream_oauth2.providers',
     applies: ({ upstream_oauth2 }) => (upstream_oauth2?.providers ?? []).some((one) => one.enabled !== false),
-    sentence: 'Signing in through other providers is not built yet: their buttons do not appear.',
+    sentence:
+      'Signing in through other providers is not built yet: their buttons do not appear, and those of older apps lead to our own sign-in.',
   },
   {
     path: 'telemetry.tracing.exporter',

@@ -25,8 +25,12 @@ const REFERENCE_ALPHABET = '23456789ABCDEFGHJKMNPQRSTUVWXYZ'
 /** Which form errors take. */
 export type Surface = 'oauth' | 'matrix' | 'admin' | 'page' | 'probe'
 
+const SSO_REDIRECT = /^\/_matrix\/client\/[^/]+\/login\/sso\/redirect(\/[^/]*)?$/
+
 /** The surface of a path (without prefix): decided by the address, since an unknown one has no handler to say it. */
 export function surfaceOf(path: string): Surface {
+  // The one address of the Matrix API that people open in a browser.
+  if (SSO_REDIRECT.test(path)) return 'page'
   if (path === '/health') return 'probe'
   if (path.startsWith('/_matrix/')) return 'matrix'
   if (path.startsWith('/api/')) return 'admin'

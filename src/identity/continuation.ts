@@ -41,6 +41,10 @@ export function readContinuation(params: Params): Continuation {
       path: `/device/${ulid}`,
     }
   }
+  if (kind === 'continue_compat_sso_login' && uuid !== undefined) {
+    const ulid = id.toUpperCase()
+    return { text: `kind=${kind}&id=${ulid}`, grantId: undefined, path: `/complete-compat-sso/${ulid}` }
+  }
   if (kind === 'manage_account' && params.page !== undefined && isAccountPage(params.page))
     return { text: `kind=${kind}&page=${params.page}`, grantId: undefined, path: `/account/${params.page}` }
   if (kind === 'manage_account') {

@@ -1,4 +1,6 @@
 import {
+  deleteEndedCompatTokens,
+  deleteOldCompatLogins,
   deleteOldDeviceGrants,
   deleteOldGrants,
   deleteOldMails,
@@ -24,6 +26,8 @@ const UNUSED_CLIENT = 90 * DAY
 /** Seconds that authorization and device requests are kept, and finished sign-ups (reference operations 5.4). */
 const KEPT_REQUEST = 7 * DAY
 const KEPT_SIGN_UP = 30 * DAY
+/** Seconds that the tokens of an ended session of a legacy client are kept. */
+const KEPT_ENDED = 30 * DAY
 /** Rows of policy data that are kept, as in MAS: what was set before can be looked up. */
 const KEPT_POLICY_DATA = 10
 /** Seconds that a mail is kept which could not be sent: an operator has a week to mend that and try again. */
@@ -82,6 +86,8 @@ async function cleanUp(deps: Pick<Deps, 'sql' | 'clock' | 'log'>): Promise<void>
     requests: await inBatches(() => deleteOldGrants(sql, ago(KEPT_REQUEST), BATCH)),
     device_requests: await inBatches(() => deleteOldDeviceGrants(sql, ago(KEPT_REQUEST), BATCH)),
     mails: await inBatches(() => deleteOldMails(sql, ago(KEPT_MAIL), BATCH)),
+    legacy_logins: await inBatches(() => deleteOldCompatLogins(sql, ago(DAY), BATCH)),
+    legacy_tokens: await inBatches(() => deleteEndedCompatTokens(sql, ago(KEPT_ENDED), BATCH)),
     sign_ups: await inBatches(() => deleteOldRegistrations(sql, ago(DAY), ago(KEPT_SIGN_UP), BATCH)),
   }
   await deleteExpiredJwts(sql, now)

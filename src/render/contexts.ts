@@ -6,6 +6,7 @@
  */
 
 import type { AccountContexts } from './contexts-account.ts'
+import type { CompatContexts } from './contexts-compat.ts'
 import type { TokenContexts } from './contexts-tokens.ts'
 
 /** An instant as ISO 8601 text, for example `clock.now().toISOString()`. */
@@ -250,6 +251,8 @@ export interface PolicyViolationPage {
   grant_id?: string
   /** The same for the request of a device, through `device/<id>`. */
   device_grant_id?: string
+  /** The same for the login of a legacy client, through `complete-compat-sso/<id>`. */
+  compat_login_id?: string
 }
 
 export interface AccountLockedPage {
@@ -312,7 +315,7 @@ export interface LoggedOutPage {
 }
 
 /** Page name (a file `views/pages/<name>.html`) to its view model. */
-export interface Contexts extends AccountContexts, TokenContexts {
+export interface Contexts extends AccountContexts, CompatContexts, TokenContexts {
   index: IndexPage
   login: LoginPage
   register: RegisterPage

@@ -12,6 +12,7 @@ import {
   type Sample,
 } from './sample-base.ts'
 import { accountSamples } from './samples-account.ts'
+import { compatSamples } from './samples-compat.ts'
 import { deviceSamples } from './samples-device.ts'
 import { logoutSamples } from './samples-logout.ts'
 import { tokenSamples } from './samples-tokens.ts'
@@ -358,6 +359,7 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
     },
   ],
   ...deviceSamples,
+  ...compatSamples,
   policy_violation: [
     {
       label: 'of a device',
@@ -365,6 +367,15 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
         violations: [{ code: 'scope-not-allowed', message: 'The scope x may not be granted.' }],
         client: ELEMENT,
         device_grant_id: GRANT,
+      },
+      base: { session: ALICE },
+    },
+    {
+      label: 'of a legacy client',
+      context: {
+        violations: [{ code: 'too-many-sessions' }],
+        client: { name: 'chat.tern.example' },
+        compat_login_id: GRANT,
       },
       base: { session: ALICE },
     },

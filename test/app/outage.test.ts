@@ -33,6 +33,8 @@ const WITHOUT_DATABASE = [
   'POST /end-session',
 ]
 
+const SSO = '/_matrix/client/v3/login/sso/redirect'
+
 let way: DatabaseProxy
 let direct: Harness
 let harness: Harness
@@ -96,6 +98,13 @@ const requests: Record<string, () => Promise<[path: string, form?: Record<string
   'POST /consent/{id}': async () => [await grant(), { csrf, action: 'consent' }],
   'POST /login': async () => ['/login', { csrf, username: 'alice', password: PASSWORD }],
   'POST /language': async () => ['/language', { csrf, locale: 'de' }],
+  'GET /_matrix/client/{version}/login/sso/redirect': async () => [`${SSO}?redirectUrl=https://a.example/`],
+  'GET /_matrix/client/{version}/login/sso/redirect/': async () => [`${SSO}/?redirectUrl=https://a.example/`],
+  'GET /_matrix/client/{version}/login/sso/redirect/{idp}': async () => [
+    `${SSO}/x?redirectUrl=https://a.example/`,
+  ],
+  'GET /complete-compat-sso/{id}': async () => ['/complete-compat-sso/01J00000000000000000000000'],
+  'POST /complete-compat-sso/{id}': async () => ['/complete-compat-sso/01J00000000000000000000000', { csrf }],
   'GET /_matrix/client/{version}/login': async () => ['/_matrix/client/v3/login'],
   'POST /logout': async () => ['/logout', { csrf }],
   'POST /end-session': async () => ['/end-session', { client_id: clientId }],
@@ -161,7 +170,7 @@ async function answer(name: string): Promise<Response> {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(WEB_CLIENT),
     })
-  if (route.startsWith('/_matrix/')) return askMatrix(method, route, headers)
+  if (route.startsWith('/_matrix/') && !route.includes('/sso/')) return askMatrix(method, route, headers)
   if (form) headers['content-type'] = 'application/x-www-form-urlencoded'
   return harness.request(path, {
     method,
@@ -199,7 +208,7 @@ describe('with the database down', () => {
       const json = /application\/json/.test(response.headers.get('content-type') ?? '')
       if (response.status !== 503 || !response.headers.get('retry-after'))
         wrong.push(`${name}: ${response.status} ${body.slice(0, 200)}`)
-      if (json !== / \/(oauth2|_matrix|api)\//.test(name))
+      if (json !== (/ \/(oauth2|_matrix|api)\//.test(name) && !name.includes('/sso/')))
         wrong.push(`${name}: ${response.headers.get('content-type')}`)
       if (/CONNECTION|ECONN|postgres|127\.0\.0\.1/i.test(body)) wrong.push(`${name}: ${body.slice(0, 300)}`)
       if (response.headers.has('set-cookie')) wrong.push(`${name}: ${response.headers.get('set-cookie')}`)

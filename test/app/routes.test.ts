@@ -78,6 +78,11 @@ const ROUTES: Record<
   'POST /account/sessions/{id}/end': ['form', 'page', false],
   'GET /_matrix/client/{version}/login': ['none', 'matrix', true],
   'POST /_matrix/client/{version}/login': ['none', 'matrix', true],
+  'GET /_matrix/client/{version}/login/sso/redirect': ['none', 'page', false],
+  'GET /_matrix/client/{version}/login/sso/redirect/': ['none', 'page', false],
+  'GET /_matrix/client/{version}/login/sso/redirect/{idp}': ['none', 'page', false],
+  'GET /complete-compat-sso/{id}': ['browser', 'page', false],
+  'POST /complete-compat-sso/{id}': ['form', 'page', false],
   'POST /_matrix/client/{version}/refresh': ['none', 'matrix', true],
   'POST /_matrix/client/{version}/logout': ['token', 'matrix', true],
   'POST /_matrix/client/{version}/logout/all': ['token', 'matrix', true],
@@ -113,7 +118,11 @@ afterAll(() => harness.close())
 const ask = (path: string, init?: RequestInit) => app.handle(new Request(`http://auth.test${path}`, init))
 const names = () => app.routes.map(({ method, path }) => `${method} ${path}`)
 const addressOf = (path: string) =>
-  path.replace('{id}', '01J00000000000000000000000').replace('{file}', 'x').replace('{version}', 'v3')
+  path
+    .replace('{id}', '01J00000000000000000000000')
+    .replace('{file}', 'x')
+    .replace('{version}', 'v3')
+    .replace('{idp}', 'x')
 
 /** A Deps of which every part throws something that nobody expected. */
 function broken(deps: Deps): Deps {

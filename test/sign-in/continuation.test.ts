@@ -7,6 +7,7 @@ import { formatIp } from '../../src/lib/ip.ts'
 const kind = fc.constantFrom(
   'continue_authorization_grant',
   'continue_device_code_grant',
+  'continue_compat_sso_login',
   'manage_account',
   'link_upstream',
   'x',
@@ -32,7 +33,7 @@ describe('continuations', () => {
         const continuation = readContinuation({ kind: kindValue, id, action, device_id })
         const target = new URL(continuation.path, 'https://auth.test/')
         expect(target.origin).toBe('https://auth.test')
-        expect(target.pathname).toMatch(/^\/((consent|device)\/[0-9A-Z]{26}|account\/)?$/)
+        expect(target.pathname).toMatch(/^\/((consent|device|complete-compat-sso)\/[0-9A-Z]{26}|account\/)?$/)
         expect(continuation.path).not.toMatch(/^\/[/\\]|[\s\\]/)
       }),
       { numRuns: 2000 },
@@ -57,6 +58,10 @@ describe('continuations', () => {
     [
       { kind: 'continue_device_code_grant', id: '01arz3ndektsv4rrffq69g5fav' },
       '/device/01ARZ3NDEKTSV4RRFFQ69G5FAV',
+    ],
+    [
+      { kind: 'continue_compat_sso_login', id: '01arz3ndektsv4rrffq69g5fav' },
+      '/complete-compat-sso/01ARZ3NDEKTSV4RRFFQ69G5FAV',
     ],
     [{ kind: 'continue_device_code_grant', id: '../login' }, '/'],
     [{ kind: 'manage_account' }, '/account/'],

@@ -7,6 +7,7 @@ import * as browserSessions from '../../sql/browser-sessions.ts'
 import * as cleanUp from '../../sql/clean-up.ts'
 import * as clientRegistrations from '../../sql/client-registrations.ts'
 import * as clients from '../../sql/clients.ts'
+import * as compatLogins from '../../sql/compat-logins.ts'
 import * as compatSessions from '../../sql/compat-sessions.ts'
 import * as compatTokens from '../../sql/compat-tokens.ts'
 import type { Sql } from '../../sql/connect.ts'
@@ -154,6 +155,15 @@ const FILES = [
     findPreferences: [[ID]],
     setPreferences: [[ID, { locale: 'de', timeZone: null }]],
     setLocale: [[ID, 'de']],
+  }),
+  statements('compat-logins', compatLogins, {
+    insertCompatLogin: [[{ id: ID, redirectUri: 'https://a.test/', now: NOW }]],
+    findCompatLogin: [[ID]],
+    fulfilCompatLogin: [[ID, { browserSessionId: ID, tokenHash: HASH, since: NOW, now: NOW }]],
+    cancelCompatLogin: [[ID, NOW]],
+    findLoginByToken: [[HASH]],
+    spendLoginToken: [[ID, ID, NOW]],
+    releaseLoginToken: [[ID, ID]],
   }),
   statements('compat-sessions', compatSessions, {
     insertCompatSession: [
@@ -436,6 +446,8 @@ const FILES = [
   statements('clean-up', cleanUp, {
     deleteOldGrants: [[NOW, 10]],
     deleteOldDeviceGrants: [[NOW, 10]],
+    deleteOldCompatLogins: [[NOW, 10]],
+    deleteEndedCompatTokens: [[NOW, 10]],
     deleteOldRegistrations: [[NOW, NOW, 10]],
     deleteOldMails: [[NOW, 10]],
   }),

@@ -12,6 +12,8 @@ import type { LegacyLogin } from '../../policy/legacy-login.ts'
 import { readBody } from './body.ts'
 import { userLocked } from './errors.ts'
 import { identifierOf } from './identifier.ts'
+import { findLoginToken } from './login-token.ts'
+import { identityProviders } from './providers.ts'
 import { beginSession, type LoginResponse } from './session.ts'
 
 const text = Type.Optional(Type.String())
@@ -38,7 +40,16 @@ const LONGEST_DEVICE_NAME = 100
 
 /** GET /_matrix/client/{version}/login: how one can sign in (reference 9.1). */
 function showFlows(deps: Pick<Deps, 'config'>): Response {
-  return json({ flows: deps.config.passwords.enabled ? [{ type: 'm.login.password' }] : [] })
+  const providers = identityProviders(deps.config)
+  const sso = {
+    type: 'm.login.sso',
+    // Both spellings of the same: a client that knows OAuth should use that (MSC3824).
+    oauth_aware_preferred: true,
+    'org.matrix.msc3824.delegated_oidc_compatibility': true,
+    ...(providers.length > 0 && { identity_providers: providers }),
+  }
+  const flows = [sso, { type: 'm.login.token' }]
+  return json({ flows: deps.config.passwords.enabled ? [{ type: 'm.login.password' }, ...flows] : flows })
 }
 
 /** POST /_matrix/client/{version}/login (reference 9.2, with its edges 36 and 45 mended). */
@@ -51,6 +62,7 @@ async function login(deps: Deps, request: Request): Promise<Response> {
 function loginOf(deps: Deps, body: LoginBody, requester: Requester): Promise<LoginResponse> {
   if (body.type === 'm.login.password' && deps.config.passwords.enabled)
     return loginWithPassword(deps, body, requester)
+  if (body.type === 'm.login.token') return loginWithToken(deps, body, requester)
   if (body.type === 'm.login.application_service')
     throw new MatrixError(
       'M_APPSERVICE_LOGIN_UNSUPPORTED',
@@ -78,6 +90,18 @@ async function loginWithPassword(deps: Deps, body: LoginBody, requester: Request
     requester,
     need,
   })
+}
+
+/** The token that the person took along from our page (`sign-in/compat-sso.ts`): good once, for half a minute. */
+async function loginWithToken(deps: Deps, body: LoginBody, requester: Requester): Promise<LoginResponse> {
+  if (body.token === undefined)
+    throw new MatrixError('M_BAD_JSON', 400, 'The member token is missing or not valid.')
+  const device = deviceOf(body)
+  const { user, browserSessionId, spendable } = await findLoginToken(deps, body.token, requester)
+  const need = await assertAllowed(deps, user, { type: 'm.login.token' }, device.deviceId, requester)
+  const withRefreshToken = body.refresh_token === true
+  const login = { user, ...device, browserSessionId, withRefreshToken, requester, need }
+  return beginSession(deps, login, spendable)
 }
 
 /**

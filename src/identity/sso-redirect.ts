@@ -1,0 +1,44 @@
+/** Characters of an address that a client may be sent back to. */
+const LONGEST = 4096
+
+/** Schemes that name no app but run or show something in the browser itself. */
+const UNSAFE = new Set([
+  'about:',
+  'blob:',
+  'chrome:',
+  'content:',
+  'data:',
+  'file:',
+  'filesystem:',
+  'ftp:',
+  'javascript:',
+  'jar:',
+  'mailto:',
+  'resource:',
+  'tel:',
+  'vbscript:',
+  'view-source:',
+  'ws:',
+  'wss:',
+])
+
+/**
+ * Where a legacy client wants the person sent back to after SSO, as the browser will understand it; undefined when it
+ * is no absolute address, names a user, or has a scheme that no app has. Any other is good: these clients are not
+ * registered, and the page that names the address is what protects people (edge 44).
+ */
+export function parseSsoRedirect(text: string | undefined): URL | undefined {
+  if (text === undefined || text.length > LONGEST || !URL.canParse(text)) return undefined
+  const url = new URL(text)
+  if (UNSAFE.has(url.protocol) || url.username !== '' || url.password !== '') return undefined
+  return url
+}
+
+/** The address of a client with the login token added to its query; the rest keeps its spelling. */
+export function withLoginToken(redirectUri: string, token: string): string {
+  const url = new URL(redirectUri)
+  // One that was there already would be read in place of ours.
+  if (url.searchParams.has('loginToken')) url.searchParams.delete('loginToken')
+  url.search = `${url.search}${url.search === '' ? '?' : '&'}loginToken=${token}`
+  return url.href
+}

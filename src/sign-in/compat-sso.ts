@@ -1,0 +1,178 @@
+import type { BrowserSessionRow } from '../../sql/browser-sessions.ts'
+import {
+  type CompatLoginRow,
+  cancelCompatLogin,
+  findCompatLogin,
+  fulfilCompatLogin,
+} from '../../sql/compat-logins.ts'
+import type { Deps } from '../deps.ts'
+import { PageError } from '../http/errors.ts'
+import { formActionSource } from '../http/headers.ts'
+import { readPageQuery } from '../http/params.ts'
+import { redirect } from '../http/reply.ts'
+import type { PathParams, Route } from '../http/route.ts'
+import { type Continuation, readContinuation, withContinuation } from '../identity/continuation.ts'
+import { ensureProvisioned } from '../identity/devices.ts'
+import { withLoginToken } from '../identity/sso-redirect.ts'
+import { activeSession, openVisit, page, readOwnForm, summary, type Visit } from '../identity/visit.ts'
+import { addSeconds } from '../lib/clock.ts'
+import { sha256 } from '../lib/digest.ts'
+import { randomString } from '../lib/random.ts'
+import { ulidFromUuid, uuidFromUlid } from '../lib/ulid.ts'
+import { hostOf } from '../oauth/grant-context.ts'
+import { registrationEnabled } from '../policy/register.ts'
+import type { Violation } from '../policy/violation.ts'
+import { displayNameOf } from './consent.ts'
+import { interstitial } from './interstitial.ts'
+import { violationLine } from './violations.ts'
+
+/** Seconds that a person has from the client to the answer (reference 9.3). */
+const LIFETIME = 1800
+
+/** What both methods find before anything else: the login, the person, whether the policy allows it. */
+async function open(
+  deps: Deps,
+  request: Request,
+  ulid: string,
+): Promise<
+  Response | { visit: Visit; login: CompatLoginRow; session: BrowserSessionRow; violations: Violation[] }
+> {
+  const continuation = readContinuation({ kind: 'continue_compat_sso_login', id: ulid })
+  const visit = await openVisit(deps, request)
+  const id = uuidFromUlid(ulid)
+  const [found] = id === undefined ? [] : await findCompatLogin(deps.sql, id)
+  const instead = interstitial(deps, visit, continuation)
+  if (instead) return instead
+  const login = assertPending(deps, found)
+  const session = activeSession(visit)
+  if (!session)
+    return redirect(deps.urls.path(signInPath(deps, request, continuation)), visit.browser.cookies)
+  const asked = {
+    user: session,
+    login: { type: 'm.login.sso' as const, redirect_uri: login.redirect_uri },
+    // No device is known yet.
+    sessionReplaced: false,
+  }
+  const violations = await deps.policy.legacyLogin(asked, visit.requester)
+  return { visit, login, session, violations }
+}
+
+/** @throws PageError when a login is unknown, too old or answered */
+function assertPending(deps: Pick<Deps, 'clock'>, login: CompatLoginRow | undefined): CompatLoginRow {
+  if (!login) throw new PageError('grant_not_found', 404)
+  if (login.fulfilled_at || login.cancelled_at) throw new PageError('grant_not_pending', 409)
+  if (addSeconds(login.created_at, LIFETIME) <= deps.clock.now())
+    throw new PageError('grant_not_found', 410, { code: 'compat_sso_login_expired' })
+  return login
+}
+
+/** Sign-in or, where the person chose that in the client, sign-up; with the provider that they chose, if they did. */
+function signInPath(deps: Pick<Deps, 'config'>, request: Request, continuation: Continuation): string {
+  const query = readPageQuery(request)
+  const action = query.action ?? query['org.matrix.msc3824.action']
+  if (action === 'register' && registrationEnabled(deps.config))
+    return withContinuation('/register', continuation)
+  const idp = uuidFromUlid(query.upstream_idp ?? '')
+  const path = withContinuation('/login', continuation)
+  return idp === undefined ? path : `${path}&upstream_idp=${ulidFromUuid(idp)}`
+}
+
+/** GET /complete-compat-sso/{id}: asks whether the client at the address may sign in (edge 44). */
+async function showSso(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
+  const opened = await open(deps, request, id)
+  if (opened instanceof Response) return opened
+  const { visit, login, session, violations } = opened
+  return violations.length > 0 ? denied(deps, visit, login, violations) : ssoPage(deps, visit, login, session)
+}
+
+/** POST /complete-compat-sso/{id}: `action=cancel`, or anything else to go on. */
+async function answerSso(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
+  const opened = await open(deps, request, id)
+  if (opened instanceof Response) return opened
+  const { visit, login, session, violations } = opened
+  const { form, own } = await readOwnForm(deps, visit)
+  if (!own) return ssoPage(deps, visit, login, session, 422)
+  if (form.action === 'cancel') {
+    const [cancelled] = await cancelCompatLogin(deps.sql, login.id, deps.clock.now())
+    if (!cancelled) throw new PageError('grant_not_pending', 409)
+    return page(deps, visit, 'compat_sso_cancelled', targetOf(login))
+  }
+  if (violations.length > 0) return denied(deps, visit, login, violations)
+  return approve(deps, visit, login, session)
+}
+
+/** Makes the login token, which is good for half a minute and once, and takes it to the client. */
+async function approve(
+  deps: Deps,
+  visit: Visit,
+  login: CompatLoginRow,
+  session: BrowserSessionRow,
+): Promise<Response> {
+  await ensureProvisioned(deps, session.user_id)
+  const token = randomString(deps.random, 32)
+  const now = deps.clock.now()
+  const [fulfilled] = await fulfilCompatLogin(deps.sql, login.id, {
+    browserSessionId: session.id,
+    tokenHash: sha256(token),
+    since: addSeconds(now, -LIFETIME),
+    now,
+  })
+  if (!fulfilled) throw new PageError('grant_not_pending', 409)
+  deps.log.info('legacy_login.approved', { user_id: session.user_id, login_id: ulidFromUuid(login.id) })
+  return redirect(withLoginToken(login.redirect_uri, token), visit.browser.cookies)
+}
+
+/** The address of the client as pages name it. */
+function targetOf({ redirect_uri: uri }: CompatLoginRow): { target: string; kind: 'web' | 'app' } {
+  const host = hostOf(uri)
+  return host === undefined
+    ? { target: new URL(uri).protocol.slice(0, -1), kind: 'app' }
+    : { target: host, kind: 'web' }
+}
+
+async function ssoPage(
+  deps: Deps,
+  visit: Visit,
+  login: CompatLoginRow,
+  session: BrowserSessionRow,
+  status = 200,
+): Promise<Response> {
+  const displayName = await displayNameOf(deps, session)
+  return page(
+    deps,
+    visit,
+    'compat_sso',
+    {
+      login_id: ulidFromUuid(login.id),
+      ...targetOf(login),
+      user: {
+        mxid: summary(deps, session).mxid,
+        ...(displayName !== undefined && { display_name: displayName }),
+      },
+    },
+    { status, formAction: [formActionSource(login.redirect_uri)] },
+  )
+}
+
+function denied(deps: Deps, visit: Visit, login: CompatLoginRow, violations: Violation[]): Response {
+  deps.log.warn('policy.denied', { login_id: ulidFromUuid(login.id), violations })
+  const context = {
+    violations: violations.map(violationLine),
+    client: { name: targetOf(login).target },
+    compat_login_id: ulidFromUuid(login.id),
+  }
+  return page(deps, visit, 'policy_violation', context, { status: 403 })
+}
+
+export const compatSsoPageRoutes = (deps: Deps): Route[] => [
+  {
+    method: 'GET',
+    path: '/complete-compat-sso/{id}',
+    handle: (request, params) => showSso(deps, request, params),
+  },
+  {
+    method: 'POST',
+    path: '/complete-compat-sso/{id}',
+    handle: (request, params) => answerSso(deps, request, params),
+  },
+]
