@@ -1,7 +1,9 @@
+import type { ActivePersonalTokenRow } from '../../sql/personal-sessions.ts'
+import type { ActiveTokenRow } from '../../sql/tokens.ts'
 import { parseToken } from '../crypto/tokens.ts'
 import type { Deps } from '../deps.ts'
 import { AdminError } from '../http/errors.ts'
-import { useAccessToken, usePersonalToken } from '../oauth/access-token.ts'
+import { authenticateAccessToken, readCredentials, usePersonalToken } from '../oauth/access-token.ts'
 
 /** Who calls the admin API. */
 export interface Caller {
@@ -18,54 +20,47 @@ export interface Caller {
 type Needs = Pick<Deps, 'sql' | 'clock' | 'activity' | 'log'>
 
 /**
- * The caller of a request: an OAuth access token or a personal one, in the header alone (RFC 6750 section 2.1). Before
- * anything else of the request is looked at, so that strangers learn nothing from errors.
+ * The caller of a request to `address` (as clients know it): an OAuth access token or a personal one, in the header alone
+ * (RFC 6750 section 2.1); one that is bound to a key with a proof of it (RFC 9449 section 7). Before anything else of the
+ * request is looked at, so that strangers learn nothing from errors.
  *
  * @throws AdminError 401
  */
-export async function authenticateCaller(deps: Needs, request: Request): Promise<Caller> {
-  const header = request.headers.get('authorization')
-  const token = /^bearer +([\x21-\x7e]+)$/i.exec(header ?? '')?.[1]
-  if (token === undefined)
+export async function authenticateCaller(deps: Needs, request: Request, address: string): Promise<Caller> {
+  const credentials = readCredentials(request)
+  if (!credentials || credentials === 'malformed')
     throw new AdminError(401, 'token_missing', 'The request has no access token.', {
       detail: 'Send it as: Authorization: Bearer <token>',
       headers: { 'www-authenticate': 'Bearer realm="admin API"' },
     })
-  const caller = await findCaller(deps, token)
-  if (caller) return caller
-  throw new AdminError(401, 'token_invalid', 'The access token is unknown, expired or revoked.', {
-    headers: { 'www-authenticate': 'Bearer realm="admin API", error="invalid_token"' },
-  })
+  if (credentials.scheme === 'Bearer' && parseToken(credentials.token) === 'mpt') {
+    const row = await usePersonalToken(deps, credentials.token, deps.clock.now())
+    if (row) return callerOf('personal', row)
+    throw invalidToken(undefined)
+  }
+  const row = await authenticateAccessToken(deps, request, address, credentials)
+  if ('status' in row) throw invalidToken(row.challenge)
+  return callerOf('oauth', row)
 }
 
-async function findCaller(deps: Needs, token: string): Promise<Caller | undefined> {
-  const kind = parseToken(token)
-  if (kind === 'mat') {
-    const row = await useAccessToken(deps, token, deps.clock.now())
-    return (
-      row && {
-        userId: row.user_id ?? undefined,
-        username: row.username ?? undefined,
-        clientId: row.client_id,
-        sessionId: row.session_id,
-        kind: 'oauth',
-        scope: row.scope.split(' '),
-      }
-    )
-  }
-  if (kind !== 'mpt') return undefined
-  const row = await usePersonalToken(deps, token, deps.clock.now())
-  return (
-    row && {
-      userId: row.user_id,
-      username: row.username,
-      clientId: row.client_id ?? undefined,
-      sessionId: row.session_id,
-      kind: 'personal',
-      scope: row.scope.split(' '),
-    }
+const invalidToken = (challenge = 'Bearer realm="admin API", error="invalid_token"'): AdminError =>
+  new AdminError(
+    401,
+    'token_invalid',
+    'The access token is unknown, expired or revoked, or its proof is not valid.',
+    {
+      headers: { 'www-authenticate': challenge },
+    },
   )
-}
+
+const callerOf = (kind: Caller['kind'], row: ActiveTokenRow | ActivePersonalTokenRow): Caller => ({
+  userId: row.user_id ?? undefined,
+  username: row.username ?? undefined,
+  clientId: row.client_id ?? undefined,
+  sessionId: row.session_id,
+  kind,
+  scope: row.scope.split(' '),
+})
 
 /** Refuses a caller who may not do this: 403 names the scopes of which one is enough (RFC 6750 section 3.1). */
 export function requireScope(caller: Caller, scopes: readonly string[]): void {

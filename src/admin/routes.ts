@@ -34,7 +34,7 @@ function routeOf(deps: Deps, operation: Operation): Route {
     path: BASE + operation.path,
     cors: adminCors,
     async handle(request, params) {
-      const caller = await authenticateCaller(deps, request)
+      const caller = await authenticateCaller(deps, request, deps.urls.absolute(pathOf(operation, params)))
       requireScope(caller, scopes)
       const url = new URL(request.url)
       const call = {

@@ -14,7 +14,7 @@ export const discoveryCors: CorsRule = { headers: COMMON }
 export const apiCors: CorsRule = { headers: `${COMMON}, x-requested-with, dpop` }
 
 /** The admin API: scripts in a page may also send what makes a creation happen once. */
-export const adminCors: CorsRule = { headers: `${COMMON}, x-requested-with, idempotency-key` }
+export const adminCors: CorsRule = { headers: `${COMMON}, x-requested-with, idempotency-key, dpop` }
 
 /** The answer to a preflight request for an endpoint that has `methods`. */
 export function preflight(rule: CorsRule, methods: string[]): Response {

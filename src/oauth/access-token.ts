@@ -6,7 +6,10 @@ import { checkProof, DPOP_ALGORITHMS, keyOfAccessToken, type Proof, spendProof }
 
 type Needs = Pick<Deps, 'sql' | 'clock' | 'activity'>
 
-/** What a good access token stands for; undefined for any other. Looking counts as a use, see `noteUse`. */
+/**
+ * What a good access token stands for; undefined for any other. Looking counts as a use, see `noteUse`. It is for
+ * introspection: nobody proves the key here that the token may be bound to (`authenticateAccessToken`).
+ */
 export async function useAccessToken(
   deps: Pick<Deps, 'sql' | 'activity'>,
   token: string,

@@ -82,10 +82,25 @@ export async function checkProof(
 /** RFC 9449 section 4.3, point 9: compared without query and fragment, in normal form. */
 function isAddress(htu: unknown, address: string): boolean {
   if (typeof htu !== 'string' || !URL.canParse(htu)) return false
-  const url = new URL(htu)
-  url.search = ''
-  url.hash = ''
-  return url.href === new URL(address).href
+  const [named, own] = [new URL(htu), new URL(address)]
+  return (
+    named.origin === own.origin &&
+    named.username + named.password === '' &&
+    normalPath(named) !== undefined &&
+    normalPath(named) === normalPath(own)
+  )
+}
+
+/** A path in one spelling of its percent-encoding (RFC 3986 section 6.2.2); undefined when it is not UTF-8. */
+function normalPath({ pathname }: URL): string | undefined {
+  try {
+    return pathname
+      .split('/')
+      .map((segment) => encodeURIComponent(decodeURIComponent(segment)))
+      .join('/')
+  } catch {
+    return undefined
+  }
 }
 
 /** RFC 9449 section 4.3, point 11. */

@@ -93,6 +93,7 @@ describe('a DPoP proof (RFC 9449 section 4.3)', () => {
       'http://auth.test/oauth2/token?x=1#y',
       'HTTP://AUTH.test:80/oauth2/token',
       'http://auth.test/x/../oauth2/token',
+      'http://auth.test/%6fauth2/t%6Fken',
     ])
       expect([htu, await changed({ htu })]).toEqual([htu, 'invalid_grant'])
   })
@@ -111,6 +112,8 @@ describe('a DPoP proof (RFC 9449 section 4.3)', () => {
     ['another scheme', { htu: 'https://auth.test/oauth2/token' }, {}],
     ['an htu that is no URL', { htu: '/oauth2/token' }, {}],
     ['an htu with a name in it', { htu: 'http://a@auth.test/oauth2/token' }, {}],
+    ['an htu that is not UTF-8', { htu: 'http://auth.test/oauth2/%fftoken' }, {}],
+    ['an htu with another path in its encoding', { htu: 'http://auth.test/oauth2%2Ftoken' }, {}],
     ['no htu', { htu: undefined }, {}],
     ['no iat', { iat: undefined }, {}],
     ['an iat that is no number', { iat: '1' }, {}],
@@ -500,5 +503,48 @@ describe('GET and POST /oauth2/userinfo with a bound token (section 7)', () => {
     await info(`DPoP ${next.body.access_token}`, await forUserinfo(next.body.access_token, stranger))
     // A use would have frozen the rotation.
     expect((await ask(refreshForm(refresh_token), await proof())).body).toEqual(next.body)
+  })
+})
+
+describe('the admin API with a bound token (section 7, decision 12)', () => {
+  const USERS = '/api/admin/v1/users'
+  const call = (path: string, authorization: string, dpop?: string) =>
+    harness.request(path, { headers: { authorization, ...(dpop !== undefined && { dpop }) } })
+  let token: string
+  beforeAll(async () => {
+    await harness.database.sql`update latchkey.users set is_admin = true where username = 'alice'`
+    token = (await bound('openid urn:mas:admin')).access_token
+  })
+
+  test('the scheme DPoP with a proof for the address of the call, whatever its query', async () => {
+    for (const path of [USERS, `${USERS}?page[first]=1`, `${USERS}/by-username/alice`]) {
+      const dpop = await key.proof('GET', path, { token })
+      expect([path, (await call(path, `DPoP ${token}`, dpop)).status]).toEqual([path, 200])
+    }
+  })
+
+  test('Bearer, no proof, a proof of another key, of another address, or from before: 401', async () => {
+    const used = await key.proof('GET', USERS, { token })
+    expect((await call(USERS, `DPoP ${token}`, used)).status).toBe(200)
+    const table: [string, string | undefined, string][] = [
+      ['Bearer', undefined, 'invalid_token'],
+      ['Bearer', await key.proof('GET', USERS, { token }), 'invalid_token'],
+      ['DPoP', undefined, 'invalid_dpop_proof'],
+      ['DPoP', await stranger.proof('GET', USERS, { token }), 'invalid_token'],
+      ['DPoP', await key.proof('GET', `${USERS}/by-username/alice`, { token }), 'invalid_dpop_proof'],
+      ['DPoP', used, 'invalid_dpop_proof'],
+    ]
+    for (const [scheme, dpop, error] of table) {
+      const response = await call(USERS, `${scheme} ${token}`, dpop)
+      expect(challengeOf(response)).toEqual([401, error])
+      expect(((await response.json()) as { errors: { code: string }[] }).errors[0]?.code).toBe(
+        'token_invalid',
+      )
+    }
+  })
+
+  test('pages of other origins may send a proof', async () => {
+    const preflight = await harness.request(USERS, { method: 'OPTIONS' })
+    expect(preflight.headers.get('access-control-allow-headers')).toContain('dpop')
   })
 })

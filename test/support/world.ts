@@ -9,6 +9,7 @@ import { createDeps, type Deps } from '../../src/deps.ts'
 import { addSeconds } from '../../src/lib/clock.ts'
 import { newId, uuidFromUlid } from '../../src/lib/ulid.ts'
 import type { Fetch } from '../../src/matrix/homeserver/homeserver.ts'
+import { type ProofKey, proofKey } from './dpop.ts'
 import { type FaultyProxy, faultyProxy } from './faulty-proxy.ts'
 import { createHarness, type Harness } from './harness.ts'
 import { registerClient } from './oauth.ts'
@@ -41,6 +42,8 @@ export interface World {
   harness: Harness
   processes: [Process, Process]
   clientId: string
+  /** The key that every session is bound to, and every presented token is proven with, if there is one. */
+  key?: ProofKey | undefined
   close(): Promise<void>
 }
 
@@ -51,7 +54,8 @@ export interface Seed {
   pair: Pair
 }
 
-export async function createWorld(config: ConfigInput = {}): Promise<World> {
+/** `bound`: with DPoP (RFC 9449). */
+export async function createWorld(config: ConfigInput = {}, bound = false): Promise<World> {
   const harness = await createHarness({ config })
   const processes: [Process, Process] = [await startProcess(harness), await startProcess(harness)]
   const { client_id: clientId } = await registerClient(harness)
@@ -59,6 +63,7 @@ export async function createWorld(config: ConfigInput = {}): Promise<World> {
     harness,
     processes,
     clientId,
+    ...(bound && { key: await proofKey(harness.clock) }),
     async close() {
       await Promise.all(processes.map(stopProcess))
       await harness.close()
@@ -115,7 +120,7 @@ export async function recover({ deps, way }: Process): Promise<void> {
 let people = 0
 
 /** Makes a person with a session and its first pair, without the pages on the way to it. */
-export async function seedSession({ harness, clientId }: World): Promise<Seed> {
+export async function seedSession({ harness, clientId, key }: World): Promise<Seed> {
   const { clock, random, sql } = harness.deps
   const now = clock.now()
   const userId = newId(now, random)
@@ -141,17 +146,23 @@ export async function seedSession({ harness, clientId }: World): Promise<Seed> {
     accessHash: tokenDigest(pair.access),
     refreshHash: tokenDigest(pair.refresh),
     expiresAt: addSeconds(now, 300),
+    dpopJkt: key?.jkt,
   })
   return { userId, sessionId, pair }
 }
 
-/** Presents a refresh token to one process. */
-export async function present({ clientId }: World, process: Process, token: string): Promise<Answer> {
-  const response = await process.form('/oauth2/token', {
-    grant_type: 'refresh_token',
-    client_id: clientId,
-    refresh_token: token,
-  })
+/** Presents a refresh token to one process, with a proof of the key of the world, of another one, or of none. */
+export async function present(
+  { clientId, key: own }: World,
+  process: Process,
+  token: string,
+  key: ProofKey | undefined = own,
+): Promise<Answer> {
+  const response = await process.form(
+    '/oauth2/token',
+    { grant_type: 'refresh_token', client_id: clientId, refresh_token: token },
+    key ? { dpop: await key.proof('POST', '/oauth2/token') } : {},
+  )
   const body = (await response.json()) as Record<string, string>
   return {
     status: response.status,

@@ -2,6 +2,7 @@ import { expect } from 'bun:test'
 import fc from 'fast-check'
 import { deactivate, lock, unlock } from '../../../src/identity/lifecycle.ts'
 import { endSession } from '../../../src/identity/sessions.ts'
+import { proofKey } from '../../support/dpop.ts'
 import {
   type Answer,
   changeKey,
@@ -106,6 +107,20 @@ const replays = (at: 0 | 1, back: number): Command =>
       if (outcome === 'repeated') model.holds = model.pairs.length - 1
     },
     (model) => model.pairs[model.pairs.length - 1 - back] !== undefined,
+  )
+
+/** Somebody who copied a token of a bound session and lacks its key: nothing happens, whatever the token. */
+const steals = (at: 0 | 1, back: number, withKey: boolean): Command =>
+  command(
+    `steal(process ${at}, ${back} back${withKey ? ', with a key of their own' : ''})`,
+    async (model, { world }) => {
+      const token = model.pairs[model.pairs.length - 1 - back]?.refresh ?? ''
+      const { key: _, ...without } = world
+      const key = withKey ? await proofKey(world.harness.clock) : undefined
+      const answer = await present(without, world.processes[at], token, key)
+      expect(answer).toMatchObject({ status: 400, error: 'invalid_grant', pair: undefined })
+    },
+    (model) => model.bound && model.pairs[model.pairs.length - 1 - back] !== undefined,
   )
 
 const tabs = (tabsOf: (0 | 1)[], lost: boolean): Command =>
@@ -252,6 +267,10 @@ export const commands = (length: number): fc.Arbitrary<Iterable<Command>> => {
       fc
         .tuple(fc.array(processes, { minLength: 2, maxLength: 6 }), fc.boolean())
         .map(([of, lost]) => tabs(of, lost)),
+    ),
+    some(
+      3,
+      fc.tuple(processes, fc.nat(2), fc.boolean()).map(([at, back, withKey]) => steals(at, back, withKey)),
     ),
     some(5, processes.map(uses)),
     some(2, processes.map(usesWhileRefreshing)),

@@ -20,6 +20,8 @@ export interface Model {
   ended: boolean
   /** The setting `oauth.refresh_token_reuse: end_session`. */
   reuseEnds: boolean
+  /** Its tokens are bound to a key, which the client proves. */
+  bound: boolean
 }
 
 /** What presenting a token must lead to. */
