@@ -47,3 +47,21 @@ export const deleteEndedCompatTokens = (sql: Db, before: Date, limit: number) =>
     select t.session_id, t.id from latchkey.compat_sessions s join latchkey.compat_tokens t on t.session_id = s.id
     where s.finished_at < ${before} limit ${limit})
   returning id`
+
+/** Deletes requests for a new password that were made before `before`, with their links, at most `limit`. */
+export const deleteOldRecoveries = (sql: Db, before: Date, limit: number) => sql<Batch>`
+  delete from latchkey.recoveries where id in (
+    select id from latchkey.recoveries where requested_at < ${before} limit ${limit})
+  returning id`
+
+/** Deletes links of administrators that ran out before `before`, at most `limit`. */
+export const deleteOldTickets = (sql: Db, before: Date, limit: number) => sql<{ digest: Uint8Array }[]>`
+  delete from latchkey.recovery_tickets where digest in (
+    select digest from latchkey.recovery_tickets where expires_at < ${before} limit ${limit})
+  returning digest`
+
+/** Forgets browsers that nobody signed in with since `before`, at most `limit`: their cookie is gone too. */
+export const deleteOldBrowsers = (sql: Db, before: Date, limit: number) => sql<{ user_id: string }[]>`
+  delete from latchkey.known_browsers where (user_id, browser_hash) in (
+    select user_id, browser_hash from latchkey.known_browsers where last_used_at < ${before} limit ${limit})
+  returning user_id`

@@ -28,7 +28,8 @@ export const findPersonClaims = (sql: Db, id: string) => sql<
   { claim_scopes: string[]; username: string; display_name: string | null; email: string | null }[]
 >`
   select s.claim_scopes, u.username, u.display_name,
-    (select e.email from latchkey.user_emails e where e.user_id = u.id order by e.id limit 1) as email
+    (select e.email from latchkey.user_emails e where e.user_id = u.id
+      order by e.is_primary desc, e.id limit 1) as email
   from latchkey.oauth_sessions s join latchkey.users u on u.id = s.user_id
   where s.id = ${id}`
 

@@ -175,6 +175,31 @@ create table latchkey.device_grants (
 );
 CREATE INDEX device_grants_client ON latchkey.device_grants USING btree (client_id);
 
+create table latchkey.email_verifications (
+  id uuid not null,
+  registration_id uuid,
+  user_id uuid,
+  email text not null,
+  code_hash bytea not null,
+  code_expires_at timestamp with time zone not null,
+  created_at timestamp with time zone not null,
+  completed_at timestamp with time zone,
+  constraint email_verifications_pkey PRIMARY KEY (id),
+  constraint email_verifications_registration_id_key UNIQUE (registration_id),
+  constraint email_verifications_registration_id_fkey FOREIGN KEY (registration_id) REFERENCES latchkey.registrations(id) ON DELETE CASCADE,
+  constraint email_verifications_user_id_fkey FOREIGN KEY (user_id) REFERENCES latchkey.users(id) ON DELETE CASCADE,
+  constraint email_verifications_one_owner CHECK (((registration_id IS NULL) <> (user_id IS NULL)))
+);
+CREATE INDEX email_verifications_user ON latchkey.email_verifications USING btree (user_id);
+
+create table latchkey.known_browsers (
+  user_id uuid not null,
+  browser_hash bytea not null,
+  last_used_at timestamp with time zone not null,
+  constraint known_browsers_pkey PRIMARY KEY (user_id, browser_hash),
+  constraint known_browsers_user_id_fkey FOREIGN KEY (user_id) REFERENCES latchkey.users(id) ON DELETE CASCADE
+);
+
 create table latchkey.mails (
   id uuid not null,
   kind text not null,
@@ -282,6 +307,32 @@ create unlogged table latchkey.rate_limits (
   constraint rate_limits_pkey PRIMARY KEY (key)
 );
 
+create table latchkey.recoveries (
+  id uuid not null,
+  browser_hash bytea not null,
+  email text not null,
+  continuation text not null,
+  requested_at timestamp with time zone not null,
+  ip inet,
+  user_agent text,
+  accept_language text,
+  constraint recoveries_pkey PRIMARY KEY (id)
+);
+
+create table latchkey.recovery_tickets (
+  digest bytea not null,
+  user_id uuid not null,
+  recovery_id uuid,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  used_at timestamp with time zone,
+  constraint recovery_tickets_pkey PRIMARY KEY (digest),
+  constraint recovery_tickets_recovery_id_fkey FOREIGN KEY (recovery_id) REFERENCES latchkey.recoveries(id) ON DELETE CASCADE,
+  constraint recovery_tickets_user_id_fkey FOREIGN KEY (user_id) REFERENCES latchkey.users(id) ON DELETE CASCADE
+);
+CREATE INDEX recovery_tickets_recovery ON latchkey.recovery_tickets USING btree (recovery_id);
+CREATE INDEX recovery_tickets_user ON latchkey.recovery_tickets USING btree (user_id);
+
 create table latchkey.registrations (
   id uuid not null,
   browser_hash bytea not null,
@@ -357,10 +408,12 @@ create table latchkey.user_emails (
   email_folded text not null,
   imported_duplicate boolean not null default false,
   created_at timestamp with time zone not null,
+  is_primary boolean not null default false,
   constraint user_emails_pkey PRIMARY KEY (id),
   constraint user_emails_user_id_fkey FOREIGN KEY (user_id) REFERENCES latchkey.users(id) ON DELETE CASCADE
 );
 CREATE UNIQUE INDEX user_emails_email_folded ON latchkey.user_emails USING btree (email_folded) WHERE (NOT imported_duplicate);
+CREATE UNIQUE INDEX user_emails_primary ON latchkey.user_emails USING btree (user_id) WHERE is_primary;
 CREATE INDEX user_emails_user ON latchkey.user_emails USING btree (user_id);
 
 create table latchkey.user_leases (

@@ -39,6 +39,8 @@ import { indexRoutes } from './sign-in/index-page.ts'
 import { languageRoutes } from './sign-in/language.ts'
 import { loginRoutes } from './sign-in/login.ts'
 import { logoutRoutes } from './sign-in/logout.ts'
+import { recoveryPasswordRoutes } from './sign-in/recover/new-password.ts'
+import { recoverRoutes } from './sign-in/recover/recover.ts'
 import { displayNameRoutes } from './sign-in/register/display-name.ts'
 import { registerRoutes } from './sign-in/register/register.ts'
 
@@ -72,6 +74,8 @@ export function routesOf(deps: Deps, resource: Resource): Route[] {
         ...endSessionRoutes(deps),
         ...registerRoutes(deps),
         ...displayNameRoutes(deps),
+        ...recoverRoutes(deps),
+        ...recoveryPasswordRoutes(deps),
         ...consentRoutes(deps),
         ...compatSsoPageRoutes(deps),
         ...deviceLinkRoutes(deps),

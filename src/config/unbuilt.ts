@@ -39,11 +39,6 @@ export const UNBUILT: readonly (Notice & { resource?: ResourceName })[] = [
       'Set it to false to let people register without an email address.',
   },
   {
-    path: 'account.password_recovery_enabled',
-    applies: ({ account }) => account?.password_recovery_enabled === true,
-    sentence: 'Resetting a password by email is not built yet: an administrator has to set a new one.',
-  },
-  {
     path: 'account.password_registration_token_required',
     applies: ({ account }) => account?.password_registration_token_required === true,
     sentence: 'Invitations are not built yet: registration with a password is refused while this is on.',

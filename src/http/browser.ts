@@ -17,6 +17,8 @@ export interface Browser {
   id: string
   /** The value of the session cookie, if one was sent. */
   sessionSecret: string | undefined
+  /** The value of the cookie that tells known browsers; set at the first sign-in. */
+  knownSecret: string | undefined
   /** Set-Cookie values that the response must carry. */
   cookies: string[]
 }
@@ -26,9 +28,11 @@ export function readBrowser(urls: Urls, random: Random, request: Request): Brows
   const sent = readCookie(urls, request, 'browser')
   const id = sent !== undefined && /^[\w-]{43}$/.test(sent) ? sent : base64url(random.bytes(32))
   const secret = readCookie(urls, request, 'session')
+  const known = readCookie(urls, request, 'known')
   return {
     id,
     sessionSecret: secret !== undefined && /^[\w-]{43}$/.test(secret) ? secret : undefined,
+    knownSecret: known !== undefined && /^[\w-]{43}$/.test(known) ? known : undefined,
     cookies: [writeCookie(urls, 'browser', id, BROWSER_LIFETIME)],
   }
 }

@@ -19,10 +19,15 @@ export interface PagePolicy {
   formAction?: string[] | false
   /** Pictures that the page shows from elsewhere: logos of the client and of the operator. */
   images?: (string | undefined)[]
+  /** `no-referrer` for a page whose address holds a secret (decision 2). */
+  referrerPolicy?: 'same-origin' | 'no-referrer'
 }
 
 /** The headers of an HTML page. */
-export function pageHeaders(urls: Urls, { formAction = [], images = [] }: PagePolicy = {}): Headers {
+export function pageHeaders(
+  urls: Urls,
+  { formAction = [], images = [], referrerPolicy = 'same-origin' }: PagePolicy = {},
+): Headers {
   const pictures = images
     .filter((image) => image !== undefined)
     .map((image) => new URL(image))
@@ -44,7 +49,7 @@ export function pageHeaders(urls: Urls, { formAction = [], images = [] }: PagePo
     'content-type': 'text/html; charset=utf-8',
     'cache-control': 'no-store',
     'content-security-policy': policy.join('; '),
-    'referrer-policy': 'same-origin',
+    'referrer-policy': referrerPolicy,
     'x-frame-options': 'DENY',
     'cross-origin-opener-policy': 'same-origin-allow-popups',
     'permissions-policy': 'camera=(), geolocation=(), microphone=()',

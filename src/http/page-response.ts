@@ -33,6 +33,7 @@ export function pageResponse<P extends PageName>(
   const html = deps.views.page(name, context, baseContext(deps, lang, csrf, options))
   const headers = pageHeaders(deps.urls, {
     ...(options.formAction !== undefined && { formAction: options.formAction }),
+    ...(options.referrerPolicy !== undefined && { referrerPolicy: options.referrerPolicy }),
     images: [...(options.images ?? []), deps.config.branding.logo_uri],
   })
   headers.set('content-language', lang)

@@ -3,6 +3,7 @@ import { finishCompatSessions } from '../../sql/compat-sessions.ts'
 import type { Db } from '../../sql/connect.ts'
 import { finishOAuthSessions } from '../../sql/oauth-sessions.ts'
 import { markErased, reactivateUser } from '../../sql/provisioning.ts'
+import { voidRecoveryTickets } from '../../sql/recoveries.ts'
 import {
   anyUserExists,
   deactivateUser,
@@ -107,11 +108,9 @@ export interface EndedSessions {
  */
 export const killSessions = (deps: Needs, userId: string, by: By = ADMIN): Promise<EndedSessions> =>
   transact(deps.sql, async (tx) => {
-    const ended = await endAllSessions(deps, tx, userId, { owned: false })
+    const ended = await endEverything(deps, tx, userId)
     if (ended.browsers + ended.apps + ended.tokens > 0)
       await recordSecurityEvent(deps, tx, { userId, kind: 'sessions_ended', ...by })
-    await deps.jobs.enqueue(tx, 'sync-devices', { user_id: userId })
-    deps.log.info('user.sessions_ended', { user_id: userId, ...ended })
     return ended
   })
 
@@ -128,6 +127,7 @@ export const deactivate = (deps: Needs, userId: string, erase: boolean, by: By =
     await deletePasswords(tx, userId)
     await deleteEmails(tx, userId)
     if (erase) await markErased(tx, userId, deps.clock.now())
+    await voidRecoveryTickets(tx, userId, deps.clock.now())
     await deps.jobs.enqueue(tx, 'deactivate-user', { user_id: userId, erase })
     deps.log.info('user.deactivated', { user_id: userId, erase })
   })
@@ -155,12 +155,31 @@ export const setPassword = (
   by: By = ADMIN,
 ): Promise<void> =>
   transact(deps.sql, async (tx) => {
-    const now = deps.clock.now()
-    await deletePasswords(tx, userId)
-    await insertPassword(tx, { id: newId(now, deps.random), userId, ...password, now })
+    await replacePassword(deps, tx, userId, password)
     await recordSecurityEvent(deps, tx, { userId, kind: 'password_changed', ...by })
     deps.log.info('user.password_set', { user_id: userId })
   })
+
+/** The new password alone takes the place of all others, and links that could set yet another one end. */
+export async function replacePassword(
+  deps: Pick<Deps, 'clock' | 'random'>,
+  tx: Db,
+  userId: string,
+  password: { version: number; hash: string },
+): Promise<void> {
+  const now = deps.clock.now()
+  await deletePasswords(tx, userId)
+  await insertPassword(tx, { id: newId(now, deps.random), userId, ...password, now })
+  await voidRecoveryTickets(tx, userId, now)
+}
+
+/** Ends every session as `killSessions` does, in the caller's transaction and without a word in the security log. */
+export async function endEverything(deps: Needs, tx: Db, userId: string): Promise<EndedSessions> {
+  const ended = await endAllSessions(deps, tx, userId, { owned: false })
+  await deps.jobs.enqueue(tx, 'sync-devices', { user_id: userId })
+  deps.log.info('user.sessions_ended', { user_id: userId, ...ended })
+  return ended
+}
 
 async function endAllSessions(
   deps: Needs,

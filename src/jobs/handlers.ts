@@ -1,17 +1,22 @@
 import {
   deleteEndedCompatTokens,
+  deleteOldBrowsers,
   deleteOldCompatLogins,
   deleteOldDeviceGrants,
   deleteOldGrants,
   deleteOldMails,
+  deleteOldRecoveries,
   deleteOldRegistrations,
+  deleteOldTickets,
 } from '../../sql/clean-up.ts'
 import { deleteUnusedClients } from '../../sql/client-registrations.ts'
 import { deleteOldPolicyData } from '../../sql/policy-data.ts'
 import { deleteExpiredJwts } from '../../sql/used-jwts.ts'
 import { findUser, listUnprovisioned } from '../../sql/users.ts'
 import type { Deps } from '../deps.ts'
+import { KNOWN_LIFETIME } from '../identity/begin-session.ts'
 import { isUnknownUser, provisionUser, syncDevices } from '../identity/devices.ts'
+import { sendRecoveryMails } from '../identity/recovery.ts'
 import { addSeconds } from '../lib/clock.ts'
 import { transact } from '../lib/transact.ts'
 import { sendLogoutToken } from '../oauth/backchannel-logout.ts'
@@ -39,11 +44,24 @@ const BATCH = 500
 export const jobHandlers = (
   deps: Pick<
     Deps,
-    'sql' | 'clock' | 'random' | 'urls' | 'keys' | 'clientFetch' | 'homeserver' | 'jobs' | 'mail' | 'log'
+    | 'sql'
+    | 'config'
+    | 'clock'
+    | 'random'
+    | 'urls'
+    | 'keys'
+    | 'secrets'
+    | 'clientFetch'
+    | 'homeserver'
+    | 'jobs'
+    | 'mail'
+    | 'translate'
+    | 'log'
   >,
 ): JobHandlers => ({
   'backchannel-logout': (notice) => sendLogoutToken(deps, notice),
   'clean-up': () => cleanUp(deps),
+  'recovery-mail': ({ recovery_id }) => sendRecoveryMails(deps, recovery_id),
   'send-mail': ({ mail_id }) => deps.mail.deliver(mail_id),
   'sync-devices': ({ user_id }) => syncDevices(deps, user_id),
   'provision-user': ({ user_id }) => provisionAndSync(deps, user_id),
@@ -85,6 +103,9 @@ async function cleanUp(deps: Pick<Deps, 'sql' | 'clock' | 'log'>): Promise<void>
     clients: await inBatches(() => deleteUnusedClients(sql, ago(UNUSED_CLIENT), ago(DAY), BATCH)),
     requests: await inBatches(() => deleteOldGrants(sql, ago(KEPT_REQUEST), BATCH)),
     device_requests: await inBatches(() => deleteOldDeviceGrants(sql, ago(KEPT_REQUEST), BATCH)),
+    recoveries: await inBatches(() => deleteOldRecoveries(sql, ago(KEPT_REQUEST), BATCH)),
+    recovery_links: await inBatches(() => deleteOldTickets(sql, ago(KEPT_REQUEST), BATCH)),
+    browsers: await inBatches(() => deleteOldBrowsers(sql, ago(KNOWN_LIFETIME), BATCH)),
     mails: await inBatches(() => deleteOldMails(sql, ago(KEPT_MAIL), BATCH)),
     legacy_logins: await inBatches(() => deleteOldCompatLogins(sql, ago(DAY), BATCH)),
     legacy_tokens: await inBatches(() => deleteEndedCompatTokens(sql, ago(KEPT_ENDED), BATCH)),

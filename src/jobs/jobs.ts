@@ -12,6 +12,8 @@ export interface JobData {
   'provision-everyone': { after: string | null }
   /** Tells a client that a browser session ended. */
   'backchannel-logout': { client_id: string; browser_session_id: string; user_id: string }
+  /** Writes the mails with which a lost password can be replaced. */
+  'recovery-mail': { recovery_id: string }
   /** Sends a mail of the outbox. */
   'send-mail': { mail_id: string }
   /** Removes what nobody needs any more; by itself once a day. */
@@ -41,6 +43,7 @@ const NAMES = [
   'sync-devices',
   'deactivate-user',
   'backchannel-logout',
+  'recovery-mail',
   'send-mail',
   'clean-up',
 ] as const
@@ -157,6 +160,7 @@ async function run<Name extends JobName>(
 function subjectOf(data: JobData[JobName]): string {
   if ('client_id' in data) return `${data.client_id} ${data.browser_session_id}`
   if ('mail_id' in data) return data.mail_id
+  if ('recovery_id' in data) return data.recovery_id
   return 'user_id' in data ? data.user_id : 'everyone'
 }
 

@@ -35,12 +35,30 @@ export interface SecurityNoticeMail {
   name: string
 }
 
+/** Links with which a password can be set. One mail for all accounts of the address. */
+export interface RecoveryMail {
+  accounts: {
+    mxid: string
+    /** `no_password`: it signs in through another service alone. */
+    state: 'open' | 'locked' | 'no_password'
+    /** With `open`. */
+    link?: string
+  }[]
+  /** How long the links work. */
+  minutes: number
+  /** When, from where and with what it was asked for. */
+  at: Instant
+  ip?: string
+  device?: string
+}
+
 /** An operator tries whether mail arrives. */
 export type TestMail = Record<never, never>
 
 /** Mail name to its view model. */
 export interface MailContexts {
   security_notice: SecurityNoticeMail
+  recovery: RecoveryMail
   test: TestMail
 }
 

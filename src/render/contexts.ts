@@ -2,11 +2,13 @@
  * What each page is given. One typed view model a page; the name is the template's, `views/pages/<name>.html`.
  *
  * Conventions: instants are ISO 8601 text (UTC); an optional key that is absent is "not there" and never `undefined`
- * or null; every text is plain text and escaped by the engine; no context holds HTML, a password or a token.
+ * or null; every text is plain text and escaped by the engine; no context holds HTML, a password or a token
+ * (but for the ticket of `recover_password`).
  */
 
 import type { AccountContexts } from './contexts-account.ts'
 import type { CompatContexts } from './contexts-compat.ts'
+import type { RecoveryContexts } from './contexts-recovery.ts'
 import type { TokenContexts } from './contexts-tokens.ts'
 
 /** An instant as ISO 8601 text, for example `clock.now().toISOString()`. */
@@ -134,6 +136,8 @@ export interface LoginPage {
   form: { username: string; errors: FieldErrors; form_error?: FormError }
   continuation: Continuation
   registration_enabled: boolean
+  /** A lost password can be reset by mail. */
+  recovery_enabled: boolean
   client?: ClientSummary
   /** A line above the form, for example after a sign-out. `expected`: the app asks for `person` and nobody else. */
   notice?: 'signed_out' | 'reauthenticate' | 'expected'
@@ -315,7 +319,7 @@ export interface LoggedOutPage {
 }
 
 /** Page name (a file `views/pages/<name>.html`) to its view model. */
-export interface Contexts extends AccountContexts, CompatContexts, TokenContexts {
+export interface Contexts extends AccountContexts, CompatContexts, RecoveryContexts, TokenContexts {
   index: IndexPage
   login: LoginPage
   register: RegisterPage

@@ -45,6 +45,7 @@ const notice = (event: string, fields: Partial<SecurityNoticeMail> = {}): Securi
   name: '',
   ...fields,
 })
+const LINK = 'https://example.org/auth/account/password/recovery?ticket=abcdefghijklmnopqrstuvwxyz012345'
 const DEVICE = { ip: '2001:db8::7334', device: 'Firefox, Linux' }
 
 /** Several states of every mail. */
@@ -87,6 +88,40 @@ export const mailSamples: { [M in MailName]: MailSample<M>[] } = {
         device: HOSTILE,
         name: HOSTILE,
       }),
+      base: HOSTILE_BASE,
+    },
+  ],
+  recovery: [
+    {
+      label: 'one account',
+      context: {
+        accounts: [{ mxid: '@alice:example.org', state: 'open', link: LINK }],
+        minutes: 10,
+        at: '2026-11-24T07:58:12.000Z',
+        ...DEVICE,
+      },
+    },
+    {
+      label: 'several accounts',
+      context: {
+        accounts: [
+          { mxid: '@alice:example.org', state: 'open', link: LINK },
+          { mxid: '@alice2:example.org', state: 'locked' },
+          { mxid: '@alice3:example.org', state: 'no_password' },
+        ],
+        minutes: 1,
+        at: '2026-11-24T07:58:12.000Z',
+      },
+    },
+    {
+      label: 'hostile',
+      context: {
+        accounts: [{ mxid: HOSTILE, state: 'open', link: HOSTILE_URI }],
+        minutes: 10,
+        at: '2026-11-24T07:58:12.000Z',
+        ip: HOSTILE,
+        device: HOSTILE,
+      },
       base: HOSTILE_BASE,
     },
   ],

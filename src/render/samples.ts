@@ -15,6 +15,7 @@ import { accountSamples } from './samples-account.ts'
 import { compatSamples } from './samples-compat.ts'
 import { deviceSamples } from './samples-device.ts'
 import { logoutSamples } from './samples-logout.ts'
+import { recoverySamples } from './samples-recovery.ts'
 import { tokenSamples } from './samples-tokens.ts'
 
 /** Several states of every page: plain, with errors, with long and right-to-left names, with hostile values. */
@@ -64,7 +65,12 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
   login: [
     {
       label: 'empty',
-      context: { form: { username: '', ...NO_ERRORS }, continuation: '', registration_enabled: true },
+      context: {
+        form: { username: '', ...NO_ERRORS },
+        continuation: '',
+        registration_enabled: true,
+        recovery_enabled: true,
+      },
     },
     {
       label: 'for a client, standalone',
@@ -72,6 +78,7 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
         form: { username: '', ...NO_ERRORS },
         continuation: CONTINUATION,
         registration_enabled: true,
+        recovery_enabled: true,
         client: ELEMENT,
       },
       base: { standalone: true },
@@ -82,6 +89,7 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
         form: { username: 'alice', errors: {}, form_error: { code: 'invalid_credentials' } },
         continuation: CONTINUATION,
         registration_enabled: true,
+        recovery_enabled: true,
         client: ELEMENT,
       },
     },
@@ -95,6 +103,7 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
         },
         continuation: '',
         registration_enabled: false,
+        recovery_enabled: false,
       },
     },
     {
@@ -106,6 +115,7 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
         },
         continuation: '',
         registration_enabled: true,
+        recovery_enabled: true,
         notice: 'signed_out',
       },
     },
@@ -115,6 +125,7 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
         form: { username: 'alice', ...NO_ERRORS },
         continuation: CONTINUATION,
         registration_enabled: false,
+        recovery_enabled: false,
         client: ELEMENT,
         notice: 'reauthenticate',
         person: ALICE,
@@ -128,6 +139,7 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
         form: { username: 'nora', errors: {}, form_error: { code: 'invalid_password' } },
         continuation: CONTINUATION,
         registration_enabled: false,
+        recovery_enabled: false,
         client: ELEMENT,
         notice: 'expected',
         person: { username: 'nora', mxid: '@nora:example.org', display_name: RTL_NAME },
@@ -140,6 +152,7 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
         form: { username: HOSTILE, ...NO_ERRORS },
         continuation: HOSTILE,
         registration_enabled: false,
+        recovery_enabled: false,
         notice: 'expected',
         person: { username: HOSTILE, mxid: HOSTILE, display_name: HOSTILE },
         other_account: true,
@@ -151,6 +164,7 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
         form: { username: 'nora', errors: {}, form_error: { code: 'expired_form' } },
         continuation: '',
         registration_enabled: true,
+        recovery_enabled: true,
         client: { name: RTL_NAME, host: 'example.org' },
       },
       base: { dir: 'rtl' },
@@ -165,6 +179,7 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
         },
         continuation: HOSTILE,
         registration_enabled: true,
+        recovery_enabled: true,
         client: {
           name: HOSTILE,
           host: HOSTILE,
@@ -448,6 +463,7 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
   ...accountSamples,
   ...tokenSamples,
   ...logoutSamples,
+  ...recoverySamples,
   form_post: [
     {
       label: 'plain',

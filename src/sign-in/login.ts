@@ -5,11 +5,14 @@ import { PageError, RateLimited } from '../http/errors.ts'
 import { type Params, readPageQuery } from '../http/params.ts'
 import { redirect } from '../http/reply.ts'
 import type { Route } from '../http/route.ts'
+import { beginSession } from '../identity/begin-session.ts'
 import { type Continuation, readContinuation } from '../identity/continuation.ts'
 import { reauthenticate } from '../identity/reauthentication.ts'
-import { endSession, startSession } from '../identity/sessions.ts'
+import { recoveryEnabled } from '../identity/recovery.ts'
+import { endSession } from '../identity/sessions.ts'
 import { checkPassword } from '../identity/sign-in.ts'
 import { activeSession, openVisit, page, readOwnForm, summary } from '../identity/visit.ts'
+import { transact } from '../lib/transact.ts'
 import { hintedName } from '../oauth/authorization/hints.ts'
 import { signInNeeded } from '../oauth/authorization/sign-in-needed.ts'
 import { type Flow, openFlow } from '../oauth/grant-context.ts'
@@ -64,28 +67,25 @@ async function signIn(deps: Deps, flow: Flow, continuation: Continuation, form: 
   if (result.result === 'wrong') return again(deps, flow, continuation, form, { code: 'invalid_credentials' })
   if (result.result !== 'ok')
     return stoppedPage(deps, visit, continuation, result.result, result.user.username)
-  const secret = (await renew(deps, flow, result.user.id)) ?? (await begin(deps, flow, result.user.id))
-  return redirect(deps.urls.path(continuation.path), [
-    ...visit.browser.cookies,
-    sessionCookie(deps.urls, secret),
-  ])
+  const cookies = (await renew(deps, flow, result.user.id)) ?? (await begin(deps, flow, result.user.id))
+  return redirect(deps.urls.path(continuation.path), [...visit.browser.cookies, ...cookies])
 }
 
-/** The same person once more, because a request asks for it: the session goes on. Gives the secret of its new cookie. */
-async function renew(deps: Deps, flow: Flow, userId: string): Promise<string | undefined> {
+/** The same person once more, because a request asks for it: the session goes on. Gives its new cookie. */
+async function renew(deps: Deps, flow: Flow, userId: string): Promise<string[] | undefined> {
   const session = activeSession(flow.visit)
-  return flow.grant && session?.user_id === userId && demandOf(flow) === 'again'
-    ? reauthenticate(deps, session, flow.grant.id)
-    : undefined
+  if (!flow.grant || session?.user_id !== userId || demandOf(flow) !== 'again') return undefined
+  const secret = await reauthenticate(deps, session, flow.grant.id)
+  return secret === undefined ? undefined : [sessionCookie(deps.urls, secret)]
 }
 
 /** A new session. Somebody who signs in over another one leaves none behind that no cookie leads to. */
-async function begin(deps: Deps, { visit }: Flow, userId: string): Promise<string> {
+async function begin(deps: Deps, { visit }: Flow, userId: string): Promise<string[]> {
   const before = activeSession(visit)
   if (before) await endSession(deps, before.user_id, before.id)
-  const session = await startSession(deps, deps.sql, userId, visit.requester)
-  deps.log.info('login.succeeded', { user_id: userId, session_id: session.id, ip: visit.requester.ip })
-  return session.secret
+  const { id, cookies } = await transact(deps.sql, (tx) => beginSession(deps, tx, visit, userId))
+  deps.log.info('login.succeeded', { user_id: userId, session_id: id, ip: visit.requester.ip })
+  return cookies
 }
 
 /** The form once more, with what was typed but for the password. */
@@ -135,6 +135,7 @@ async function loginPage(
       },
       continuation: continuation.text,
       registration_enabled: registrationEnabled(deps.config) && !known,
+      recovery_enabled: recoveryEnabled(deps),
       ...(client && { client }),
       ...known,
     },

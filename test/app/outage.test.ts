@@ -145,6 +145,14 @@ const requests: Record<string, () => Promise<[path: string, form?: Record<string
   ],
   'POST /account/sessions/end-others': async () => ['/account/sessions/end-others', { csrf, apps: '1' }],
   'POST /account/apps/{id}/revoke': async () => ['/account/apps/01J00000000000000000000000/revoke', { csrf }],
+  'POST /recover': async () => ['/recover', { csrf, email: 'alice@example.test' }],
+  'GET /recover/progress/{id}': async () => ['/recover/progress/01J00000000000000000000000'],
+  'POST /recover/progress/{id}': async () => ['/recover/progress/01J00000000000000000000000', { csrf }],
+  'GET /account/password/recovery': async () => [`/account/password/recovery?ticket=${'a'.repeat(32)}`],
+  'POST /account/password/recovery': async () => [
+    '/account/password/recovery',
+    { csrf, ticket: 'a'.repeat(32), password: PASSWORD, password_confirm: PASSWORD },
+  ],
   'GET /account/sessions/{id}/end': async () => ['/account/sessions/01J00000000000000000000000/end'],
   'POST /account/sessions/{id}/end': async () => [
     '/account/sessions/01J00000000000000000000000/end',

@@ -26,6 +26,7 @@ const COMMANDS = [
   ...[
     'register-user',
     'set-password',
+    'issue-recovery-link',
     'lock-user',
     'unlock-user',
     'deactivate',

@@ -20,6 +20,7 @@ describe('defaults', () => {
       registration_token_required: false,
       password_change_allowed: true,
       password_recovery_enabled: false,
+      passwordless_recovery_allowed: false,
       login_with_email_allowed: false,
       email_change_allowed: true,
       displayname_change_allowed: true,

@@ -63,7 +63,7 @@ const stateOf = async (sessionSecret: string): Promise<string> =>
   (
     await loadSession(
       harness.deps,
-      { id: 'x', sessionSecret, cookies: [] },
+      { id: 'x', sessionSecret, knownSecret: undefined, cookies: [] },
       { ip: undefined, userAgent: undefined },
     )
   ).state

@@ -46,6 +46,7 @@ function recorder(fail: (data: JobData['sync-devices']) => boolean = () => false
     'deactivate-user': handler('deactivate'),
     'provision-everyone': async () => {},
     'backchannel-logout': async () => {},
+    'recovery-mail': async () => {},
     'send-mail': async () => {},
     'clean-up': async () => {},
   }

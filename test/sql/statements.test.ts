@@ -16,6 +16,7 @@ import * as consents from '../../sql/consents.ts'
 import * as deviceGrants from '../../sql/device-grants.ts'
 import * as devices from '../../sql/devices.ts'
 import * as grants from '../../sql/grants.ts'
+import * as knownBrowsers from '../../sql/known-browsers.ts'
 import * as leases from '../../sql/leases.ts'
 import * as limits from '../../sql/limits.ts'
 import * as logout from '../../sql/logout.ts'
@@ -27,6 +28,7 @@ import * as policyData from '../../sql/policy-data.ts'
 import * as preferences from '../../sql/preferences.ts'
 import * as provisioning from '../../sql/provisioning.ts'
 import * as pushedRequests from '../../sql/pushed-requests.ts'
+import * as recoveries from '../../sql/recoveries.ts'
 import * as registrations from '../../sql/registrations.ts'
 import * as securityEvents from '../../sql/security-events.ts'
 import * as sessionLimit from '../../sql/session-limit.ts'
@@ -450,6 +452,9 @@ const FILES = [
     deleteEndedCompatTokens: [[NOW, 10]],
     deleteOldRegistrations: [[NOW, NOW, 10]],
     deleteOldMails: [[NOW, 10]],
+    deleteOldRecoveries: [[NOW, 10]],
+    deleteOldTickets: [[NOW, 10]],
+    deleteOldBrowsers: [[NOW, 10]],
   }),
   statements('settings', settings, { findSetting: [['key']], putSetting: [['key', { a: 1 }]] }),
   statements('tokens', tokens, {
@@ -501,6 +506,29 @@ const FILES = [
       [ID, NOW],
       [null, NOW],
     ],
+  }),
+  statements('known-browsers', knownBrowsers, { noteKnownBrowser: [[ID, HASH, NOW]] }),
+  statements('recoveries', recoveries, {
+    insertRecovery: [
+      [
+        {
+          id: ID,
+          browserHash: HASH,
+          email: 'a@b',
+          continuation: '',
+          ip: null,
+          userAgent: null,
+          acceptLanguage: null,
+          now: NOW,
+        },
+      ],
+    ],
+    findRecovery: [[ID]],
+    listRecoverable: [['a@b']],
+    insertRecoveryTicket: [[{ digest: HASH, userId: ID, recoveryId: null, now: NOW, expiresAt: NOW }]],
+    findRecoveryTicket: [[HASH]],
+    claimRecoveryTicket: [[HASH, NOW]],
+    voidRecoveryTickets: [[ID, NOW]],
   }),
   statements('security-events', securityEvents, {
     insertSecurityEvent: [

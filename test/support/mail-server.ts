@@ -23,8 +23,8 @@ export interface MailServer {
   close(): Promise<void>
 }
 
-/** Starts a real SMTP server (npm `smtp-server`); `options` are its own. */
-export async function startMailServer(options: SMTPServerOptions = {}): Promise<MailServer> {
+/** Starts a real SMTP server (npm `smtp-server`); `options` are its own, `port` is any free one unless given. */
+export async function startMailServer(options: SMTPServerOptions = {}, port = 0): Promise<MailServer> {
   const mails: ReceivedMail[] = []
   const seen = { connections: 0, secured: 0, users: [] as string[] }
   const server = new SMTPServer({
@@ -57,7 +57,7 @@ export async function startMailServer(options: SMTPServerOptions = {}): Promise<
     ...options,
   })
   server.on('error', () => {})
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
   const address = server.server.address()
   if (typeof address !== 'object' || !address) throw new Error('The mail server has no address.')
   return {

@@ -74,6 +74,17 @@ Examples: latchkey manage set-password alice
           printf '%s' "$PASSWORD" | latchkey manage set-password alice`,
       },
     }),
+    issueRecoveryLink: buildCommand({
+      loader: () => import('./recovery-link.ts'),
+      parameters: nameOnly,
+      docs: {
+        brief: 'Make a link with which a person sets a new password, once, within a day',
+        fullDescription: `Prints the link: give it to nobody but the person. It works whatever the configuration says of resetting
+passwords by email, also for an account without a password or an address.
+
+Example: latchkey manage issue-recovery-link alice`,
+      },
+    }),
     lockUser: buildCommand({
       loader: () => import('./accounts.ts').then((module) => module.lockUser),
       parameters: {

@@ -13,6 +13,10 @@ export const account = section(
     registration_token_required: bool(false, 'Any registration needs an invitation. Deprecated in MAS 1.19.'),
     password_change_allowed: bool(true, 'People may change their password.'),
     password_recovery_enabled: bool(false, 'People may reset a lost password by email.'),
+    passwordless_recovery_allowed: bool(
+      false,
+      'Resetting by email also gives a first password to accounts that have none.',
+    ),
     login_with_email_allowed: bool(false, 'An email address works in place of the user name.'),
     email_change_allowed: bool(true, 'People may add and remove email addresses.'),
     displayname_change_allowed: bool(true, 'People may change their display name.'),

@@ -6,19 +6,19 @@ import {
 } from '../../../sql/registrations.ts'
 import { insertTerms } from '../../../sql/users.ts'
 import type { Deps } from '../../deps.ts'
-import { browserHash, sessionCookie } from '../../http/browser.ts'
+import { browserHash } from '../../http/browser.ts'
 import { PageError, RateLimited, Unavailable } from '../../http/errors.ts'
 import type { Params } from '../../http/params.ts'
 import { redirect } from '../../http/reply.ts'
 import type { PathParams, Route } from '../../http/route.ts'
 import { isOwnName } from '../../http/urls.ts'
+import { beginSession } from '../../identity/begin-session.ts'
 import { type Continuation, readContinuation } from '../../identity/continuation.ts'
 import { provisionUser } from '../../identity/devices.ts'
 import { createUser } from '../../identity/lifecycle.ts'
 import { limitSubject, take } from '../../identity/limits.ts'
 import { DISPLAY_NAME_LIMIT } from '../../identity/profile.ts'
 import { recordSecurityEvent } from '../../identity/security-log.ts'
-import { startSession } from '../../identity/sessions.ts'
 import { checkUsername, localpartOf } from '../../identity/usernames.ts'
 import { openVisit, page, readOwnForm, type Visit } from '../../identity/visit.ts'
 import { addSeconds } from '../../lib/clock.ts'
@@ -163,7 +163,7 @@ async function create(deps: Deps, visit: Visit, step: Step, displayName: string)
     return {
       result: 'created' as const,
       user,
-      session: await startSession(deps, tx, user.id, visit.requester),
+      session: await beginSession(deps, tx, visit, user.id, { quiet: true }),
     }
   }).catch((error: unknown) => {
     if (error instanceof NameTaken) return { result: 'taken' as const }
@@ -180,10 +180,7 @@ async function create(deps: Deps, visit: Visit, step: Step, displayName: string)
   await provisionUser(deps, created.user.id).catch((error: unknown) =>
     deps.log.warn('provision.failed', { user_id: created.user.id, error }),
   )
-  return redirect(deps.urls.path(continuation.path), [
-    ...visit.browser.cookies,
-    sessionCookie(deps.urls, created.session.secret),
-  ])
+  return redirect(deps.urls.path(continuation.path), [...visit.browser.cookies, ...created.session.cookies])
 }
 
 class NameTaken extends Error {}

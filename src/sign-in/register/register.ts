@@ -1,6 +1,4 @@
 import { insertRegistration } from '../../../sql/registrations.ts'
-import { PASSWORD_LIMIT } from '../../crypto/passwords.ts'
-import { passwordStrength } from '../../crypto/strength.ts'
 import type { Deps } from '../../deps.ts'
 import { browserHash } from '../../http/browser.ts'
 import { RateLimited, Unavailable } from '../../http/errors.ts'
@@ -9,6 +7,7 @@ import { json, redirect } from '../../http/reply.ts'
 import type { Route } from '../../http/route.ts'
 import { type Continuation, readContinuation } from '../../identity/continuation.ts'
 import { limitSubject, take } from '../../identity/limits.ts'
+import { checkNewPassword } from '../../identity/new-password.ts'
 import { checkUsername, localpartOf } from '../../identity/usernames.ts'
 import { activeSession, openVisit, page, readOwnForm, type Visit } from '../../identity/visit.ts'
 import { newId, ulidFromUuid } from '../../lib/ulid.ts'
@@ -86,7 +85,6 @@ async function register(deps: Deps, request: Request): Promise<Response> {
 
 /** Everything that can be wrong with the form, each field on its own. */
 async function checkForm(deps: Deps, visit: Visit, username: string, form: Params): Promise<FormState> {
-  const { password = '', password_confirm: confirm = '' } = form
   const errors: FieldErrors = {}
   let formError: FormError | undefined
   let outage = false
@@ -105,39 +103,11 @@ async function checkForm(deps: Deps, visit: Visit, username: string, form: Param
       formError = { code: 'unavailable' }
       outage = true
     }
-  const feedback = await checkNewPassword(deps, username, password, confirm, errors)
+  const { errors: wrong, feedback } = await checkNewPassword(deps, form, [username])
+  Object.assign(errors, wrong)
   if (deps.config.branding.tos_uri !== undefined && form.accept_terms === undefined)
     errors.accept_terms = [{ code: 'terms_required' }]
   return { errors, outage, ...(formError && { formError }), ...(feedback && { feedback }) }
-}
-
-async function checkNewPassword(
-  deps: Deps,
-  username: string,
-  password: string,
-  confirm: string,
-  errors: FieldErrors,
-): Promise<PasswordFeedback | undefined> {
-  if (password === '') {
-    errors.password = [{ code: 'required' }]
-    return undefined
-  }
-  if (password.length > PASSWORD_LIMIT) {
-    errors.password = [{ code: 'too_long', args: { max: PASSWORD_LIMIT } }]
-    return undefined
-  }
-  if (password !== confirm) {
-    errors.password_confirm = [{ code: confirm === '' ? 'required' : 'mismatch' }]
-    return undefined
-  }
-  const penalised = [username, deps.homeserver.serverName, deps.config.branding.service_name ?? '']
-  const strength = await passwordStrength(
-    password,
-    penalised.filter((word) => word !== ''),
-  )
-  if (strength.score >= deps.passwords.minimumComplexity) return undefined
-  errors.password = [{ code: 'too_weak' }]
-  return { ...(strength.warning && { warning: strength.warning }), suggestions: strength.suggestions }
 }
 
 /** Hashes the password and stores the sign-up, bound to this browser. */
