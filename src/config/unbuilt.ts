@@ -70,11 +70,6 @@ export const UNBUILT: readonly (Notice & { resource?: ResourceName })[] = [
     sentence: 'Error reports are not built yet: errors are in the log only.',
   },
   {
-    path: 'experimental.inactive_session_expiration',
-    applies: ({ experimental }) => experimental?.inactive_session_expiration !== undefined,
-    sentence: 'Ending unused sessions is not built yet: they stay until somebody ends them.',
-  },
-  {
     path: 'experimental.plan_management_iframe_uri',
     applies: ({ experimental }) => experimental?.plan_management_iframe_uri !== undefined,
     sentence: 'The plan page of the account area is not built yet: it does not appear.',

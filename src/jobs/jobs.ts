@@ -16,6 +16,8 @@ export interface JobData {
   'recovery-mail': { recovery_id: string }
   /** Sends a mail of the outbox. */
   'send-mail': { mail_id: string }
+  /** Ends sessions that nobody uses, where the operator wants that; by itself every quarter of an hour. */
+  'end-inactive-sessions': Record<string, never>
   /** Removes what nobody needs any more; by itself once a day. */
   'clean-up': Record<string, never>
 }
@@ -38,6 +40,7 @@ export interface Jobs {
 
 /** In the order of `runDue`: jobs that add others stand before those. */
 const NAMES = [
+  'end-inactive-sessions',
   'provision-everyone',
   'provision-user',
   'sync-devices',
@@ -57,7 +60,10 @@ const RETRIES: Partial<Record<JobName, { retryLimit: number; retryDelayMax: numb
 }
 
 /** When jobs begin by themselves, whichever process is awake then: cron, in UTC. */
-const SCHEDULES: Partial<Record<JobName, string>> = { 'clean-up': '23 3 * * *' }
+const SCHEDULES: Partial<Record<JobName, string>> = {
+  'clean-up': '23 3 * * *',
+  'end-inactive-sessions': '8,23,38,53 * * * *',
+}
 
 /** The queue's own tables live in a schema of their own, kept by pg-boss. */
 const SCHEMA = 'latchkey_jobs'

@@ -48,6 +48,7 @@ function recorder(fail: (data: JobData['sync-devices']) => boolean = () => false
     'backchannel-logout': async () => {},
     'recovery-mail': async () => {},
     'send-mail': async () => {},
+    'end-inactive-sessions': async () => {},
     'clean-up': async () => {},
   }
   return { ran, handlers }
@@ -204,15 +205,16 @@ describe('running', () => {
     await other.stop()
   })
 
-  test('workers clean up once a day by themselves, however many there are', async () => {
+  test('workers clean up once a day and end inactive sessions every quarter of an hour by themselves, however many there are', async () => {
     const other = createJobs({ uri: database.uri }, log)
     const { handlers } = recorder()
     await jobs.work(handlers)
     await other.work(handlers)
     await other.stop()
-    const rows = await database.sql`select name, cron, timezone from latchkey_jobs.schedule`
+    const rows = await database.sql`select name, cron, timezone from latchkey_jobs.schedule order by name`
     expect(rows.map((row) => ({ ...row }))).toEqual([
       { name: 'clean-up', cron: '23 3 * * *', timezone: 'UTC' },
+      { name: 'end-inactive-sessions', cron: '8,23,38,53 * * * *', timezone: 'UTC' },
     ])
     // As the schedule sends it.
     const [row] = await database.sql`select data, options from latchkey_jobs.schedule`

@@ -16,6 +16,7 @@ import * as consents from '../../sql/consents.ts'
 import * as deviceGrants from '../../sql/device-grants.ts'
 import * as devices from '../../sql/devices.ts'
 import * as grants from '../../sql/grants.ts'
+import * as inactiveSessions from '../../sql/inactive-sessions.ts'
 import * as knownBrowsers from '../../sql/known-browsers.ts'
 import * as leases from '../../sql/leases.ts'
 import * as limits from '../../sql/limits.ts'
@@ -304,6 +305,12 @@ const FILES = [
     findCodeState: [[ID]],
     releaseCode: [[ID, ID]],
     spendCode: [[ID, ID, NOW]],
+  }),
+  statements('inactive-sessions', inactiveSessions, {
+    finishInactiveSessions: (['browser', 'oauth', 'compat'] as const).map((kind) => [
+      kind,
+      { after: ID, before: NOW, limit: 10, now: NOW },
+    ]),
   }),
   statements('leases', leases, {
     takeLease: [[ID, NOW, NOW]],
