@@ -167,18 +167,17 @@ export const insertAccessToken = (
 
 /**
  * Gives the unused successor of a consumed token out again: its digests are written anew, so that it also works after
- * the key that they derive from changed, and its access token lives from now. It is bound to the key of this request; to
- * another key than before only if it `mayRebind`. No row, and nothing written, when it was used or bound meanwhile.
+ * the key that they derive from changed, and its access token lives from now. It stays bound as it was, unless `rebind`:
+ * then to the key of this request. No row, and nothing written, when it was used meanwhile.
  */
-export const renewSuccessor = (sql: Db, sessionId: string, next: Successor, mayRebind: boolean) => sql<
-  { id: string }[]
+export const renewSuccessor = (sql: Db, sessionId: string, next: Successor, rebind: boolean) => sql<
+  { dpop_jkt: string | null }[]
 >`
   update latchkey.tokens
   set access_hash = ${next.accessHash}, refresh_hash = ${next.refreshHash}, expires_at = ${next.expiresAt},
-    dpop_jkt = ${next.dpopJkt ?? null}
+    dpop_jkt = case when ${rebind} then ${next.dpopJkt ?? null} else dpop_jkt end
   where session_id = ${sessionId} and id = ${next.id} and consumed_at is null and first_used_at is null
-    and (${mayRebind} or dpop_jkt is null or dpop_jkt = ${next.dpopJkt ?? null})
-  returning id`
+  returning dpop_jkt`
 
 /** The session of an access or refresh token in any state, for revocation. */
 export const findTokenSession = (sql: Db, hash: Uint8Array, kind: 'access' | 'refresh') => sql<

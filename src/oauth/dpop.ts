@@ -129,7 +129,7 @@ export function keyOfRequest(named: string | undefined, proof: Proof | undefined
 }
 
 /** Whether every token request of a client must have a proof (RFC 9449 section 5.2, FAPI 2.0 section 5.3.2.1, point 5). */
-export const alwaysProves = (client: ClientRow): boolean =>
+const alwaysProves = (client: ClientRow): boolean =>
   client.metadata.dpop_bound_access_tokens === true || isFapi2(client)
 
 /**
@@ -149,8 +149,8 @@ export function keyOf(client: ClientRow, proof: Proof | undefined): string | und
 export const bindsAccessToken = (scope: readonly string[]): boolean => !scope.some(isApiScope)
 
 /** RFC 9449 section 5: what a token of a scope is called that was asked for with a proof, or without one. */
-export const tokenTypeOf = (scope: readonly string[], jkt: string | undefined): 'Bearer' | 'DPoP' =>
-  jkt !== undefined && bindsAccessToken(scope) ? 'DPoP' : 'Bearer'
+export const tokenTypeOf = (scope: readonly string[], jkt: string | null | undefined): 'Bearer' | 'DPoP' =>
+  jkt != null && bindsAccessToken(scope) ? 'DPoP' : 'Bearer'
 
 /** The key that an access token is bound to (RFC 9449 section 6); undefined for a Bearer token. */
 export const keyOfAccessToken = (token: { dpop_jkt: string | null; scope: string }): string | undefined =>

@@ -107,11 +107,11 @@ function successor(deps: Needs, { presented, jkt }: Presented, id: string, now: 
   } = successorPair(deps.secrets.refresh, kinds, presented, id, now, expiresIn)
   return {
     pair: { ...pair, dpopJkt: jkt },
-    answer: (row: { session_id: string; scope: string }): Answer => ({
+    answer: (row: { session_id: string; scope: string }, boundTo: string | null): Answer => ({
       sessionId: row.session_id,
       response: {
         access_token: access,
-        token_type: tokenTypeOf(row.scope.split(' '), jkt),
+        token_type: tokenTypeOf(row.scope.split(' '), boundTo),
         expires_in: expiresIn,
         refresh_token: refresh,
         scope: row.scope,
@@ -127,7 +127,7 @@ async function rotate(deps: Needs, proven: Presented): Promise<Answer | undefine
   const { id: clientId, auth_method: authMethod } = proven.client
   const hash = tokenDigest(proven.presented)
   const [row] = await rotateRefreshToken(deps.sql, { hash, clientId, authMethod, now }, pair)
-  return row && answer(row)
+  return row && answer(row, proven.jkt ?? null)
 }
 
 /** The use of a good token that is not replaced by it; undefined for any other. */
@@ -179,18 +179,20 @@ async function repeat(
   if (!row.consumed_at) return undefined
   if (!row.next_id || row.next_consumed_at || row.next_first_used_at) return refuseReuse(deps, row)
   const { pair, answer } = successor(deps, proven, row.next_id, deps.clock.now())
-  const mayRebind = proven.client.auth_method !== 'none'
-  const [renewed] = await renewSuccessor(deps.sql, row.session_id, pair, mayRebind)
-  return renewed && answer(row)
+  // Two keys for one pair that nobody used: two holders, where the token says nothing about which is the right one.
+  if (!mayRefresh(proven.client, row.next_dpop_jkt, proven.jkt)) return refuseReuse(deps, row)
+  const rebind = proven.client.auth_method !== 'none'
+  const [renewed] = await renewSuccessor(deps.sql, row.session_id, pair, rebind)
+  return renewed && answer(row, renewed.dpop_jkt)
 }
 
 /**
- * The token is the client's, and bound to no other key than the proven one, nor is what replaced it. Whoever lacks the
- * key can do nothing with the token, not even have its session ended as stolen.
+ * The token is the client's, and bound to no other key than the proven one. Whoever lacks the key can do nothing with the
+ * token, not even have its session ended as stolen.
  */
 function checkOwner({ client, jkt }: Presented, row: RefreshRow): void {
   if (row.client_id !== client.id) throw new OAuthError('invalid_grant', { cause: 'token of another client' })
-  if (!mayRefresh(client, row.dpop_jkt, jkt) || !mayRefresh(client, row.next_dpop_jkt, jkt))
+  if (!mayRefresh(client, row.dpop_jkt, jkt))
     throw new OAuthError('invalid_grant', {
       description: 'The refresh token is bound to a key that the request does not prove.',
     })
