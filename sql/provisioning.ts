@@ -40,3 +40,25 @@ export const markErased = (sql: Db, id: string, now: Date) => sql`
 export const updateDisplayName = (sql: Db, id: string, displayName: string | null) => sql<{ id: string }[]>`
   update latchkey.users set display_name = ${displayName} where id = ${id} and deactivated_at is null
   returning id`
+
+/** A person whom the nightly check looks at. */
+export interface CheckedPersonRow {
+  id: string
+  username: string
+  provisioned_at: Date | null
+  locked_at: Date | null
+  deactivated_at: Date | null
+  erased_at: Date | null
+}
+
+/** The next people to check, in the order of their ids; deactivated ones only if that was after `since`. */
+export const listPeopleToCheck = (sql: Db, after: string | null, since: Date, limit: number) => sql<
+  CheckedPersonRow[]
+>`
+  select id, username, provisioned_at, locked_at, deactivated_at, erased_at from latchkey.users
+  where (${after}::uuid is null or id > ${after}::uuid) and (deactivated_at is null or deactivated_at > ${since})
+  order by id limit ${limit}`
+
+/** Forgets that the homeserver knows a person: it does not. */
+export const markUnprovisioned = (sql: Db, id: string) => sql`
+  update latchkey.users set provisioned_at = null where id = ${id}`

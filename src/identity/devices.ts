@@ -14,7 +14,7 @@ type Needs = Pick<Deps, 'sql' | 'clock' | 'homeserver' | 'log'>
 /** Seconds that a lease lasts: longer than any call made under it, so that only a dead holder runs out. */
 const LEASE = 30
 /** Milliseconds that one call under a lease may take. */
-const CALL_TIMEOUT = 10_000
+export const CALL_TIMEOUT = 10_000
 /** Milliseconds that a request waits for somebody else's lease. */
 const PATIENCE = 12_000
 

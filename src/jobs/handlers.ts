@@ -16,6 +16,7 @@ import { findUser, listUnprovisioned } from '../../sql/users.ts'
 import type { Deps } from '../deps.ts'
 import { KNOWN_LIFETIME } from '../identity/begin-session.ts'
 import { isUnknownUser, provisionUser, syncDevices } from '../identity/devices.ts'
+import { checkDrift } from '../identity/drift.ts'
 import { endInactiveSessions } from '../identity/inactive-sessions.ts'
 import { sendRecoveryMails } from '../identity/recovery.ts'
 import { addSeconds } from '../lib/clock.ts'
@@ -64,6 +65,10 @@ export const jobHandlers = (
   'clean-up': () => cleanUp(deps),
   'recovery-mail': ({ recovery_id }) => sendRecoveryMails(deps, recovery_id),
   'end-inactive-sessions': () => endInactiveSessions(deps),
+  'check-drift': async (progress) => {
+    const next = await checkDrift(deps, progress)
+    if (next) await transact(deps.sql, (tx) => deps.jobs.enqueue(tx, 'check-drift', next))
+  },
   'send-mail': ({ mail_id }) => deps.mail.deliver(mail_id),
   'sync-devices': ({ user_id }) => syncDevices(deps, user_id),
   'provision-user': ({ user_id }) => provisionAndSync(deps, user_id),

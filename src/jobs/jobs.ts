@@ -1,6 +1,7 @@
 import type { PgBoss } from 'pg-boss'
 import { createSql, type Db, type Sql } from '../../sql/connect.ts'
 import type { DatabaseConfig } from '../../sql/location.ts'
+import type { DriftProgress } from '../identity/drift.ts'
 import type { Log } from '../telemetry/log.ts'
 
 /** Every job and what it is given. Jobs are repeatable: running one twice does no harm. */
@@ -10,6 +11,8 @@ export interface JobData {
   'deactivate-user': { user_id: string; erase: boolean }
   /** Provisions everybody, a page at a time; `after` is the last one that was done. */
   'provision-everyone': { after: string | null }
+  /** Compares people and devices with the homeserver, some at a time; by itself once a night. */
+  'check-drift': DriftProgress
   /** Tells a client that a browser session ended. */
   'backchannel-logout': { client_id: string; browser_session_id: string; user_id: string }
   /** Writes the mails with which a lost password can be replaced. */
@@ -41,6 +44,7 @@ export interface Jobs {
 /** In the order of `runDue`: jobs that add others stand before those. */
 const NAMES = [
   'end-inactive-sessions',
+  'check-drift',
   'provision-everyone',
   'provision-user',
   'sync-devices',
@@ -61,6 +65,7 @@ const RETRIES: Partial<Record<JobName, { retryLimit: number; retryDelayMax: numb
 
 /** When jobs begin by themselves, whichever process is awake then: cron, in UTC. */
 const SCHEDULES: Partial<Record<JobName, string>> = {
+  'check-drift': '41 1 * * *',
   'clean-up': '23 3 * * *',
   'end-inactive-sessions': '8,23,38,53 * * * *',
 }

@@ -44,6 +44,7 @@ function recorder(fail: (data: JobData['sync-devices']) => boolean = () => false
     'sync-devices': handler('sync'),
     'provision-user': handler('provision'),
     'deactivate-user': handler('deactivate'),
+    'check-drift': async () => {},
     'provision-everyone': async () => {},
     'backchannel-logout': async () => {},
     'recovery-mail': async () => {},
@@ -205,7 +206,7 @@ describe('running', () => {
     await other.stop()
   })
 
-  test('workers clean up once a day and end inactive sessions every quarter of an hour by themselves, however many there are', async () => {
+  test('workers check the homeserver and clean up once a day, and end inactive sessions every quarter of an hour by themselves, however many there are', async () => {
     const other = createJobs({ uri: database.uri }, log)
     const { handlers } = recorder()
     await jobs.work(handlers)
@@ -213,6 +214,7 @@ describe('running', () => {
     await other.stop()
     const rows = await database.sql`select name, cron, timezone from latchkey_jobs.schedule order by name`
     expect(rows.map((row) => ({ ...row }))).toEqual([
+      { name: 'check-drift', cron: '41 1 * * *', timezone: 'UTC' },
       { name: 'clean-up', cron: '23 3 * * *', timezone: 'UTC' },
       { name: 'end-inactive-sessions', cron: '8,23,38,53 * * * *', timezone: 'UTC' },
     ])

@@ -387,6 +387,11 @@ const FILES = [
     ],
     reactivateUser: [[ID, NOW]],
     markErased: [[ID, NOW]],
+    listPeopleToCheck: [
+      [null, NOW, 10],
+      [ID, NOW, 10],
+    ],
+    markUnprovisioned: [[ID]],
     updateDisplayName: [
       [ID, 'Ada'],
       [ID, null],
