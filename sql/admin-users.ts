@@ -1,5 +1,5 @@
 import type { Db } from './connect.ts'
-import { bounds, type Fragment, type PageBounds, where, window } from './page.ts'
+import { bounds, type Fragment, type ListTable, type PageBounds, where, window } from './page.ts'
 
 /** An account as admins see it. */
 export interface AdminUserRow {
@@ -28,6 +28,8 @@ export interface UserFilter {
 
 const columns = (sql: Db) =>
   sql`u.id, u.username, u.display_name, u.created_at, u.locked_at, u.deactivated_at, u.is_admin, u.is_guest`
+
+const users = (sql: Db): ListTable => ({ from: sql`latchkey.users u`, id: sql`u.id` })
 
 /** `%` and `_` mean themselves. */
 const containing = (text: string): string => `%${text.replace(/[\\%_]/g, '\\$&')}%`
@@ -59,7 +61,7 @@ function conditions(sql: Db, filter: UserFilter): (Fragment | undefined)[] {
 /** A page of the accounts, and one row more when there are more. `search` must be folded. */
 export const listUsers = (sql: Db, filter: UserFilter, page: PageBounds) => sql<AdminUserRow[]>`
   select ${columns(sql)} from latchkey.users u
-  ${where(sql, [...conditions(sql, filter), ...bounds(sql, sql`u.id`, page)])} ${window(sql, sql`u.id`, page)}`
+  ${where(sql, [...conditions(sql, filter), ...bounds(sql, users(sql), page)])} ${window(sql, users(sql), page)}`
 
 /** How many accounts a filter finds. */
 export const countUsers = (sql: Db, filter: UserFilter) => sql<{ count: number }[]>`

@@ -3,9 +3,12 @@ import type { Db } from './connect.ts'
 /** Which part of a list is asked for; ids are uuids, and neither `after` nor `before` is part of it. */
 export interface PageBounds {
   size: number
+  /** From the end of the list towards its beginning. */
   backward: boolean
   after: string | undefined
   before: string | undefined
+  /** In which order the list is: as it was made, or what was last active first. */
+  order?: 'id' | 'activity'
 }
 
 /** A part of a statement, made with the same `sql` that the statement is. */
@@ -20,12 +23,40 @@ export function where(sql: Db, conditions: readonly (Fragment | undefined)[]): F
   )
 }
 
-/** The bounds of a page over the ids of a table. */
-export const bounds = (sql: Db, id: Fragment, page: PageBounds): (Fragment | undefined)[] => [
-  page.after === undefined ? undefined : sql`${id} > ${page.after}`,
-  page.before === undefined ? undefined : sql`${id} < ${page.before}`,
-]
+/** What a list is made of: a table under an alias, and what counts as the last activity of a row, where it has one. */
+export interface ListTable {
+  /** `latchkey.users u`. */
+  from: Fragment
+  /** `u.id`. */
+  id: Fragment
+  activity?: Fragment
+}
+
+/** The bounds of a page. A cursor is an id in every order: where it stands is read from its row. */
+export function bounds(
+  sql: Db,
+  { from, id, activity }: ListTable,
+  page: PageBounds,
+): (Fragment | undefined)[] {
+  const { after, before, order } = page
+  if (order === 'activity' && activity !== undefined) {
+    const standing = (cursor: string) => sql`(select ${activity}, ${id} from ${from} where ${id} = ${cursor})`
+    return [
+      after === undefined ? undefined : sql`(${activity}, ${id}) < ${standing(after)}`,
+      before === undefined ? undefined : sql`(${activity}, ${id}) > ${standing(before)}`,
+    ]
+  }
+  return [
+    after === undefined ? undefined : sql`${id} > ${after}`,
+    before === undefined ? undefined : sql`${id} < ${before}`,
+  ]
+}
 
 /** Order and length of a page; one row more than asked for tells that there are more. */
-export const window = (sql: Db, id: Fragment, page: PageBounds): Fragment =>
-  page.backward ? sql`order by ${id} desc limit ${page.size + 1}` : sql`order by ${id} limit ${page.size + 1}`
+export function window(sql: Db, { id, activity }: ListTable, page: PageBounds): Fragment {
+  const byActivity = page.order === 'activity' && activity !== undefined
+  const descending = byActivity !== page.backward
+  const direction = descending ? sql`desc` : sql`asc`
+  const keys = byActivity ? sql`${activity} ${direction}, ${id} ${direction}` : sql`${id} ${direction}`
+  return sql`order by ${keys} limit ${page.size + 1}`
+}

@@ -1,6 +1,7 @@
 import type { Operation } from './operation.ts'
 import { serverOperations } from './server.ts'
+import { sessionOperations } from './sessions.ts'
 import { userOperations } from './users.ts'
 
 /** Every operation of the admin API, in the order of the document. */
-export const OPERATIONS: readonly Operation[] = [...userOperations, ...serverOperations]
+export const OPERATIONS: readonly Operation[] = [...userOperations, ...sessionOperations, ...serverOperations]

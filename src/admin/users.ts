@@ -7,7 +7,6 @@ import {
   listUsers,
   type UserFilter,
 } from '../../sql/admin-users.ts'
-import { findClient } from '../../sql/clients.ts'
 import { setAdmin } from '../../sql/users.ts'
 import { PASSWORD_LIMIT } from '../crypto/passwords.ts'
 import { passwordStrength } from '../crypto/strength.ts'
@@ -17,10 +16,10 @@ import { ensureProvisioned } from '../identity/devices.ts'
 import { createUser, deactivate, lock, setPassword, unlock } from '../identity/lifecycle.ts'
 import { fold } from '../lib/fold.ts'
 import { transact } from '../lib/transact.ts'
-import { uuidFromUlid } from '../lib/ulid.ts'
 import { type Call, operation, type Reply } from './operation.ts'
 import { answersOf, found, list, type ResourceKind, single, timeOf } from './resource.ts'
 import { listQuery, nullable, oneOf, Time, Ulid } from './schemas.ts'
+import { existingClients } from './sessions.ts'
 
 const USER: ResourceKind<AdminUserRow> = {
   type: 'user',
@@ -96,7 +95,9 @@ const listOperation = operation({
       guest: query['filter[legacy-guest]'],
       search: query['filter[search]'] && fold(query['filter[search]']),
       status: query['filter[status]'],
-      clientIds: await existingClients(deps, query['filter[active-oauth2-client]']),
+      clientIds:
+        query['filter[active-oauth2-client]'] &&
+        (await existingClients(deps, query['filter[active-oauth2-client]'])),
       hasOAuthSession: query['filter[has-active-oauth2-session]'],
       hasCompatSession: query['filter[has-active-compat-session]'],
     }
@@ -106,17 +107,6 @@ const listOperation = operation({
     })
   },
 })
-
-/** The clients that a filter names, as uuids. @throws AdminError 404 */
-async function existingClients(
-  deps: Pick<Deps, 'sql'>,
-  ulids: string[] | undefined,
-): Promise<string[] | undefined> {
-  if (!ulids) return undefined
-  const ids = ulids.map((ulid) => uuidFromUlid(ulid) ?? '')
-  for (const id of ids) found((await findClient(deps.sql, id))[0], 'client')
-  return ids
-}
 
 const getOperation = operation({
   method: 'GET',

@@ -1,0 +1,155 @@
+import type { Db } from './connect.ts'
+import { bounds, type Fragment, type ListTable, type PageBounds, where, window } from './page.ts'
+
+/** Which sessions; what is undefined does not matter. */
+export interface SessionFilter {
+  userId: string | undefined
+  /** The browser session that they were begun from. */
+  browserSessionId: string | undefined
+  status: 'active' | 'finished' | undefined
+  createdBefore: Date | undefined
+  createdAfter: Date | undefined
+  activeBefore: Date | undefined
+  activeAfter: Date | undefined
+}
+
+/** Which sessions of OAuth clients. */
+export interface OAuthSessionFilter extends SessionFilter {
+  clientIds: string[] | undefined
+  isStaticClient: boolean | undefined
+  /** All of these. */
+  scopes: string[] | undefined
+}
+
+interface Activity {
+  id: string
+  created_at: Date
+  finished_at: Date | null
+  user_agent: string | null
+  last_active_at: Date | null
+  last_active_ip: string | null
+}
+
+/** A browser's session as admins see it. */
+export interface AdminBrowserSessionRow extends Activity {
+  user_id: string
+}
+
+/** A session of a client of the older login API. */
+export interface AdminCompatSessionRow extends Activity {
+  user_id: string
+  device_id: string | null
+  browser_session_id: string | null
+  human_name: string | null
+  /** Where an SSO login led back to. */
+  redirect_uri: string | null
+}
+
+/** A session of an OAuth client. */
+export interface AdminOAuthSessionRow extends Activity {
+  user_id: string | null
+  browser_session_id: string | null
+  client_id: string
+  scope: string[]
+  human_name: string | null
+}
+
+/** A session table under the alias `s`. What was never active since it began counts from then. */
+const table = (sql: Db, from: Fragment): ListTable => ({
+  from: sql`${from} s`,
+  id: sql`s.id`,
+  activity: sql`coalesce(s.last_active_at, s.created_at)`,
+})
+
+const browserTable = (sql: Db) => table(sql, sql`latchkey.browser_sessions`)
+const compatTable = (sql: Db) => table(sql, sql`latchkey.compat_sessions`)
+const oauthTable = (sql: Db) => table(sql, sql`latchkey.oauth_sessions`)
+
+const activityColumns = (sql: Db) =>
+  sql`s.id, s.created_at, s.finished_at, s.user_agent, s.last_active_at, host(s.last_active_ip) as last_active_ip`
+
+const browserColumns = (sql: Db) => sql`${activityColumns(sql)}, s.user_id`
+
+const compatColumns = (sql: Db) => sql`${activityColumns(sql)}, s.user_id, s.device_id, s.browser_session_id,
+  s.human_name, (select l.redirect_uri from latchkey.compat_logins l where l.session_id = s.id limit 1) as redirect_uri`
+
+const oauthColumns = (sql: Db) =>
+  sql`${activityColumns(sql)}, s.user_id, s.browser_session_id, s.client_id, s.scope, s.human_name`
+
+/** What all kinds share, but for the browser that they were begun from, which a browser session has none. */
+function common(sql: Db, filter: Omit<SessionFilter, 'browserSessionId'>): (Fragment | undefined)[] {
+  const { userId, status, createdBefore, createdAfter, activeBefore, activeAfter } = filter
+  return [
+    userId === undefined ? undefined : sql`s.user_id = ${userId}`,
+    status === 'active' ? sql`s.finished_at is null` : undefined,
+    status === 'finished' ? sql`s.finished_at is not null` : undefined,
+    createdBefore === undefined ? undefined : sql`s.created_at < ${createdBefore}`,
+    createdAfter === undefined ? undefined : sql`s.created_at > ${createdAfter}`,
+    activeBefore === undefined ? undefined : sql`s.last_active_at < ${activeBefore}`,
+    activeAfter === undefined ? undefined : sql`s.last_active_at > ${activeAfter}`,
+  ]
+}
+
+const begunFrom = (sql: Db, { browserSessionId }: SessionFilter): Fragment | undefined =>
+  browserSessionId === undefined ? undefined : sql`s.browser_session_id = ${browserSessionId}`
+
+function oauthConditions(sql: Db, filter: OAuthSessionFilter): (Fragment | undefined)[] {
+  const { clientIds, isStaticClient, scopes } = filter
+  return [
+    ...common(sql, filter),
+    begunFrom(sql, filter),
+    clientIds === undefined ? undefined : sql`s.client_id = any (${clientIds}::uuid[])`,
+    isStaticClient === undefined
+      ? undefined
+      : sql`(select c.is_static from latchkey.clients c where c.id = s.client_id) = ${isStaticClient}`,
+    scopes === undefined ? undefined : sql`s.scope @> ${scopes}::text[]`,
+  ]
+}
+
+/** A page of the sessions of browsers, and one row more when there are more. */
+export const listBrowserSessions = (sql: Db, filter: SessionFilter, page: PageBounds) => sql<
+  AdminBrowserSessionRow[]
+>`
+  select ${browserColumns(sql)} from latchkey.browser_sessions s
+  ${where(sql, [...common(sql, filter), ...bounds(sql, browserTable(sql), page)])} ${window(sql, browserTable(sql), page)}`
+
+/** How many there are. */
+export const countBrowserSessions = (sql: Db, filter: SessionFilter) => sql<{ count: number }[]>`
+  select count(*)::int as count from latchkey.browser_sessions s ${where(sql, common(sql, filter))}`
+
+/** One of them. */
+export const findAdminBrowserSession = (sql: Db, id: string) => sql<AdminBrowserSessionRow[]>`
+  select ${browserColumns(sql)} from latchkey.browser_sessions s where s.id = ${id}`
+
+/** A page of the sessions of clients of the older login API, and one row more when there are more. */
+export const listCompatSessions = (sql: Db, filter: SessionFilter, page: PageBounds) => sql<
+  AdminCompatSessionRow[]
+>`
+  select ${compatColumns(sql)} from latchkey.compat_sessions s
+  ${where(sql, [...common(sql, filter), begunFrom(sql, filter), ...bounds(sql, compatTable(sql), page)])}
+  ${window(sql, compatTable(sql), page)}`
+
+/** How many there are. */
+export const countCompatSessions = (sql: Db, filter: SessionFilter) => sql<{ count: number }[]>`
+  select count(*)::int as count from latchkey.compat_sessions s
+  ${where(sql, [...common(sql, filter), begunFrom(sql, filter)])}`
+
+/** One of them. */
+export const findAdminCompatSession = (sql: Db, id: string) => sql<AdminCompatSessionRow[]>`
+  select ${compatColumns(sql)} from latchkey.compat_sessions s where s.id = ${id}`
+
+/** A page of the sessions of OAuth clients, and one row more when there are more. */
+export const listOAuthSessions = (sql: Db, filter: OAuthSessionFilter, page: PageBounds) => sql<
+  AdminOAuthSessionRow[]
+>`
+  select ${oauthColumns(sql)} from latchkey.oauth_sessions s
+  ${where(sql, [...oauthConditions(sql, filter), ...bounds(sql, oauthTable(sql), page)])}
+  ${window(sql, oauthTable(sql), page)}`
+
+/** How many there are. */
+export const countOAuthSessions = (sql: Db, filter: OAuthSessionFilter) => sql<{ count: number }[]>`
+  select count(*)::int as count from latchkey.oauth_sessions s ${where(sql, oauthConditions(sql, filter))}`
+
+/** One of them. */
+export const findAdminOAuthSession = (sql: Db, id: string) => sql<AdminOAuthSessionRow[]>`
+  select ${oauthColumns(sql)} from latchkey.oauth_sessions s where s.id = ${id}`
