@@ -1,5 +1,5 @@
 import type { Db } from './connect.ts'
-import { bounds, type Fragment, type ListTable, type PageBounds, where, window } from './page.ts'
+import { bounds, containing, type Fragment, type ListTable, type PageBounds, where, window } from './page.ts'
 
 /** An account as admins see it. */
 export interface AdminUserRow {
@@ -30,9 +30,6 @@ const columns = (sql: Db) =>
   sql`u.id, u.username, u.display_name, u.created_at, u.locked_at, u.deactivated_at, u.is_admin, u.is_guest`
 
 const users = (sql: Db): ListTable => ({ from: sql`latchkey.users u`, id: sql`u.id` })
-
-/** `%` and `_` mean themselves. */
-const containing = (text: string): string => `%${text.replace(/[\\%_]/g, '\\$&')}%`
 
 function conditions(sql: Db, filter: UserFilter): (Fragment | undefined)[] {
   const { admin, guest, search, status, clientIds, hasOAuthSession, hasCompatSession } = filter

@@ -60,3 +60,6 @@ export function window(sql: Db, { id, activity }: ListTable, page: PageBounds): 
   const keys = byActivity ? sql`${activity} ${direction}, ${id} ${direction}` : sql`${id} ${direction}`
   return sql`order by ${keys} limit ${page.size + 1}`
 }
+
+/** What `like` finds when a text contains another: `%` and `_` mean themselves. */
+export const containing = (text: string): string => `%${text.replace(/[\\%_]/g, '\\$&')}%`

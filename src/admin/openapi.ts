@@ -2,10 +2,10 @@ import type { TObject } from '@sinclair/typebox'
 import { Elysia } from 'elysia'
 import packageFile from '../../package.json' with { type: 'json' }
 import type { Deps } from '../deps.ts'
+import { ADMIN_SCOPES, adminPartOf, scopesFor } from '../lib/admin-scope.ts'
 import type { Operation, Refusal } from './operation.ts'
 import { BASE } from './resource.ts'
 import { Errors, NoQuery } from './schemas.ts'
-import { ADMIN_SCOPES, scopesFor } from './scopes.ts'
 
 const AREAS: Record<Operation['area'], string> = {
   users: 'Accounts, their addresses and what they accepted.',
@@ -85,15 +85,15 @@ export async function openApiDocument(
   return (await response.json()) as object
 }
 
-const scopeSentence = (scope: string): string => {
-  const area = scope.split(':').at(-1) ?? ''
-  if (scope === ADMIN_SCOPES[0]) return 'Everything'
-  return area === 'read' ? 'Read everything, change nothing' : `Read and change: ${area}`
+function scopeSentence(scope: string): string {
+  const part = adminPartOf(scope)
+  if (part === 'all') return 'Everything'
+  return part === 'read' ? 'Read everything, change nothing' : `Read and change: ${part}`
 }
 
 function detailOf(operation: Operation): Record<string, unknown> {
-  const { method, path, id, area, summary, description, query, body, success, refusals = [] } = operation
-  const scopes = scopesFor(area, method === 'GET')
+  const { path, id, area, summary, description, query, body, success, refusals = [] } = operation
+  const scopes = scopesFor(operation)
   const parameters = [
     ...[...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
       name,

@@ -1,8 +1,8 @@
 import type { Static, TObject, TSchema } from '@sinclair/typebox'
 import type { Deps } from '../deps.ts'
 import type { Requester } from '../http/requester.ts'
+import type { AdminArea } from '../lib/admin-scope.ts'
 import type { Caller } from './caller.ts'
-import type { AdminArea } from './scopes.ts'
 
 /** What a handler is given: everything is checked, ids in the path are uuids. */
 export interface Call<Query = unknown, Body = unknown> {
@@ -40,6 +40,8 @@ export interface Operation<Query extends TObject = TObject, Body extends TSchema
   /** Its name in the OpenAPI document and in the audit log: `lockUser`. */
   id: string
   area: AdminArea
+  /** The scope of the area is not enough: whoever may do this could give themselves every other right. */
+  everythingOnly?: true
   summary: string
   description?: string
   query?: Query

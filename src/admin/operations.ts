@@ -1,7 +1,17 @@
+import { clientOperations } from './clients.ts'
 import type { Operation } from './operation.ts'
+import { personalSessionOperations } from './personal-sessions.ts'
+import { policyDataOperations } from './policy-data.ts'
 import { serverOperations } from './server.ts'
 import { sessionOperations } from './sessions.ts'
 import { userOperations } from './users.ts'
 
 /** Every operation of the admin API, in the order of the document. */
-export const OPERATIONS: readonly Operation[] = [...userOperations, ...sessionOperations, ...serverOperations]
+export const OPERATIONS: readonly Operation[] = [
+  ...userOperations,
+  ...sessionOperations,
+  ...personalSessionOperations,
+  ...clientOperations,
+  ...serverOperations,
+  ...policyDataOperations,
+]

@@ -5,6 +5,7 @@ import { AdminError } from '../http/errors.ts'
 import { empty, json } from '../http/reply.ts'
 import { requesterOf } from '../http/requester.ts'
 import type { PathParams, Route } from '../http/route.ts'
+import { scopesFor } from '../lib/admin-scope.ts'
 import { newId, uuidFromUlid } from '../lib/ulid.ts'
 import { authenticateCaller, type Caller, requireScope } from './caller.ts'
 import { documentRoutes } from './document.ts'
@@ -13,7 +14,6 @@ import { OPERATIONS } from './operations.ts'
 import { bodyReader, queryReader } from './read.ts'
 import { BASE } from './resource.ts'
 import { NoQuery } from './schemas.ts'
-import { scopesFor } from './scopes.ts'
 
 /** The admin API and its documents. */
 export const adminRoutes = (deps: Deps): Route[] => [
@@ -28,7 +28,7 @@ export const adminRoutes = (deps: Deps): Route[] => [
 function routeOf(deps: Deps, operation: Operation): Route {
   const readQuery = queryReader(operation.query ?? NoQuery)
   const readBody = operation.body && bodyReader(operation.body, operation.bodyOptional ?? false)
-  const scopes = scopesFor(operation.area, operation.method === 'GET')
+  const scopes = scopesFor(operation)
   return {
     method: operation.method,
     path: BASE + operation.path,

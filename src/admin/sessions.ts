@@ -14,16 +14,13 @@ import {
   listOAuthSessions,
   type SessionFilter,
 } from '../../sql/admin-sessions.ts'
-import { findAdminUser } from '../../sql/admin-users.ts'
-import { findClient } from '../../sql/clients.ts'
 import type { Db } from '../../sql/connect.ts'
 import type { PageBounds } from '../../sql/page.ts'
 import type { Deps } from '../deps.ts'
 import { AdminError } from '../http/errors.ts'
 import { endAppSession, endCompatSession, endSession } from '../identity/sessions.ts'
-import { parseScope } from '../lib/scope.ts'
 import { transact } from '../lib/transact.ts'
-import { uuidFromUlid } from '../lib/ulid.ts'
+import { existing, existingClients, existingUser, filteredScopes, filteredTime } from './existing.ts'
 import { type Call, type Operation, operation } from './operation.ts'
 import type { Page } from './page.ts'
 import { answersOf, found, idOf, list, type ResourceKind, single, timeOf } from './resource.ts'
@@ -133,17 +130,10 @@ const OAUTH_FILTERS = {
 
 type AppQuery = Static<ReturnType<typeof listQuery<typeof APP_FILTERS>>>
 
-const timeFrom = (text: string | undefined): Date | undefined => {
-  if (text === undefined) return undefined
-  const time = new Date(text)
-  if (Number.isNaN(time.getTime())) throw new AdminError(400, 'invalid_parameter', `${text} is no time.`)
-  return time
-}
-
 /** The filter of a query; what it names must exist. @throws AdminError 404 */
 async function readFilter(deps: Pick<Deps, 'sql'>, query: AppQuery): Promise<SessionFilter> {
   return {
-    userId: await existing(deps, query['filter[user]'], findAdminUser, 'user'),
+    userId: await existingUser(deps, query['filter[user]']),
     browserSessionId: await existing(
       deps,
       query['filter[user-session]'],
@@ -151,22 +141,11 @@ async function readFilter(deps: Pick<Deps, 'sql'>, query: AppQuery): Promise<Ses
       'user session',
     ),
     status: query['filter[status]'],
-    createdBefore: timeFrom(query['filter[created-before]']),
-    createdAfter: timeFrom(query['filter[created-after]']),
-    activeBefore: timeFrom(query['filter[last-active-before]']),
-    activeAfter: timeFrom(query['filter[last-active-after]']),
+    createdBefore: filteredTime('filter[created-before]', query['filter[created-before]']),
+    createdAfter: filteredTime('filter[created-after]', query['filter[created-after]']),
+    activeBefore: filteredTime('filter[last-active-before]', query['filter[last-active-before]']),
+    activeAfter: filteredTime('filter[last-active-after]', query['filter[last-active-after]']),
   }
-}
-
-async function existing(
-  deps: Pick<Deps, 'sql'>,
-  ulid: string | undefined,
-  find: (sql: Db, id: string) => PromiseLike<readonly unknown[]>,
-  what: string,
-): Promise<string | undefined> {
-  const id = ulid === undefined ? undefined : uuidFromUlid(ulid)
-  if (id !== undefined) found((await find(deps.sql, id))[0], what)
-  return id
 }
 
 /** The page of a list that may be sorted. */
@@ -228,9 +207,9 @@ const oauthList = operation({
     const kind = query['filter[client-kind]']
     const filter = {
       ...(await readFilter(deps, query)),
-      clientIds: query['filter[client]'] && (await existingClients(deps, query['filter[client]'])),
+      clientIds: await existingClients(deps, query['filter[client]']),
       isStaticClient: kind === undefined ? undefined : kind === 'static',
-      scopes: query['filter[scope]']?.flatMap(scopesOf),
+      scopes: filteredScopes(query['filter[scope]']),
     }
     return list(call, OAUTH, {
       rows: (page) => listOAuthSessions(deps.sql, filter, sorted(page, query)),
@@ -238,20 +217,6 @@ const oauthList = operation({
     })
   },
 })
-
-/** The clients that a filter names, as uuids. @throws AdminError 404 */
-export async function existingClients(deps: Pick<Deps, 'sql'>, ulids: string[]): Promise<string[]> {
-  const ids = await Promise.all(ulids.map((ulid) => existing(deps, ulid, findClient, 'client')))
-  return ids.filter((id) => id !== undefined)
-}
-
-function scopesOf(text: string): string[] {
-  const scopes = parseScope(text)
-  if (scopes) return scopes
-  throw new AdminError(400, 'invalid_scope', 'A scope of the filter is none.', {
-    source: { parameter: 'filter[scope]' },
-  })
-}
 
 /** Getting and ending one session of a kind. */
 function oneOperations<Row extends ActivityRow & { id: string }>(kind: {

@@ -13,13 +13,14 @@ import { passwordStrength } from '../crypto/strength.ts'
 import type { Deps } from '../deps.ts'
 import { AdminError, Unavailable } from '../http/errors.ts'
 import { ensureProvisioned } from '../identity/devices.ts'
-import { createUser, deactivate, lock, setPassword, unlock } from '../identity/lifecycle.ts'
+import { createUser, deactivate, lock, reactivate, setPassword, unlock } from '../identity/lifecycle.ts'
 import { fold } from '../lib/fold.ts'
+import { MAS_ADMIN } from '../lib/scope.ts'
 import { transact } from '../lib/transact.ts'
+import { existingClients } from './existing.ts'
 import { type Call, operation, type Reply } from './operation.ts'
 import { answersOf, found, list, type ResourceKind, single, timeOf } from './resource.ts'
 import { listQuery, nullable, oneOf, Time, Ulid } from './schemas.ts'
-import { existingClients } from './sessions.ts'
 
 const USER: ResourceKind<AdminUserRow> = {
   type: 'user',
@@ -95,9 +96,7 @@ const listOperation = operation({
       guest: query['filter[legacy-guest]'],
       search: query['filter[search]'] && fold(query['filter[search]']),
       status: query['filter[status]'],
-      clientIds:
-        query['filter[active-oauth2-client]'] &&
-        (await existingClients(deps, query['filter[active-oauth2-client]'])),
+      clientIds: await existingClients(deps, query['filter[active-oauth2-client]']),
       hasOAuthSession: query['filter[has-active-oauth2-session]'],
       hasCompatSession: query['filter[has-active-compat-session]'],
     }
@@ -222,6 +221,7 @@ const setPasswordOperation = operation({
   refusals: [
     { status: 400, code: 'password_weak', when: 'The password is too easy to guess.' },
     { status: 403, code: 'passwords_off', when: 'Passwords are off on this server.' },
+    { status: 403, code: 'admin_account', when: 'It is an admin, and the token is not good for everything.' },
     NO_USER,
   ],
   async handle(call) {
@@ -229,11 +229,18 @@ const setPasswordOperation = operation({
     if (!deps.passwords.enabled)
       throw new AdminError(403, 'passwords_off', 'Passwords are off on this server (passwords.enabled).')
     const user = await userOf(call)
+    requireRightsOver(call, user)
     if (!body.skip_password_check) await requireStrength(deps, body.password, user.username)
     await setPassword(deps, user.id, await deps.passwords.hash(body.password))
     return { status: 204, target: single(call, USER, user).target }
   },
 })
+
+/** Who may administer accounts only must not take over one that may do more. @throws AdminError 403 */
+function requireRightsOver({ caller }: Call, user: AdminUserRow): void {
+  if (!user.is_admin || caller.scope.includes(MAS_ADMIN)) return
+  throw new AdminError(403, 'admin_account', `Changing the account of an admin needs the scope ${MAS_ADMIN}.`)
+}
 
 async function requireStrength(
   deps: Pick<Deps, 'config' | 'passwords'>,
@@ -253,6 +260,7 @@ const setAdminOperation = operation({
   path: '/users/{id}/set-admin',
   id: 'setUserAdmin',
   area: 'users',
+  everythingOnly: true,
   summary: 'Let a user administer, or not',
   description: 'Sessions keep the scopes that they were granted.',
   body: Type.Object({ admin: Type.Boolean() }, { additionalProperties: false }),
@@ -320,6 +328,13 @@ export const userOperations = [
     'Lock a user',
     'The user cannot sign in, and the sessions rest until the user is unlocked. A locked user stays as it was.',
     lock,
+  ),
+  act(
+    'reactivate',
+    'reactivateUser',
+    'Reactivate a user',
+    'Also at the homeserver. Addresses, passwords and sessions do not come back; a lock stays.',
+    reactivate,
   ),
   act('unlock', 'unlockUser', 'Unlock a user', 'The sessions go on. Does not reactivate.', unlock),
   deactivateOperation,

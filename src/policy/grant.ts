@@ -1,5 +1,6 @@
 import type { Requester } from '../http/requester.ts'
-import { deviceOfScope, isApiScope, MAS_ADMIN, SYNAPSE_ADMIN, spellingOf } from '../lib/scope.ts'
+import { isAdminApiScope } from '../lib/admin-scope.ts'
+import { deviceOfScope, isApiScope, SYNAPSE_ADMIN, spellingOf } from '../lib/scope.ts'
 import { uuidFromUlid } from '../lib/ulid.ts'
 import { isBannedRequester, type PolicyRules } from './constraints.ts'
 import { type SessionCounts, sessionLimitViolations } from './session-limit.ts'
@@ -44,7 +45,7 @@ export function checkClientGrantPolicy(
     scope === 'openid' ||
     scope === 'email' ||
     scope === 'urn:mas:graphql:*' ||
-    (scope === MAS_ADMIN && grant.clientId !== undefined && admins.includes(grant.clientId))
+    (isAdminApiScope(scope) && grant.clientId !== undefined && admins.includes(grant.clientId))
   const violations = grant.scope
     .filter((scope) => !allowed(scope))
     .map(
@@ -61,7 +62,7 @@ function isAllowed(scope: string, isAdmin: boolean): boolean {
   const device = deviceOfScope(scope)
   if (device !== undefined) return DEVICE_ID.test(device)
   if (isApiScope(scope) || PLAIN_SCOPES.includes(scope)) return true
-  return (scope === SYNAPSE_ADMIN || scope === MAS_ADMIN) && isAdmin
+  return (scope === SYNAPSE_ADMIN || isAdminApiScope(scope)) && isAdmin
 }
 
 /** What makes no sense together, whatever the operator's rules are (reference section 6). */

@@ -195,6 +195,11 @@ export type ScopeCode =
   | 'device'
   | 'synapse_admin'
   | 'mas_admin'
+  | 'admin_read'
+  | 'admin_users'
+  | 'admin_sessions'
+  | 'admin_clients'
+  | 'admin_server'
   | 'other'
 
 /** One thing that the application asks for. `text` is the raw scope, shown for `other`. */

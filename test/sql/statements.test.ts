@@ -1,6 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { join } from 'node:path'
 import { Glob } from 'bun'
+import * as adminClients from '../../sql/admin-clients.ts'
+import * as adminEmails from '../../sql/admin-emails.ts'
+import * as adminPersonalSessions from '../../sql/admin-personal-sessions.ts'
+import * as adminSessions from '../../sql/admin-sessions.ts'
 import * as adminUsers from '../../sql/admin-users.ts'
 import * as audit from '../../sql/audit.ts'
 import * as browserSessions from '../../sql/browser-sessions.ts'
@@ -88,11 +92,91 @@ const USER_FILTERS = [
   ...(['active', 'locked', 'deactivated'] as const).map((status) => ({ ...SOME_USERS, status })),
 ]
 
-const FILES = [
-  statements('admin-users', adminUsers, {
-    listUsers: USER_FILTERS.flatMap((filter) =>
-      PAGES.map((page): [typeof filter, typeof page] => [filter, page]),
+/** A filter that leaves everything open, and ones that use each of its parts. */
+const ANY_SESSION = {
+  userId: undefined,
+  browserSessionId: undefined,
+  status: undefined,
+  createdBefore: undefined,
+  createdAfter: undefined,
+  activeBefore: undefined,
+  activeAfter: undefined,
+  clientIds: undefined,
+  isStaticClient: undefined,
+  scopes: undefined,
+}
+const SOME_SESSIONS = {
+  userId: ID,
+  browserSessionId: ID,
+  createdBefore: NOW,
+  createdAfter: NOW,
+  activeBefore: NOW,
+  activeAfter: NOW,
+  clientIds: [ID],
+  isStaticClient: true,
+  scopes: ['openid'],
+}
+const SESSION_FILTERS = [
+  ANY_SESSION,
+  ...(['active', 'finished'] as const).map((status) => ({ ...SOME_SESSIONS, status })),
+]
+const PERSONAL_FILTERS = [undefined, 'active', 'revoked'].map((status) => ({
+  ownerUserId: ID,
+  ownerClientId: ID,
+  actorUserId: ID,
+  scopes: ['openid'],
+  status: status as 'active' | 'revoked' | undefined,
+  expiresBefore: NOW,
+  expiresAfter: NOW,
+  expires: true,
+}))
+const CLIENT_FILTER = { isStatic: true, name: 'a', uri: 'a', grantType: 'a', hasActiveSessions: true }
+const EMAIL_FILTER = { userId: ID, folded: 'a@b.test' }
+
+/** Every filter with every page, in both orders. */
+const listed = <Filter>(
+  filters: readonly Filter[],
+): [Filter, (typeof PAGES)[number] & { order: 'id' | 'activity' }][] =>
+  filters.flatMap((filter) =>
+    PAGES.flatMap((page) =>
+      (['id', 'activity'] as const).map(
+        (order): [Filter, (typeof PAGES)[number] & { order: 'id' | 'activity' }] => [
+          filter,
+          { ...page, order },
+        ],
+      ),
     ),
+  )
+
+const FILES = [
+  statements('admin-clients', adminClients, {
+    listClients: listed([CLIENT_FILTER]),
+    countClients: [[CLIENT_FILTER]],
+    findAdminClient: [[ID]],
+  }),
+  statements('admin-emails', adminEmails, {
+    listUserEmails: listed([EMAIL_FILTER]),
+    countUserEmails: [[EMAIL_FILTER]],
+    findUserEmail: [[ID]],
+  }),
+  statements('admin-personal-sessions', adminPersonalSessions, {
+    listAdminPersonalSessions: listed(PERSONAL_FILTERS),
+    countPersonalSessions: PERSONAL_FILTERS.map((filter) => [filter]),
+    findAdminPersonalSession: [[ID]],
+  }),
+  statements('admin-sessions', adminSessions, {
+    listBrowserSessions: listed(SESSION_FILTERS),
+    countBrowserSessions: SESSION_FILTERS.map((filter) => [filter]),
+    findAdminBrowserSession: [[ID]],
+    listCompatSessions: listed(SESSION_FILTERS),
+    countCompatSessions: SESSION_FILTERS.map((filter) => [filter]),
+    findAdminCompatSession: [[ID]],
+    listOAuthSessions: listed(SESSION_FILTERS),
+    countOAuthSessions: SESSION_FILTERS.map((filter) => [filter]),
+    findAdminOAuthSession: [[ID]],
+  }),
+  statements('admin-users', adminUsers, {
+    listUsers: listed(USER_FILTERS),
     countUsers: USER_FILTERS.map((filter) => [filter]),
     findAdminUser: [[ID]],
     findAdminUserByName: [['alice', 'alice']],

@@ -6,9 +6,10 @@ import { authorizationResponse } from '../../http/authorization-response.ts'
 import { PageError, type RedirectTarget } from '../../http/errors.ts'
 import { ensureProvisioned } from '../../identity/devices.ts'
 import type { Visit } from '../../identity/visit.ts'
+import { isAdminApiScope } from '../../lib/admin-scope.ts'
 import { sha256 } from '../../lib/digest.ts'
 import { randomString } from '../../lib/random.ts'
-import { consentScope, deviceOf, MAS_ADMIN, SYNAPSE_ADMIN } from '../../lib/scope.ts'
+import { consentScope, deviceOf, SYNAPSE_ADMIN } from '../../lib/scope.ts'
 import { transact } from '../../lib/transact.ts'
 import { ulidFromUuid } from '../../lib/ulid.ts'
 import type { Violation } from '../../policy/violation.ts'
@@ -29,7 +30,7 @@ export function maySkip(grant: Consentable): boolean {
   return proven && deviceOf(grant.scope) === undefined && !grant.scope.some(isAdminScope)
 }
 
-const isAdminScope = (scope: string): boolean => scope === SYNAPSE_ADMIN || scope === MAS_ADMIN
+const isAdminScope = (scope: string): boolean => scope === SYNAPSE_ADMIN || isAdminApiScope(scope)
 
 /** Whether a person agreed to the same before. */
 export async function isRemembered(
