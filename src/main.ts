@@ -59,6 +59,7 @@ const context: Context = {
   stdin,
   isTerminal: stderr.isTTY === true,
   signal: stopping.signal,
+  onHangup: (listener) => process.on('SIGHUP', listener),
 }
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => onSignal(signal))

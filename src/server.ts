@@ -1,8 +1,13 @@
-import { chmod, rename, rm } from 'node:fs/promises'
+import { chmod, lstat, rename, rm } from 'node:fs/promises'
 import { networkInterfaces } from 'node:os'
 import { type App, createApp } from './app.ts'
+import { diskFiles } from './config/files.ts'
+import { createReport } from './config/report.ts'
+import { resolveTls } from './config/resolve/http.ts'
 import type { Config } from './config/schema.ts'
+import { type TlsMaterial, tlsMaterial } from './crypto/certificates.ts'
 import type { Deps } from './deps.ts'
+import { equalBytes } from './lib/digest.ts'
 import { codeOf } from './lib/thrown.ts'
 import { sleep } from './lib/waiting.ts'
 
@@ -19,50 +24,101 @@ export class ListenError extends Error {
   override readonly name = 'ListenError'
 }
 
+type Tls = NonNullable<Listener['tls']>
+type Server = Bun.Server<undefined>
+
 /** The open listeners. */
 export interface Servers {
   /** Addresses such as `http://localhost:8080`. */
   addresses: string[]
+  /** Reads certificates that came from files again, and serves with those that changed; a bad one is logged and left. */
+  renewCertificates(): Promise<void>
   /** Stops accepting and waits for requests under way, at most `deadline` milliseconds. */
   stop(deadline: number): Promise<void>
 }
 
+/** One address that is listened on. */
+interface Opened {
+  address: string
+  /** The servers of this address: the one that listens, and those before it that still answer somebody. */
+  servers: Set<Server>
+  /** From now on with another certificate. Requests under way are finished with the old one. */
+  renew(tls: TlsMaterial): Promise<void>
+  close?(): Promise<void>
+}
+
 /**
- * Opens every listener of the configuration. `http2: true` serves HTTP/1.1 and cleartext HTTP/2 on one port, which
- * Synapse's `force_http2` needs (decision 21).
+ * Opens every listener of the configuration. `http2: true` serves HTTP/1.1 and HTTP/2 on one port, in clear text too,
+ * which Synapse's `force_http2` needs (decision 21).
  *
- * @throws ListenError
+ * @throws ListenError, KeyError
  */
 export async function listen(deps: Deps): Promise<Servers> {
-  const open: { server: Bun.Server<undefined>; address: string }[] = []
+  const opened: Opened[] = []
+  const renewals: (() => Promise<void>)[] = []
+  const stop = async () => {
+    await Promise.all(opened.flatMap(({ servers }) => [...servers].map((server) => server.stop(true))))
+    await Promise.all(opened.map(({ close }) => close?.()))
+  }
   try {
-    for (const listener of deps.config.http.listeners) {
+    for (const [index, listener] of deps.config.http.listeners.entries()) {
       const app = createApp(deps, listener)
-      for (const bind of listener.binds.flatMap(bothLoopbacks))
-        open.push(await openBind(deps, app, listener, bind))
+      const name = `http.listeners.${index}.tls`
+      const tls = listener.tls && tlsMaterial(listener.tls, name)
+      const ours: Opened[] = []
+      for (const bind of listener.binds.flatMap(bothLoopbacks)) {
+        const one = await openBind(deps, app, bind, tls)
+        ours.push(one)
+        opened.push(one)
+      }
+      if (listener.tls) renewals.push(renewal(deps, listener.tls, name, ours))
     }
   } catch (error) {
-    await Promise.all(open.map(({ server }) => server.stop(true)))
+    await stop()
     throw error
   }
   return {
-    addresses: open.map(({ address }) => address),
+    addresses: opened.map(({ address }) => address),
+    async renewCertificates() {
+      for (const renew of renewals) await renew()
+    },
     async stop(deadline) {
-      const drained = Promise.all(open.map(({ server }) => server.stop()))
+      const drained = Promise.all(
+        opened.flatMap(({ servers }) => [...servers].map((server) => server.stop())),
+      )
       await Promise.race([drained, sleep(deadline)])
-      await Promise.all(open.map(({ server }) => server.stop(true)))
+      await stop()
     },
   }
 }
 
-async function openBind(
-  deps: Deps,
-  app: App,
-  listener: Listener,
-  bind: Bind,
-): Promise<{ server: Bun.Server<undefined>; address: string }> {
-  const shared = {
-    fetch(given: Request, server: Bun.Server<undefined>) {
+/** Reads the files of a certificate again, and gives the listener what changed. */
+function renewal(deps: Deps, first: Tls, name: string, ours: readonly Opened[]): () => Promise<void> {
+  let known: Pick<Tls, 'certificate' | 'key' | 'password'> = first
+  return async () => {
+    try {
+      const report = createReport(() => 'the files')
+      const found = await resolveTls(first.source, name.split('.'), { ...diskFiles, report })
+      const [problem] = report.problems
+      if (problem !== undefined) throw new ListenError(`${problem}.`)
+      const same =
+        found.certificate === known.certificate &&
+        found.password === known.password &&
+        equalBytes(found.key, known.key)
+      if (same) return
+      const material = tlsMaterial(found, name)
+      for (const one of ours) await one.renew(material)
+      known = found
+      deps.log.info('certificate.renewed', { name, addresses: ours.map(({ address }) => address).join(' ') })
+    } catch (error) {
+      deps.log.error('certificate.renewal_failed', { name, error })
+    }
+  }
+}
+
+async function openBind(deps: Deps, app: App, bind: Bind, tls: TlsMaterial | undefined): Promise<Opened> {
+  const options = {
+    fetch(given: Request, server: Server) {
       const request = routable(given)
       if (!request) return text('The Host header of this request is not a host name.', 400)
       // A connection whose peer is not told must not count as a Unix socket, which is trusted with X-Forwarded-For.
@@ -77,29 +133,72 @@ async function openBind(
     },
     maxRequestBodySize: MAX_BODY,
     // Not in Bun's types yet.
-    ...({ http2: listener.tls === undefined } as object),
-    ...(listener.tls && { tls: tlsOf(listener.tls) }),
+    ...({ http2: true } as object),
   }
-  const scheme = listener.tls ? 'https' : 'http'
-  if ('socket' in bind) return openSocket(shared, bind.socket, bind.mode)
-  const { host: hostname = '::', port } = bind
-  const address = `${scheme}://${hostname.includes(':') ? `[${hostname}]` : hostname}:${port}`
+  return 'socket' in bind ? openSocket(options, bind.socket, bind.mode, tls) : openPort(options, bind, tls)
+}
+
+type Options = Parameters<typeof Bun.serve<undefined>>[0]
+
+function openPort(
+  options: object,
+  bind: Extract<Bind, { port: number }>,
+  tls: TlsMaterial | undefined,
+): Opened {
+  const { host: hostname = '::' } = bind
+  const scheme = tls ? 'https' : 'http'
+  const written = hostname.includes(':') ? `[${hostname}]` : hostname
+  const serve = (port: number, material: TlsMaterial | undefined): Server =>
+    Bun.serve({
+      ...options,
+      ...(material && { tls: material }),
+      hostname,
+      port,
+      reusePort: false,
+      idleTimeout: IDLE_TIMEOUT,
+    } as Options)
+  let server: Server
   try {
-    const server = Bun.serve({ ...shared, hostname, port, reusePort: false, idleTimeout: IDLE_TIMEOUT })
-    return { server, address: port === 0 ? `${scheme}://${hostname}:${server.port}` : address }
+    server = serve(bind.port, tls)
   } catch (cause) {
-    const code = codeOf(cause)
-    const reason =
-      code === 'EADDRINUSE'
-        ? 'another program uses this port'
-        : code === 'EACCES'
-          ? 'this port needs more rights'
-          : `${cause}`
-    throw new ListenError(
-      `Cannot listen on ${address}: ${reason}. Stop that program (it may be another Latchkey), or change http.listeners and http.public_base.`,
-      { cause },
-    )
+    throw portError(`${scheme}://${written}:${bind.port}`, cause)
   }
+  const port = server.port ?? bind.port
+  const servers = new Set([server])
+  let current = tls
+  return {
+    address: `${scheme}://${written}:${port}`,
+    servers,
+    async renew(material) {
+      const before = server
+      // Bun takes no new certificate for an open server (tried on 1.4.5). The port is free as soon as this returns, and
+      // requests under way go on.
+      void before.stop().then(() => servers.delete(before))
+      try {
+        server = serve(port, material)
+        current = material
+      } catch (error) {
+        server = serve(port, current)
+        throw error
+      } finally {
+        servers.add(server)
+      }
+    },
+  }
+}
+
+function portError(address: string, cause: unknown): ListenError {
+  const code = codeOf(cause)
+  const reason =
+    code === 'EADDRINUSE'
+      ? 'another program uses this port'
+      : code === 'EACCES'
+        ? 'this port needs more rights'
+        : `${cause}`
+  return new ListenError(
+    `Cannot listen on ${address}: ${reason}. Stop that program (it may be another Latchkey), or change http.listeners and http.public_base.`,
+    { cause },
+  )
 }
 
 /** The address that a request came from; an IPv4 one as such, whatever the socket is. */
@@ -122,21 +221,58 @@ const text = (sentence: string, status: number): Response =>
     headers: { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' },
   })
 
-/** Bound under another name first, so that a stale socket is replaced and never met half open. */
+/**
+ * Bound under another name first, so that a stale socket is replaced and never met half open. On stop the socket is
+ * removed, unless another process has put its own there meanwhile.
+ */
 async function openSocket(
-  shared: object,
+  options: object,
   path: string,
   mode: number | undefined,
-): Promise<{ server: Bun.Server<undefined>; address: string }> {
-  const temporary = `${path}.new`
-  try {
+  tls: TlsMaterial | undefined,
+): Promise<Opened> {
+  const temporary = `${path}.${process.pid}`
+  let inode: bigint | undefined
+  const bind = async (material: TlsMaterial | undefined): Promise<Server> => {
     await rm(temporary, { force: true })
-    const server = Bun.serve({ ...shared, unix: temporary } as never)
-    if (mode !== undefined) await chmod(temporary, mode)
-    await rename(temporary, path)
-    return { server, address: `unix:${path}` }
+    const server = Bun.serve({
+      ...options,
+      ...(material && { tls: material }),
+      unix: temporary,
+    } as unknown as Options)
+    try {
+      if (mode !== undefined) await chmod(temporary, mode)
+      inode = (await lstat(temporary, { bigint: true })).ino
+      await rename(temporary, path)
+      return server
+    } catch (error) {
+      await server.stop(true)
+      throw error
+    }
+  }
+  const there = await lstat(path).catch(() => undefined)
+  if (there && !there.isSocket())
+    throw new ListenError(`Cannot listen on the socket ${path}: there is something else at this path.`)
+  let server: Server
+  try {
+    server = await bind(tls)
   } catch (cause) {
-    throw new ListenError(`Cannot listen on the socket ${path}: ${cause}.`, { cause })
+    throw new ListenError(`Cannot listen on the socket ${path}: ${codeOf(cause) ?? cause}.`, { cause })
+  }
+  const servers = new Set([server])
+  return {
+    address: `unix:${path}`,
+    servers,
+    async renew(material) {
+      const before = server
+      server = await bind(material)
+      servers.add(server)
+      void before.stop().then(() => servers.delete(before))
+    },
+    async close() {
+      const left = await lstat(path, { bigint: true }).catch(() => undefined)
+      if (left?.ino === inode) await rm(path, { force: true })
+    },
   }
 }
 
@@ -146,12 +282,4 @@ function bothLoopbacks(bind: Bind): Bind[] {
   const interfaces = Object.values(networkInterfaces()).flat()
   const hasIpv6 = interfaces.some((item) => item?.address === '::1')
   return ['127.0.0.1', ...(hasIpv6 ? ['::1'] : [])].map((host) => ({ host, port: bind.port }))
-}
-
-function tlsOf(tls: NonNullable<Listener['tls']>): object {
-  return {
-    cert: tls.certificate,
-    key: tls.key,
-    ...(tls.password !== undefined && { passphrase: tls.password }),
-  }
 }

@@ -3,6 +3,7 @@ import { generateConfig } from '../config/generate.ts'
 import { configJsonSchema } from '../config/json-schema.ts'
 import type { Config } from '../config/schema.ts'
 import { ownModule } from '../config/shipped.ts'
+import { tlsMaterial } from '../crypto/certificates.ts'
 import { generateSigningKeys, loadKeystore } from '../crypto/keystore.ts'
 import { createPasswords } from '../crypto/passwords.ts'
 import { systemRandom } from '../lib/random.ts'
@@ -20,6 +21,8 @@ export async function checkCommand(this: Context, flags: ConfigOnly): Promise<vo
   const keys = await loadKeystore(config.secrets.keys)
   createPasswords(config.passwords)
   await checkPolicyModule(config.policy)
+  for (const [index, { tls }] of config.http.listeners.entries())
+    if (tls) tlsMaterial(tls, `http.listeners.${index}.tls`)
   for (const warning of [...warnings, ...keys.warnings]) say(this, `Warning: ${warning}`)
   say(this, `The configuration can be used: ${files.join(', ') || 'all from the environment'}.`)
 }

@@ -9,6 +9,8 @@ export interface Context extends CommandContext {
   readonly isTerminal: boolean
   /** Aborts when the person or the system asks this process to end. */
   readonly signal: AbortSignal
+  /** Calls `listener` at each SIGHUP from now on, which ends a process that nobody asks this for. */
+  onHangup(listener: () => void): void
 }
 
 /** Why a command can't do what it was asked for: its message is one sentence for the person at the terminal. */

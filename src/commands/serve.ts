@@ -20,6 +20,8 @@ export interface ServeOptions {
   progress: (line: string) => void
   /** Stops the server when it aborts. */
   signal: AbortSignal
+  /** Where SIGHUP is told: certificates are read again, and what was noted is written. */
+  onHangup?: (listener: () => void) => void
   migrate: boolean
   /** Writes the clients of the configuration into the database. */
   sync: boolean
@@ -66,6 +68,10 @@ export async function serve(options: ServeOptions): Promise<void> {
     await Promise.race([deps.jobs.stop(), jobsLimit])
     await Promise.race([deps.activity.flush(), activityLimit])
   })
+  options.onHangup?.(() => {
+    void servers.renewCertificates()
+    void deps.activity.flush()
+  })
   await warm(servers.addresses)
   const [accounts] = await anyUserExists(deps.sql)
   options.ready(servers.addresses, accounts?.exists ?? false)
@@ -75,6 +81,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   if (options.worker) void work(deps, signal)
   const timers = [
     setInterval(() => void deps.activity.flush(), MINUTE),
+    setInterval(() => void servers.renewCertificates(), MINUTE),
     setInterval(
       () => void loadKeys(deps).catch((error) => log.warn('keys.reload_failed', { error })),
       MINUTE,

@@ -21,6 +21,7 @@ export default async function server(this: Context, flags: ServerFlags): Promise
     log,
     progress: (line) => log.info('start.progress', { line }),
     signal,
+    onHangup: (listener) => this.onHangup(listener),
     migrate: flags.migrate,
     sync: flags.sync,
     worker: flags.worker,

@@ -68,7 +68,8 @@ export interface SigningKeySource {
 export type ResolvedListener = Omit<Listener, 'binds' | 'tls' | 'prefix' | 'proxy_protocol'> & {
   binds: Bind[]
   prefix?: string
-  tls?: { certificate: string; key: Uint8Array; password?: string }
+  /** `source` is what the configuration says, to read the files again when they changed. */
+  tls?: { certificate: string; key: Uint8Array; password?: string; source: NonNullable<Listener['tls']> }
 }
 
 interface Resolved {

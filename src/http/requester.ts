@@ -14,7 +14,7 @@ const USER_AGENT_LIMIT = 400
 
 /** The requester of a request. */
 export const requesterOf = (deps: Pick<Deps, 'peers' | 'trustedProxies'>, request: Request): Requester => ({
-  ip: clientIp(deps.peers.get(request)?.(), request.headers.get('x-forwarded-for'), deps.trustedProxies),
+  ip: clientIp(deps.peers.get(request)?.(), request.headers, deps.trustedProxies),
   userAgent: request.headers.get('user-agent')?.slice(0, USER_AGENT_LIMIT),
   acceptLanguage: request.headers.get('accept-language')?.slice(0, USER_AGENT_LIMIT),
 })

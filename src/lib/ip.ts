@@ -68,7 +68,7 @@ export interface Network {
 }
 
 /** IPv4 addresses, as the bytes of all others are written. */
-const MAPPED_IPV4: Network = {
+export const MAPPED_IPV4: Network = {
   address: Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 0, 0, 0, 0),
   bits: 96,
 }

@@ -1,12 +1,14 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { connect } from 'node:tls'
 import { insertUser } from '../../sql/users.ts'
 import { deriveSecrets } from '../../src/crypto/seal.ts'
 import { createJobs } from '../../src/jobs/jobs.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { systemRandom } from '../../src/lib/random.ts'
 import { newId, uuidFromUlid } from '../../src/lib/ulid.ts'
+import { selfSigned } from '../support/certificate.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { begin, beginReady, endAll, freeAddress, latchkey, newFolder } from './support.ts'
 
@@ -88,6 +90,37 @@ describe('latchkey server', () => {
     expect(out).toBe('')
     for (const line of err.trimEnd().split('\n')) expect(() => JSON.parse(line)).not.toThrow()
     expect(await health().catch(() => 'closed')).toBe('closed')
+  }, 30_000)
+
+  test('SIGHUP: certificates are read again, and the server goes on', async () => {
+    const put = async (host: string) => {
+      const { cert, key } = await selfSigned(host)
+      await writeFile(join(folder.path, 'tls.crt'), cert)
+      await writeFile(join(folder.path, 'tls.key'), key)
+    }
+    await put('a.test')
+    const listeners = JSON.stringify([
+      {
+        resources: [{ name: 'health' }],
+        binds: [{ host: '127.0.0.1', port: address.port }],
+        tls: { certificate_file: 'tls.crt', key_file: 'tls.key' },
+      },
+    ])
+    const server = await beginReady(['server'], options({ LATCHKEY_HTTP__LISTENERS: listeners }))
+    await put('b.test')
+    server.kill('SIGHUP')
+    for (let tries = 0; tries < 100 && !server.said().includes('certificate.renewed'); tries++)
+      await Bun.sleep(50)
+    const name = await new Promise((resolve, reject) => {
+      const socket = connect({ port: address.port, host: '127.0.0.1', rejectUnauthorized: false }, () => {
+        resolve(socket.getPeerCertificate().subject.CN)
+        socket.destroy()
+      })
+      socket.on('error', reject)
+    })
+    expect(name).toBe('b.test')
+    server.kill('SIGTERM')
+    expect((await server.ended).code).toBe(0)
   }, 30_000)
 
   test('writes the clients of the configuration, their secrets sealed; a second start replaces them', async () => {

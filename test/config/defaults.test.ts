@@ -124,6 +124,14 @@ describe('warnings', () => {
     expect((await withMinimal(open)).warnings).toEqual([])
   })
 
+  test.each(['0.0.0.0/0', '::/0', '128.0.0.0/1', '2000::/3'])('a proxy as wide as %s', async (network) => {
+    const { warnings } = await withMinimal(
+      `http: { trusted_proxies: ["${network}", 10.0.0.0/8, "fd00::/8"] }`,
+    )
+    expect(warnings).toHaveLength(1)
+    expect(warnings[0]).toStartWith('http.trusted_proxies.0 in config.yaml: believes nearly everybody')
+  })
+
   test('no signing key at all', async () => {
     const { warnings } = await parseText(
       `matrix: { kind: standalone, secret: s }\nsecrets: { encryption: "${'ab'.repeat(32)}" }`,

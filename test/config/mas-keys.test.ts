@@ -77,7 +77,9 @@ describe('a complete configuration of MAS', () => {
     expect(config.upstream_oauth2.providers[1]?.sign_in_with_apple?.private_key).toBe('inline')
     expect(config.database?.ssl_ca).toBe('CA')
     expect(config.database?.idle_timeout).toBeNull()
-    expect(JSON.stringify(config)).not.toContain('_file"')
+    // A certificate is read again when its files change.
+    const rest = JSON.stringify(config, (key, value: unknown) => (key === 'source' ? undefined : value))
+    expect(rest).not.toContain('_file"')
   })
 
   test('reads peppers and key passwords byte for byte, as MAS does, and warns about their line break', async () => {

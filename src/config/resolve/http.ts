@@ -1,4 +1,4 @@
-import { parseNetwork } from '../../lib/ip.ts'
+import { contains, MAPPED_IPV4, type Network, parseNetwork } from '../../lib/ip.ts'
 import { present, type Reading, secretBytes, secretText } from '../reading.ts'
 import type { Path } from '../report.ts'
 import type { Bind, MutableConfig, RawConfig, ResolvedListener } from '../schema.ts'
@@ -18,11 +18,14 @@ export async function resolveHttp(
     reading.report.warn(['http', 'public_base'], `should end with a slash. It is read as ${base}`)
   }
   for (const [index, network] of raw.trusted_proxies.entries()) {
-    if (parseNetwork(network) !== undefined) continue
-    reading.report.problem(
-      ['http', 'trusted_proxies', index],
-      'must be an address or a network like `10.0.0.0/8`',
-    )
+    const path = ['http', 'trusted_proxies', index]
+    const parsed = parseNetwork(network)
+    if (!parsed) reading.report.problem(path, 'must be an address or a network like `10.0.0.0/8`')
+    else if (isMostOfTheInternet(parsed))
+      reading.report.warn(
+        path,
+        'believes nearly everybody: whoever reaches this server can pretend to be at any address. Name the networks of your proxies',
+      )
   }
   const listeners: ResolvedListener[] = []
   for (const [index, listener] of rawListeners.entries()) {
@@ -30,6 +33,10 @@ export async function resolveHttp(
   }
   return { ...rest, public_base: base, issuer: issuer ?? base, listeners }
 }
+
+/** Larger than any network that one operator has: shorter than /8. */
+const isMostOfTheInternet = ({ address, bits }: Network): boolean =>
+  contains(MAPPED_IPV4, address) && bits >= MAPPED_IPV4.bits ? bits < 96 + 8 : bits < 8
 
 /** Which resource has which options. */
 const OPTIONS: Readonly<Record<string, string>> = {
@@ -103,7 +110,12 @@ function resolveBind(raw: RawBind, path: Path, { report }: Reading): Bind | unde
 
 type Tls = NonNullable<ResolvedListener['tls']>
 
-async function resolveTls(raw: NonNullable<RawListener['tls']>, path: Path, reading: Reading): Promise<Tls> {
+/** A certificate, its key and its password, read from where they are. */
+export async function resolveTls(
+  raw: NonNullable<RawListener['tls']>,
+  path: Path,
+  reading: Reading,
+): Promise<Tls> {
   const { report } = reading
   const certificate = await secretText(reading, raw, 'certificate', path)
   const key = await secretBytes(reading, raw, 'key', path)
@@ -122,5 +134,10 @@ async function resolveTls(raw: NonNullable<RawListener['tls']>, path: Path, read
   if (password !== undefined && pem.includes('-----BEGIN ') && !pem.includes('ENCRYPTED')) {
     report.problem([...path, 'password'], 'is given, but the key is not encrypted: remove the password')
   }
-  return { certificate: certificate ?? '', key: key ?? new Uint8Array(), ...present({ password }) }
+  return {
+    certificate: certificate ?? '',
+    key: key ?? new Uint8Array(),
+    ...present({ password }),
+    source: raw,
+  }
 }

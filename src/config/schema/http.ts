@@ -108,7 +108,11 @@ export const http = section(
       description: 'The address that people and apps use. It ends with `/`.',
     }),
     issuer: url('The OpenID Connect issuer. Default: `public_base`.', 'base'),
-    trusted_proxies: list(Type.String(), TRUSTED_PROXIES, 'Networks whose `X-Forwarded-For` is believed.'),
+    trusted_proxies: list(
+      Type.String(),
+      TRUSTED_PROXIES,
+      'Networks whose `X-Forwarded-For` or `Forwarded` is believed.',
+    ),
     listeners: list(
       listener,
       DEFAULT_LISTENERS,
