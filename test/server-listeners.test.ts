@@ -13,6 +13,7 @@ import type { Config } from '../src/config/schema.ts'
 import { type ListenError, listen, type Servers } from '../src/server.ts'
 import { selfSigned } from './support/certificate.ts'
 import { createHarness, type Harness } from './support/harness.ts'
+import { WEB_CLIENT } from './support/oauth.ts'
 
 type Listener = Config['http']['listeners'][number]
 
@@ -307,14 +308,30 @@ describe('TLS', () => {
 
   test('a request under way is answered while the certificate changes', async () => {
     const servers = await fromFiles('a.test')
-    const slow = fetch(`${servers.addresses[0]}/.well-known/openid-configuration`, {
+    const { sql } = harness.deps
+    const unlock = Promise.withResolvers<void>()
+    const locked = Promise.withResolvers<void>()
+    const lock = sql.begin(async (tx) => {
+      await tx`lock table latchkey.clients in access exclusive mode`
+      locked.resolve()
+      await unlock.promise
+    })
+    await locked.promise
+    const slow = fetch(`${servers.addresses[0]}/oauth2/registration`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(WEB_CLIENT),
       tls: { rejectUnauthorized: false },
     } as RequestInit)
+    const waiting = () => sql`
+      select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+    while ((await waiting()).length === 0) await Bun.sleep(20)
     await put('b.test')
-    const renewed = servers.renewCertificates()
-    expect((await slow).status).toBe(200)
-    await renewed
+    await servers.renewCertificates()
     expect((await served(portOf(servers))).name).toBe('b.test')
+    unlock.resolve()
+    await lock
+    expect((await slow).status).toBe(201)
   })
 
   test.each(['pkcs8', 'sec1'] as const)('takes a key as DER: %s', async (type) => {
