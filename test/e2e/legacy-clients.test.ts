@@ -1,0 +1,272 @@
+import { afterAll, beforeAll, describe, expect, mock, test } from 'bun:test'
+import { createClient, type MatrixClient } from 'matrix-js-sdk'
+import type { Stack } from '../../src/commands/demo/demo.ts'
+import {
+  CHROMIUM_START_MS,
+  PASSWORD,
+  signIn,
+  signUp,
+  startChromium,
+  type TestChromium,
+} from '../support/chromium.ts'
+import { botSdkDirectory, INSTALL_MS, pythonWith, runClient } from '../support/foreign-clients.ts'
+import { type RedirectTarget, startHttpsClient } from '../support/loopback-client.ts'
+import { devicesOnce, readMessage, SILENT } from '../support/matrix-client.ts'
+import { SYNAPSE_START_MS } from '../support/synapse.ts'
+import { startTestStack } from './stack.ts'
+
+/** A test here opens several pages, or waits for Synapse to forget something. */
+const LONG = 60_000
+const TARGET = 'https://app.example.com/callback?a=%20b'
+
+let stack: Stack
+let chromium: TestChromium
+let target: RedirectTarget
+
+beforeAll(async () => {
+  target = await startHttpsClient('app.example.com')
+  chromium = await startChromium({ 'app.example.com:443': target.port })
+  stack = await startTestStack()
+  const visitor = await chromium.visitor()
+  await visitor.page.goto(`${stack.latchkeyUrl}/register`)
+  await signUp(visitor.page, 'lena', 'Lena')
+  await visitor.close()
+}, SYNAPSE_START_MS + CHROMIUM_START_MS)
+
+afterAll(async () => {
+  await chromium?.stop()
+  await stack?.stop()
+  await target?.stop()
+}, LONG)
+
+/** A client of the SDK that is signed in as a response of `POST /login` says. */
+const signedIn = (login: { user_id: string; device_id: string; access_token: string }): MatrixClient =>
+  createClient({
+    baseUrl: stack.frontUrl,
+    userId: login.user_id,
+    deviceId: login.device_id,
+    accessToken: login.access_token,
+    logger: SILENT,
+  })
+
+const anonymous = (): MatrixClient => createClient({ baseUrl: stack.frontUrl, logger: SILENT })
+
+/** What Synapse says of a token once it refuses it, at most 15 seconds from now. */
+async function whenRefused(token: string): Promise<{ errcode?: string; soft_logout?: boolean }> {
+  for (let attempt = 0; ; attempt++) {
+    const response = await fetch(`${stack.frontUrl}/_matrix/client/v3/account/whoami`, {
+      headers: { authorization: `Bearer ${token}` },
+    })
+    const answer = (await response.json()) as object
+    if (!response.ok || attempt >= 75) return answer
+    await Bun.sleep(200)
+  }
+}
+
+describe('matrix-js-sdk with the login API, and Synapse', () => {
+  let first: MatrixClient
+
+  test('the flows of the front are ours', async () => {
+    const { flows } = await anonymous().loginFlows()
+    expect(flows.map(({ type }) => type)).toEqual(['m.login.password', 'm.login.sso', 'm.login.token'])
+  })
+
+  test(
+    'a password: the device is there at once, and Synapse takes the token (edge 36)',
+    async () => {
+      const login = await anonymous().loginRequest({
+        type: 'm.login.password',
+        identifier: { type: 'm.id.user', user: 'lena' },
+        password: PASSWORD,
+        initial_device_display_name: 'Old client',
+        device_id: 'küche & co',
+      })
+      expect(login).toMatchObject({ user_id: '@lena:localhost', device_id: 'küche & co' })
+      first = signedIn(login)
+      expect(await first.whoami()).toMatchObject({ user_id: '@lena:localhost', device_id: 'küche & co' })
+      const { devices } = await first.getDevices()
+      expect(devices).toMatchObject([{ device_id: 'küche & co', display_name: 'Old client' }])
+      const { room_id } = await first.createRoom({ name: 'Kitchen' })
+      await first.sendTextMessage(room_id, 'tea is ready')
+      expect(await readMessage(first, 'tea is ready')).toEqual({ sender: '@lena:localhost' })
+    },
+    LONG,
+  )
+
+  test('a wrong password is refused as the specification has it', async () => {
+    const wrong = { type: 'm.login.password', user: 'lena', password: 'wrong' }
+    await expect(anonymous().loginRequest(wrong)).rejects.toMatchObject({
+      errcode: 'M_FORBIDDEN',
+      httpStatus: 403,
+    })
+  })
+
+  test(
+    'refresh: a new pair that Synapse takes; the old token is worth nothing once that is used (decision 8)',
+    async () => {
+      const login = await anonymous().loginRequest({
+        type: 'm.login.password',
+        user: 'lena',
+        password: PASSWORD,
+        refresh_token: true,
+        device_id: 'REFRESHES',
+      })
+      expect(login.expires_in_ms).toBe(300_000)
+      const fresh = await anonymous().refreshToken(login.refresh_token ?? '')
+      expect(fresh.expires_in_ms).toBe(300_000)
+      const client = signedIn({ ...login, access_token: fresh.access_token })
+      expect(await client.whoami()).toMatchObject({ device_id: 'REFRESHES' })
+      await expect(anonymous().refreshToken(login.refresh_token ?? '')).rejects.toMatchObject({
+        errcode: 'M_UNKNOWN_TOKEN',
+      })
+      await client.logout()
+      await devicesOnce(first, (ids) => !ids.includes('REFRESHES'))
+    },
+    LONG,
+  )
+
+  test(
+    'the same device id again: the earlier token ends, the device with its keys stays (edge 50)',
+    async () => {
+      const again = await anonymous().loginRequest({
+        type: 'm.login.password',
+        user: '@lena:localhost',
+        password: PASSWORD,
+        device_id: 'küche & co',
+      })
+      const before = first.getAccessToken() ?? ''
+      first = signedIn(again)
+      expect(await first.whoami()).toMatchObject({ device_id: 'küche & co' })
+      const response = await fetch(`${stack.latchkeyUrl}/oauth2/introspect`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${stack.secret}`, 'x-mas-supports-device-id': '1' },
+        body: new URLSearchParams({ token: before }),
+      })
+      expect(await response.json()).toEqual({ active: false })
+      expect(await devicesOnce(first, () => true)).toEqual(['küche & co'])
+    },
+    LONG,
+  )
+
+  test(
+    'SSO: sign-in, the page that names the site, and back to it in one chain of redirects (decision 1)',
+    async () => {
+      const visitor = await chromium.visitor()
+      await visitor.page.goto(anonymous().getSsoLoginUrl(TARGET))
+      await signIn(visitor.page, 'lena')
+      await visitor.page.waitForURL(/complete-compat-sso/)
+      expect(await visitor.page.textContent('main')).toContain('app.example.com')
+      expect(await visitor.accessibilityProblems()).toEqual([])
+      await visitor.page.getByRole('button', { name: 'Continue' }).click()
+      const callback = await target.callback()
+      expect(callback.search).toStartWith('?a=%20b&loginToken=')
+      const token = callback.searchParams.get('loginToken') ?? ''
+      const login = await anonymous().loginRequest({ type: 'm.login.token', token, device_id: 'BYSSO' })
+      expect(await signedIn(login).whoami()).toMatchObject({ user_id: '@lena:localhost', device_id: 'BYSSO' })
+      await expect(anonymous().loginRequest({ type: 'm.login.token', token })).rejects.toMatchObject({
+        errcode: 'M_FORBIDDEN',
+      })
+      expect(visitor.problems).toEqual([])
+      await visitor.close()
+    },
+    LONG,
+  )
+
+  test(
+    'SSO to an app on the device: its scheme is named, and the browser sets out for it',
+    async () => {
+      const visitor = await chromium.visitor()
+      await visitor.page.goto(anonymous().getSsoLoginUrl('org.tern.chat://callback'))
+      await signIn(visitor.page, 'lena')
+      await visitor.page.waitForURL(/complete-compat-sso/)
+      expect(await visitor.page.textContent('main')).toContain('org.tern.chat')
+      await visitor.page.getByRole('button', { name: 'Continue' }).click()
+      for (let waited = 0; waited < 50; waited++) {
+        if (visitor.requests.some((url) => url.startsWith('org.tern.chat:'))) break
+        await Bun.sleep(100)
+      }
+      expect(visitor.requests.at(-1)).toMatch(/^org\.tern\.chat:\/\/callback\?loginToken=[0-9A-Za-z]{32}$/)
+      expect(visitor.problems.filter((problem) => problem.includes('CSP'))).toEqual([])
+      await visitor.close()
+    },
+    LONG,
+  )
+
+  test(
+    'logout: Synapse refuses the token, and forgets the device',
+    async () => {
+      const login = await anonymous().loginRequest({
+        type: 'm.login.password',
+        user: 'lena',
+        password: PASSWORD,
+        device_id: 'SHORTLIVED',
+      })
+      const client = signedIn(login)
+      await client.whoami()
+      await client.logout(true)
+      expect(await whenRefused(login.access_token)).toMatchObject({ errcode: 'M_UNKNOWN_TOKEN' })
+      expect(await devicesOnce(first, (ids) => !ids.includes('SHORTLIVED'))).not.toContain('SHORTLIVED')
+    },
+    LONG,
+  )
+})
+
+test(
+  'matrix-nio: password login, sync, a message, logout',
+  async () => {
+    const told = await runClient(await pythonWith('nio'), 'nio_story.py', {
+      homeserver: stack.frontUrl,
+      user: '@lena:localhost',
+      password: PASSWORD,
+      device_id: 'PYTHON',
+    })
+    expect(told).toMatchObject({
+      refused: 'M_FORBIDDEN',
+      login: { user_id: '@lena:localhost', device_id: 'PYTHON' },
+      heard: expect.arrayContaining(['hello from nio']),
+      devices: { PYTHON: 'nio' },
+      logout: 'LogoutResponse',
+      after: 'M_UNKNOWN_TOKEN',
+    })
+  },
+  INSTALL_MS + LONG,
+)
+
+/** As much of matrix-bot-sdk as a bot without encryption begins with. */
+interface BotSdk {
+  MatrixAuth: new (
+    homeserver: string,
+  ) => {
+    passwordLogin(username: string, password: string, deviceName?: string): Promise<BotClient>
+  }
+}
+interface BotClient {
+  accessToken: string
+  getWhoAmI(): Promise<{ user_id: string; device_id: string }>
+  createRoom(properties: object): Promise<string>
+  sendText(roomId: string, text: string): Promise<string>
+  getEvent(roomId: string, eventId: string): Promise<{ content: { body: string } }>
+  doRequest(method: string, endpoint: string): Promise<unknown>
+}
+
+test(
+  'matrix-bot-sdk: password login, a message, logout',
+  async () => {
+    const directory = await botSdkDirectory()
+    // Its encryption is a native module that is not installed; a bot without encryption never calls it.
+    const absent = new Proxy({}, { get: () => class {} })
+    mock.module(`${directory}/../@matrix-org/matrix-sdk-crypto-nodejs/index.js`, () => ({
+      ...absent,
+      StoreType: {},
+    }))
+    const { MatrixAuth } = (await import(`${directory}/lib/index.js`)) as BotSdk
+    const bot = await new MatrixAuth(stack.frontUrl).passwordLogin('lena', PASSWORD, 'A bot')
+    expect(await bot.getWhoAmI()).toMatchObject({ user_id: '@lena:localhost' })
+    const room = await bot.createRoom({ name: 'Bots' })
+    const event = await bot.sendText(room, 'beep')
+    expect((await bot.getEvent(room, event)).content.body).toBe('beep')
+    await bot.doRequest('POST', '/_matrix/client/v3/logout')
+    expect(await whenRefused(bot.accessToken)).toMatchObject({ errcode: 'M_UNKNOWN_TOKEN' })
+  },
+  INSTALL_MS + LONG,
+)
