@@ -333,6 +333,21 @@ create table latchkey.recovery_tickets (
 CREATE INDEX recovery_tickets_recovery ON latchkey.recovery_tickets USING btree (recovery_id);
 CREATE INDEX recovery_tickets_user ON latchkey.recovery_tickets USING btree (user_id);
 
+create table latchkey.registration_tokens (
+  id uuid not null,
+  token_hash bytea not null,
+  sealed_token text not null,
+  usage_limit integer,
+  times_used integer not null default 0,
+  created_at timestamp with time zone not null,
+  last_used_at timestamp with time zone,
+  expires_at timestamp with time zone,
+  revoked_at timestamp with time zone,
+  constraint registration_tokens_pkey PRIMARY KEY (id),
+  constraint registration_tokens_token_hash_key UNIQUE (token_hash),
+  constraint registration_tokens_usage_limit_check CHECK ((usage_limit > 0))
+);
+
 create table latchkey.registrations (
   id uuid not null,
   browser_hash bytea not null,

@@ -2,6 +2,7 @@ import { clientOperations } from './clients.ts'
 import type { Operation } from './operation.ts'
 import { personalSessionOperations } from './personal-sessions.ts'
 import { policyDataOperations } from './policy-data.ts'
+import { registrationTokenOperations } from './registration-tokens.ts'
 import { serverOperations } from './server.ts'
 import { sessionOperations } from './sessions.ts'
 import { userOperations } from './users.ts'
@@ -11,6 +12,7 @@ export const OPERATIONS: readonly Operation[] = [
   ...userOperations,
   ...sessionOperations,
   ...personalSessionOperations,
+  ...registrationTokenOperations,
   ...clientOperations,
   ...serverOperations,
   ...policyDataOperations,

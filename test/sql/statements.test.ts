@@ -34,6 +34,7 @@ import * as preferences from '../../sql/preferences.ts'
 import * as provisioning from '../../sql/provisioning.ts'
 import * as pushedRequests from '../../sql/pushed-requests.ts'
 import * as recoveries from '../../sql/recoveries.ts'
+import * as registrationTokens from '../../sql/registration-tokens.ts'
 import * as registrations from '../../sql/registrations.ts'
 import * as securityEvents from '../../sql/security-events.ts'
 import * as sessionLimit from '../../sql/session-limit.ts'
@@ -148,7 +149,22 @@ const listed = <Filter>(
     ),
   )
 
+const TOKEN_FILTER = { used: true, revoked: false, expired: false, valid: true, now: NOW }
+
 const FILES = [
+  statements('registration-tokens', registrationTokens, {
+    insertRegistrationToken: [
+      [{ id: ID, hash: HASH, sealed: 'v1.x', usageLimit: 1, expiresAt: null, now: NOW }],
+    ],
+    listRegistrationTokens: listed([TOKEN_FILTER]),
+    countRegistrationTokens: [[TOKEN_FILTER]],
+    findRegistrationToken: [[ID]],
+    findValidRegistrationToken: [[HASH, NOW]],
+    useRegistrationToken: [[ID, NOW]],
+    updateRegistrationToken: [[ID, { usageLimit: 1, expiresAt: NOW }]],
+    revokeRegistrationToken: [[ID, NOW]],
+    unrevokeRegistrationToken: [[ID]],
+  }),
   statements('admin-clients', adminClients, {
     listClients: listed([CLIENT_FILTER]),
     countClients: [[CLIENT_FILTER]],
