@@ -57,16 +57,19 @@ export const insertGrant = (
     expectedUserId: string | null
     acrRequested: boolean
     dpopJkt: string | null
+    /** Of the pushed request that it is, if it is one. */
+    pushedDigest: Uint8Array | null
     now: Date
   },
 ) => sql`
   insert into latchkey.authorization_grants (id, client_id, browser_hash, redirect_uri, response_mode, scope, state,
     nonce, code_challenge, login_hint, locale, raw_parameters, prompt, authenticated_after, stale_session_id,
-    expected_user_id, acr_requested, dpop_jkt, created_at)
+    expected_user_id, acr_requested, dpop_jkt, pushed_digest, created_at)
   values (${grant.id}, ${grant.clientId}, ${grant.browserHash}, ${grant.redirectUri}, ${grant.responseMode},
     ${grant.scope}, ${grant.state}, ${grant.nonce}, ${grant.codeChallenge}, ${grant.loginHint}, ${grant.locale},
     ${sql.json(grant.rawParameters)}, ${grant.prompt}, ${grant.authenticatedAfter}, ${grant.staleSessionId},
-    ${grant.expectedUserId}, ${grant.acrRequested}, ${grant.dpopJkt}, ${grant.now})`
+    ${grant.expectedUserId}, ${grant.acrRequested}, ${grant.dpopJkt}, ${grant.pushedDigest},
+    ${grant.now})`
 
 /** A request with the client that made it. */
 export const findGrant = (sql: Db, id: string) => sql<
@@ -76,6 +79,16 @@ export const findGrant = (sql: Db, id: string) => sql<
   from latchkey.authorization_grants g join latchkey.clients c on c.id = g.client_id
   where g.id = ${id}`
 
+/**
+ * Uses up the pushed request that a pending request came from (RFC 9126 section 4): the first answer to either of two
+ * pages of the same one is the only one.
+ */
+const usePushed = (sql: Db, id: string) => sql`
+  used as (
+    delete from latchkey.pushed_requests p using latchkey.authorization_grants g
+    where g.id = ${id} and g.fulfilled_at is null and g.cancelled_at is null and p.digest = g.pushed_digest
+    returning p.digest)`
+
 /** Fulfils a pending request with a code; no row when it is not pending any more. */
 export const fulfilGrant = (
   sql: Db,
@@ -84,15 +97,19 @@ export const fulfilGrant = (
   codeHash: Uint8Array,
   now: Date,
 ) => sql<{ id: string }[]>`
+  with ${usePushed(sql, id)}
   update latchkey.authorization_grants
   set fulfilled_at = ${now}, browser_session_id = ${browserSessionId}, code_hash = ${codeHash}
   where id = ${id} and fulfilled_at is null and cancelled_at is null
+    and (pushed_digest is null or pushed_digest = (select digest from used))
   returning id`
 
 /** Cancels a pending request; no row when it is not pending any more. */
 export const cancelGrant = (sql: Db, id: string, now: Date) => sql<{ id: string }[]>`
+  with ${usePushed(sql, id)}
   update latchkey.authorization_grants set cancelled_at = ${now}
   where id = ${id} and fulfilled_at is null and cancelled_at is null
+    and (pushed_digest is null or pushed_digest = (select digest from used))
   returning id`
 
 /** Notes that the person of a session proved anew who they are, for the request that asked for it. */

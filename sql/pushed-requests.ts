@@ -1,6 +1,6 @@
 import type { Db } from './connect.ts'
 
-/** Stores a pushed authorization request, and clears away some that nobody used in time. */
+/** Stores a pushed authorization request, and clears away some that nobody can answer any more since `over`. */
 export const insertPushedRequest = (
   sql: Db,
   pushed: {
@@ -8,22 +8,21 @@ export const insertPushedRequest = (
     clientId: string
     parameters: Record<string, string>
     signed: boolean
-    now: Date
+    over: Date
     expiresAt: Date
   },
 ) => sql`
   with expired as (
     delete from latchkey.pushed_requests where digest in (
-      select digest from latchkey.pushed_requests where expires_at <= ${pushed.now}
+      select digest from latchkey.pushed_requests where expires_at <= ${pushed.over}
       order by expires_at limit 10 for update skip locked))
   insert into latchkey.pushed_requests (digest, client_id, parameters, signed, expires_at)
   values (${pushed.digest}, ${pushed.clientId}, ${sql.json(pushed.parameters)}, ${pushed.signed},
     ${pushed.expiresAt})`
 
-/** Takes a pushed request of a client out, which can be done once; no row when it is unknown, used, expired or another client's. */
-export const takePushedRequest = (sql: Db, digest: Uint8Array, clientId: string, now: Date) => sql<
+/** A pushed request of a client; no row when it is unknown, used, expired or another client's. */
+export const findPushedRequest = (sql: Db, digest: Uint8Array, clientId: string, now: Date) => sql<
   { parameters: Record<string, string>; signed: boolean }[]
 >`
-  delete from latchkey.pushed_requests
-  where digest = ${digest} and client_id = ${clientId} and expires_at > ${now}
-  returning parameters, signed`
+  select parameters, signed from latchkey.pushed_requests
+  where digest = ${digest} and client_id = ${clientId} and expires_at > ${now}`

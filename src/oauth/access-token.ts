@@ -1,8 +1,10 @@
+import { findClient } from '../../sql/clients.ts'
 import { type ActivePersonalTokenRow, findActivePersonalToken } from '../../sql/personal-sessions.ts'
 import { type ActiveTokenRow, findActiveAccessToken, markFirstUse } from '../../sql/tokens.ts'
 import { parseToken, tokenDigest } from '../crypto/tokens.ts'
 import type { Deps } from '../deps.ts'
 import { checkProof, DPOP_ALGORITHMS, keyOfAccessToken, type Proof, spendProof } from './dpop.ts'
+import { algorithmsFor } from './fapi2.ts'
 
 type Needs = Pick<Deps, 'sql' | 'clock' | 'activity'>
 
@@ -83,10 +85,18 @@ export async function authenticateAccessToken(
   const bound = keyOfAccessToken(row)
   if (bound !== proof?.jkt)
     return dpopChallenge('invalid_token', 'the token is bound to another key, or to none')
+  if (proof && !(await maySignProof(deps, row.client_id, proof)))
+    return dpopChallenge('invalid_dpop_proof', `this client may not sign with ${proof.alg}`)
   const spent = proof && (await spendProof(deps, proof))
   if (spent !== undefined) return dpopChallenge('invalid_dpop_proof', spent)
   await noteUse(deps, row, now)
   return row
+}
+
+/** FAPI 2.0 Security Profile section 5.4.1: whoever has an RSA key could also sign in another way with it. */
+async function maySignProof({ sql }: Pick<Deps, 'sql'>, clientId: string, { alg }: Proof): Promise<boolean> {
+  const [client] = await findClient(sql, clientId)
+  return client !== undefined && algorithmsFor(client, DPOP_ALGORITHMS).includes(alg)
 }
 
 /** What a good personal token stands for; undefined for any other. Its session was seen, from nobody knows where. */

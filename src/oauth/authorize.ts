@@ -111,7 +111,7 @@ async function store(
   visit: Visit,
   client: ClientRow,
   target: RedirectTarget,
-  { params, prompt, scope, acrRequested }: CheckedRequest,
+  { params, prompt, scope, acrRequested, pushedDigest }: CheckedRequest,
   demand: SignInDemand,
 ): Promise<string> {
   const id = newId(demand.created_at, deps.random)
@@ -134,6 +134,7 @@ async function store(
     expectedUserId: demand.expected_user_id,
     acrRequested,
     dpopJkt: params.dpop_jkt ?? null,
+    pushedDigest: pushedDigest ?? null,
     now: demand.created_at,
   })
   return id

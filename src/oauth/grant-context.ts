@@ -13,7 +13,7 @@ import type { ClientSummary } from '../render/contexts.ts'
 export type GrantWithClient = Awaited<ReturnType<typeof findGrant>>[number]
 
 /** Seconds that a person has from the app to the consent: a sign-up may lie in between. */
-const GRANT_LIFETIME = 3600
+export const GRANT_LIFETIME = 3600
 
 /**
  * A request that a page may still answer: pending, and bound to the browser that began it (reference edge 8).

@@ -15,6 +15,7 @@ import { checkRequest } from './authorization/rules.ts'
 import { redirectTarget } from './authorization/target.ts'
 import { authenticateClient } from './client-auth.ts'
 import { keyOfRequest, takeProof } from './dpop.ts'
+import { GRANT_LIFETIME } from './grant-context.ts'
 
 /** Seconds from the push to the browser's arrival (RFC 9126 section 2.2). */
 const LIFETIME = 60
@@ -24,7 +25,7 @@ const CREDENTIALS = ['client_secret', 'client_assertion', 'client_assertion_type
 
 /**
  * POST /oauth2/par (RFC 9126): takes an authorization request from the client itself, checks it as `/authorize` would,
- * and gives a reference that is good once.
+ * and gives a reference that is good for one answer.
  */
 export async function pushRequest(deps: Deps, request: Request): Promise<Response> {
   const form = await readForm(request)
@@ -46,7 +47,7 @@ export async function pushRequest(deps: Deps, request: Request): Promise<Respons
     clientId: client.id,
     parameters: { ...resolved.params, ...(jkt !== undefined && { dpop_jkt: jkt }) },
     signed: resolved.signed,
-    now,
+    over: addSeconds(now, -GRANT_LIFETIME),
     expiresAt: addSeconds(now, LIFETIME),
   })
   return json({ request_uri: uri, expires_in: LIFETIME }, 201)

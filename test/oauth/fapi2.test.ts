@@ -385,6 +385,21 @@ describe('FAPI 2.0 Security Profile, section 5.4.1: algorithms', () => {
     }
   })
 
+  test('proofs at protected resources: the same', async () => {
+    const signer = await proofKey(harness.clock, 'PS256', ORIGIN)
+    const code = await codeFor()
+    const { body } = await token(codeForm(code), { dpop: await signer.proof('POST', TOKEN) })
+    const { access_token } = body
+    const call = async (alg: string) =>
+      harness.request('/oauth2/userinfo', {
+        headers: {
+          authorization: `DPoP ${access_token}`,
+          dpop: await signer.proof('GET', '/oauth2/userinfo', { token: access_token, header: { alg } }),
+        },
+      })
+    expect([(await call('PS256')).status, (await call('RS256')).status]).toEqual([200, 401])
+  })
+
   test('ID tokens: PS256 unless another one of them is asked for', async () => {
     const { id_token } = await granted()
     expect(decodeProtectedHeader(id_token ?? '').alg).toBe('PS256')

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import type { Browser, Page } from '../support/browser.ts'
 import { clientKey } from '../support/client-keys.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
 import {
@@ -129,16 +130,45 @@ describe('GET /authorize with a pushed request', () => {
     return url.origin === harness.origin ? url.pathname : (url.searchParams.get('error') ?? '')
   }
 
-  test('is good once', async () => {
+  /** Opens a reference in a browser with a session, and agrees. */
+  const openIn = (browser: Browser, request_uri: string): Promise<Page> =>
+    browser.open(`/authorize?${new URLSearchParams({ client_id: clientId, request_uri })}`)
+  const agreeOn = (page: Page): Promise<Page> =>
+    page.submit({}, { action: 'consent/', button: ['action', 'consent'] })
+
+  test('is good for one answer: its page may be opened again before, and is no good after', async () => {
+    const browser = harness.browser()
+    await signUp(browser, 'once')
     const request_uri = await pushed(requestOf(clientId))
     expect(await loginOrError({ client_id: clientId, request_uri })).toBe('/login')
+    await openIn(browser, request_uri)
+    const done = await agreeOn(await openIn(browser, request_uri))
+    expect(done.url.searchParams.get('code')).toBeString()
     expect(await loginOrError({ client_id: clientId, request_uri })).toBe('invalid_request_uri')
   })
 
-  test('is good once, for two browsers at the same time too', async () => {
-    const request_uri = await pushed(requestOf(clientId))
-    const both = await Promise.all([1, 2].map(() => loginOrError({ client_id: clientId, request_uri })))
-    expect(both.sort()).toEqual(['/login', 'invalid_request_uri'])
+  test('is good for one answer, in two browsers at the same time too; a refusal is one', async () => {
+    const [one, two] = [harness.browser(), harness.browser()]
+    await Promise.all([signUp(one, 'first'), signUp(two, 'second')])
+    for (const action of ['consent', 'cancel']) {
+      const request_uri = await pushed(requestOf(clientId, { prompt: 'consent' }))
+      const pages = await Promise.all([openIn(one, request_uri), openIn(two, request_uri)])
+      const ends = await Promise.all(
+        pages.map((page) => page.submit({}, { action: 'consent/', button: ['action', action] })),
+      )
+      const outcomes = ends.map(({ url, status }) => (url.origin === harness.origin ? status : 'answered'))
+      expect(outcomes.map(String).sort()).toEqual(['409', 'answered'])
+      expect(await loginOrError({ client_id: clientId, request_uri })).toBe('invalid_request_uri')
+    }
+  })
+
+  test('an answer may take longer than the reference lasts', async () => {
+    const browser = harness.browser()
+    await signUp(browser, 'slow')
+    const page = await openIn(browser, await pushed(requestOf(clientId)))
+    harness.clock.advance(3000)
+    await pushed(requestOf(clientId))
+    expect((await agreeOn(page)).url.searchParams.get('code')).toBeString()
   })
 
   test('is good for 60 seconds', async () => {
@@ -199,8 +229,9 @@ describe('GET /authorize with a pushed request', () => {
 
   test('expired pushes are cleared away by later ones', async () => {
     await pushed(requestOf(clientId))
-    harness.clock.advance(61)
-    await pushed(requestOf(clientId))
+    // Its page may be open for an hour.
+    harness.clock.advance(3661)
+    for (let times = 0; times < 5; times++) await pushed(requestOf(clientId))
     const [row] = await harness.deps.sql<{ left: number }[]>`
       select count(*)::int as left from latchkey.pushed_requests where expires_at <= ${harness.clock.now()}`
     expect(row?.left).toBe(0)

@@ -391,6 +391,7 @@ const FILES = [
           staleSessionId: null,
           expectedUserId: null,
           dpopJkt: null,
+          pushedDigest: null,
           acrRequested: false,
           now: NOW,
         },
@@ -499,9 +500,9 @@ const FILES = [
   }),
   statements('pushed-requests', pushedRequests, {
     insertPushedRequest: [
-      [{ digest: HASH, clientId: ID, parameters: {}, signed: false, now: NOW, expiresAt: NOW }],
+      [{ digest: HASH, clientId: ID, parameters: {}, signed: false, over: NOW, expiresAt: NOW }],
     ],
-    takePushedRequest: [[HASH, ID, NOW]],
+    findPushedRequest: [[HASH, ID, NOW]],
   }),
   statements('ping', ping, { pingDatabase: [[]] }),
   statements('registrations', registrations, {

@@ -1,4 +1,4 @@
-import { CompactSign, calculateJwkThumbprint, exportJWK, generateKeyPair } from 'jose'
+import { CompactSign, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK } from 'jose'
 import { base64url } from '../../src/lib/base64url.ts'
 import type { Clock } from '../../src/lib/clock.ts'
 import { sha256 } from '../../src/lib/digest.ts'
@@ -23,11 +23,15 @@ let proofs = 0
 export async function proofKey(clock: Clock, alg = 'ES256', origin = 'http://auth.test'): Promise<ProofKey> {
   const pair = await generateKeyPair(alg, { extractable: true })
   const jwk = (await exportJWK(pair.publicKey)) as Record<string, unknown>
+  const secretJwk = (await exportJWK(pair.privateKey)) as Record<string, unknown>
   return {
     jkt: await calculateJwkThumbprint(jwk),
     jwk,
-    secretJwk: (await exportJWK(pair.privateKey)) as Record<string, unknown>,
-    proof: (method, path, { token, claims = {}, header = {} } = {}) => {
+    secretJwk,
+    async proof(method, path, { token, claims = {}, header = {} } = {}) {
+      // The same RSA key signs in several ways.
+      const signer =
+        header.alg === undefined ? pair.privateKey : await importJWK(secretJwk, String(header.alg))
       const payload = {
         htm: method,
         htu: `${origin}${path}`,
@@ -39,7 +43,7 @@ export async function proofKey(clock: Clock, alg = 'ES256', origin = 'http://aut
       // Not SignJWT, which makes no payload that breaks the rules.
       return new CompactSign(new TextEncoder().encode(JSON.stringify(payload)))
         .setProtectedHeader({ typ: 'dpop+jwt', alg, jwk, ...header } as never)
-        .sign(pair.privateKey, { crit: { unknown: true } })
+        .sign(signer, { crit: { unknown: true } })
     },
   }
 }

@@ -1,5 +1,5 @@
 import type { ClientRow } from '../../../sql/clients.ts'
-import { takePushedRequest } from '../../../sql/pushed-requests.ts'
+import { findPushedRequest } from '../../../sql/pushed-requests.ts'
 import type { Deps } from '../../deps.ts'
 import { OAuthError } from '../../http/errors.ts'
 import { fetchPublic } from '../../http/fetch-public.ts'
@@ -19,6 +19,8 @@ export interface AuthorizationRequest {
   params: Params
   /** It was pushed (RFC 9126). */
   pushed: boolean
+  /** Of the reference that it was pushed under, which its answer uses up. */
+  pushedDigest?: Uint8Array
   /** It came in a request object whose signature held (RFC 9101). */
   signed: boolean
 }
@@ -39,25 +41,29 @@ export async function resolveRequest(
   const { request, request_uri: uri } = asked
   if (request !== undefined && uri !== undefined)
     throw new OAuthError('invalid_request', { description: 'request and request_uri exclude each other.' })
-  if (uri?.startsWith(PUSHED_PREFIX)) return takePushed(deps, client, asked, uri)
+  if (uri?.startsWith(PUSHED_PREFIX)) return findPushed(deps, client, asked, uri)
   if (uri !== undefined) return unpack(deps, client, asked, await fetchRequestObject(deps, client, uri))
   if (request !== undefined) return unpack(deps, client, asked, request)
   return { params: asked, pushed: false, signed: false }
 }
 
-/** RFC 9126 section 4: once, by the client that pushed it, and nothing beside it counts. */
-async function takePushed(
+/**
+ * RFC 9126 section 4: of the client that pushed it, and nothing beside it counts. It is used up by the answer to the
+ * request: whoever loads the page again, or something that looks at links ahead of people, must not take it from them.
+ */
+async function findPushed(
   deps: Pick<Deps, 'sql' | 'clock'>,
   client: ClientRow,
   asked: Params,
   uri: string,
 ): Promise<AuthorizationRequest> {
-  const [row] = await takePushedRequest(deps.sql, sha256(uri), client.id, deps.clock.now())
+  const pushedDigest = sha256(uri)
+  const [row] = await findPushedRequest(deps.sql, pushedDigest, client.id, deps.clock.now())
   if (!row)
     throw new OAuthError('invalid_request_uri', {
       description: 'The pushed request is unknown, was used, or has expired.',
     })
-  return { params: withClient(row.parameters, asked), pushed: true, signed: row.signed }
+  return { params: withClient(row.parameters, asked), pushed: true, pushedDigest, signed: row.signed }
 }
 
 /**

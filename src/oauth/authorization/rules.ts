@@ -26,6 +26,7 @@ export interface CheckedRequest {
   scope: string[]
   claims: ClaimsRequest
   acrRequested: boolean
+  pushedDigest: Uint8Array | undefined
 }
 
 const invalid = (description: string) => new OAuthError('invalid_request', { description })
@@ -52,7 +53,8 @@ export function checkRequest(client: ClientRow, request: AuthorizationRequest): 
   const claims = readClaims(params.claims)
   const scope = readScope(params.scope, claims)
   const acrRequested = claims.acr || params.acr_values !== undefined || hasDefaultAcr(client)
-  return { params, prompt, maxAge, scope, claims, acrRequested }
+  const { pushedDigest } = request
+  return { params, prompt, maxAge, scope, claims, acrRequested, pushedDigest }
 }
 
 /** Clients may be bound to pushing (RFC 9126 section 6, FAPI 2.0) and to signing (RFC 9101 section 10.5). */
