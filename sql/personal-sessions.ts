@@ -84,6 +84,14 @@ export const finishPersonalSession = (sql: Db, id: string, now: Date) => sql<
   update latchkey.personal_sessions set finished_at = ${now} where id = ${id} and finished_at is null
   returning user_id, device_id`
 
+/** Ends a session that acts as a user; no row when it had ended or acts as somebody else. */
+export const finishPersonalSessionOf = (sql: Db, id: string, userId: string, now: Date) => sql<
+  { device_id: string | null }[]
+>`
+  update latchkey.personal_sessions set finished_at = ${now}
+  where id = ${id} and user_id = ${userId} and finished_at is null
+  returning device_id`
+
 /** Ends every session that acts as a person; with `owned` also those that the person made for others. */
 export const finishPersonalSessions = (sql: Db, userId: string, now: Date, owned: boolean) => sql<
   { id: string; user_id: string; device_id: string | null }[]

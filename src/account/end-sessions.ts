@@ -4,11 +4,11 @@ import { noSessionCookie } from '../http/browser.ts'
 import type { Params } from '../http/params.ts'
 import { redirect } from '../http/reply.ts'
 import type { PathParams, Route } from '../http/route.ts'
+import { describeSession } from '../identity/describe-session.ts'
 import { endOtherSessions, endSessions } from '../identity/sessions.ts'
 import { readOwnForm } from '../identity/visit.ts'
 import { uuidFromUlid } from '../lib/ulid.ts'
 import { accountPage, goTo, type Opened, openAccount } from './area.ts'
-import { describeSession } from './describe-session.ts'
 
 /** Sessions that one form can end: more than the list shows at once. */
 const AT_ONCE = 100

@@ -3,6 +3,7 @@ import { findActiveSession, type SessionRow } from '../../sql/sessions.ts'
 import type { Deps } from '../deps.ts'
 import { Unavailable } from '../http/errors.ts'
 import type { PathParams, Route } from '../http/route.ts'
+import { describeSession } from '../identity/describe-session.ts'
 import { renameSession } from '../identity/sessions.ts'
 import { readOwnForm } from '../identity/visit.ts'
 import { ulidFromUuid, uuidFromUlid } from '../lib/ulid.ts'
@@ -11,7 +12,6 @@ import { scopeLine } from '../oauth/scope-line.ts'
 import type { FieldErrors, FormError } from '../render/contexts.ts'
 import type { AccountSessionPage } from '../render/contexts-account.ts'
 import { accountPage, goTo, type Opened, openAccount } from './area.ts'
-import { describeSession } from './describe-session.ts'
 
 /** Characters that the name of a session may have: Synapse refuses longer names of devices. */
 const NAME_LIMIT = 100

@@ -2,8 +2,8 @@ import { type SessionSearch, searchActiveSessions } from '../../sql/sessions.ts'
 import type { Deps } from '../deps.ts'
 import { type Params, readPageQuery } from '../http/params.ts'
 import type { Route } from '../http/route.ts'
+import { describeSession } from '../identity/describe-session.ts'
 import { accountPage, goTo, openAccount } from './area.ts'
-import { describeSession } from './describe-session.ts'
 
 /** Sessions on one page of the list. */
 const PAGE = 25

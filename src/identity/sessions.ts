@@ -14,6 +14,7 @@ import {
   finishOAuthSessionsOfClient,
   renameOAuthSession,
 } from '../../sql/oauth-sessions.ts'
+import { finishPersonalSessionOf } from '../../sql/personal-sessions.ts'
 import { findActiveSession, listActiveSessions } from '../../sql/sessions.ts'
 import type { Deps } from '../deps.ts'
 import { type Browser, sessionHash } from '../http/browser.ts'
@@ -105,10 +106,13 @@ async function endSessionIn(
   return browser !== undefined || app !== undefined
 }
 
-/** Ends the session of an app of whichever kind, if it is this person's. */
+/** Ends the session of an app of whichever kind, or of a personal token, if it is this person's. */
 async function finishAppSessionOf(tx: Db, sessionId: string, userId: string, now: Date) {
-  const ended = await finishOAuthSessionOf(tx, sessionId, userId, now)
-  return ended.length > 0 ? ended : finishCompatSessionOf(tx, sessionId, userId, now)
+  for (const finish of [finishOAuthSessionOf, finishCompatSessionOf, finishPersonalSessionOf]) {
+    const ended = await finish(tx, sessionId, userId, now)
+    if (ended.length > 0) return ended
+  }
+  return []
 }
 
 /** Sessions that are ended in one transaction: more than a person has. */

@@ -24,8 +24,8 @@ export interface AccountArea {
 
 export interface AccountSession {
   id: string
-  /** `compat`: a legacy Matrix login. */
-  kind: 'browser' | 'oauth' | 'compat'
+  /** `compat`: a legacy Matrix login. `personal`: an access token, where it counts among the apps. */
+  kind: 'browser' | 'oauth' | 'compat' | 'personal'
   /** What a person calls it; for a browser session the short user agent does. */
   name?: string
   client_name?: string

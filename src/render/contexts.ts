@@ -9,6 +9,7 @@
 import type { AccountContexts } from './contexts-account.ts'
 import type { CompatContexts } from './contexts-compat.ts'
 import type { RecoveryContexts } from './contexts-recovery.ts'
+import type { SessionLimitContexts } from './contexts-session-limit.ts'
 import type { TokenContexts } from './contexts-tokens.ts'
 
 /** An instant as ISO 8601 text, for example `clock.now().toISOString()`. */
@@ -324,7 +325,12 @@ export interface LoggedOutPage {
 }
 
 /** Page name (a file `views/pages/<name>.html`) to its view model. */
-export interface Contexts extends AccountContexts, CompatContexts, RecoveryContexts, TokenContexts {
+export interface Contexts
+  extends AccountContexts,
+    CompatContexts,
+    RecoveryContexts,
+    TokenContexts,
+    SessionLimitContexts {
   index: IndexPage
   login: LoginPage
   register: RegisterPage

@@ -16,6 +16,7 @@ import { compatSamples } from './samples-compat.ts'
 import { deviceSamples } from './samples-device.ts'
 import { logoutSamples } from './samples-logout.ts'
 import { recoverySamples } from './samples-recovery.ts'
+import { sessionLimitSamples } from './samples-session-limit.ts'
 import { tokenSamples } from './samples-tokens.ts'
 
 /** Several states of every page: plain, with errors, with long and right-to-left names, with hostile values. */
@@ -462,6 +463,7 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
   ],
   ...accountSamples,
   ...tokenSamples,
+  ...sessionLimitSamples,
   ...logoutSamples,
   ...recoverySamples,
   form_post: [

@@ -24,6 +24,7 @@ import { registrationEnabled } from '../policy/register.ts'
 import type { Violation } from '../policy/violation.ts'
 import { displayNameOf } from './consent.ts'
 import { interstitial } from './interstitial.ts'
+import { endChosen, isOverLimitOnly, sessionLimitPage } from './session-limit.ts'
 import { violationLine } from './violations.ts'
 
 /** Seconds that a person has from the client to the answer (reference 9.3). */
@@ -82,7 +83,9 @@ async function showSso(deps: Deps, request: Request, { id = '' }: PathParams): P
   const opened = await open(deps, request, id)
   if (opened instanceof Response) return opened
   const { visit, login, session, violations } = opened
-  return violations.length > 0 ? denied(deps, visit, login, violations) : ssoPage(deps, visit, login, session)
+  return violations.length > 0
+    ? denied(deps, visit, login, session, violations)
+    : ssoPage(deps, visit, login, session)
 }
 
 /** POST /complete-compat-sso/{id}: `action=cancel`, or anything else to go on. */
@@ -97,7 +100,13 @@ async function answerSso(deps: Deps, request: Request, { id = '' }: PathParams):
     if (!cancelled) throw new PageError('grant_not_pending', 409)
     return page(deps, visit, 'compat_sso_cancelled', targetOf(login))
   }
-  if (violations.length > 0) return denied(deps, visit, login, violations)
+  if (isOverLimitOnly(violations) && form.action === 'end_sessions') {
+    const chosen = await endChosen(deps, session, violations, form)
+    return chosen.ended
+      ? redirect(deps.urls.path(`/complete-compat-sso/${ulidFromUuid(login.id)}`), visit.browser.cookies)
+      : denied(deps, visit, login, session, violations, chosen.chosen)
+  }
+  if (violations.length > 0) return denied(deps, visit, login, session, violations)
   return approve(deps, visit, login, session)
 }
 
@@ -154,14 +163,25 @@ async function ssoPage(
   )
 }
 
-function denied(deps: Deps, visit: Visit, login: CompatLoginRow, violations: Violation[]): Response {
-  deps.log.warn('policy.denied', { login_id: ulidFromUuid(login.id), violations })
-  const context = {
-    violations: violations.map(violationLine),
-    client: { name: targetOf(login).target },
-    compat_login_id: ulidFromUuid(login.id),
+/** The policy said no. Where only sessions are too many, the person chooses some to end and goes on. */
+async function denied(
+  deps: Deps,
+  visit: Visit,
+  login: CompatLoginRow,
+  session: BrowserSessionRow,
+  violations: Violation[],
+  chosen?: string[],
+): Promise<Response> {
+  const about = { client: { name: targetOf(login).target }, compat_login_id: ulidFromUuid(login.id) }
+  const options = { status: 403, formAction: [formActionSource(login.redirect_uri)] }
+  if (isOverLimitOnly(violations)) {
+    const limit = { ...options, ...(chosen && { chosen }) }
+    const choice = await sessionLimitPage(deps, visit, session, violations, about, limit)
+    if (choice) return choice
   }
-  return page(deps, visit, 'policy_violation', context, { status: 403 })
+  deps.log.warn('policy.denied', { login_id: ulidFromUuid(login.id), violations })
+  const context = { violations: violations.map(violationLine), ...about }
+  return page(deps, visit, 'policy_violation', context, options)
 }
 
 export const compatSsoPageRoutes = (deps: Deps): Route[] => [

@@ -30,6 +30,7 @@ import {
 import { scopeLine } from '../oauth/scope-line.ts'
 import type { Violation } from '../policy/violation.ts'
 import { interstitial } from './interstitial.ts'
+import { endChosen, isOverLimitOnly, sessionLimitPage } from './session-limit.ts'
 import { violationLine } from './violations.ts'
 
 /** What both methods find before anything else: the request, the person, whether the policy allows it. */
@@ -62,7 +63,7 @@ async function showConsent(deps: Deps, request: Request, { id = '' }: PathParams
   const opened = await open(deps, request, id)
   if (opened instanceof Response) return opened
   const { visit, grant, session, violations } = opened
-  if (violations.length > 0) return deny(deps, visit, grant, violations)
+  if (violations.length > 0) return deny(deps, visit, grant, session, violations)
   if (await needsNoPage(deps, grant, session)) return approve(deps, visit, grant, session)
   return consentPage(deps, visit, grant, session)
 }
@@ -91,7 +92,13 @@ async function answerConsent(deps: Deps, request: Request, { id = '' }: PathPara
     const refusal = { error: 'access_denied', error_description: 'The person declined.' }
     return authorizationResponse(deps, request, targetOf(grant), refusal, answeredBy(visit))
   }
-  if (violations.length > 0) return deny(deps, visit, grant, violations)
+  if (isOverLimitOnly(violations) && form.action === 'end_sessions') {
+    const chosen = await endChosen(deps, session, violations, form)
+    return chosen.ended
+      ? redirect(deps.urls.path(`/consent/${ulidFromUuid(grant.id)}`), visit.browser.cookies)
+      : deny(deps, visit, grant, session, violations, chosen.chosen)
+  }
+  if (violations.length > 0) return deny(deps, visit, grant, session, violations)
   return approve(deps, visit, grant, session)
 }
 
@@ -143,15 +150,28 @@ export async function displayNameOf(deps: Deps, session: BrowserSessionRow): Pro
 }
 
 /**
- * The policy said no. A request with Matrix scopes gets a page and not a redirect, with status 200, since clients rely
+ * The policy said no. Where only sessions are too many, the person chooses some to end (`chosen`: too few the last time)
+ * and goes on. Else a request with Matrix scopes gets a page and not a redirect, with status 200, since clients rely
  * on it; any other goes back to the client (decision 11, edge 1).
  */
 async function deny(
   deps: Deps,
   visit: Visit,
   grant: GrantWithClient,
+  session: BrowserSessionRow,
   violations: Violation[],
+  chosen?: string[],
 ): Promise<Response> {
+  const about = { client: clientSummary(grant), grant_id: ulidFromUuid(grant.id) }
+  const options = {
+    formAction: [formActionSource(grant.redirect_uri)],
+    images: [grant.client_metadata.logo_uri],
+  }
+  if (isOverLimitOnly(violations)) {
+    const limit = { ...options, ...(chosen && { chosen }) }
+    const choice = await sessionLimitPage(deps, visit, session, violations, about, limit)
+    if (choice) return choice
+  }
   deps.log.warn('policy.denied', { client_id: ulidFromUuid(grant.client_id), violations })
   if (!grant.scope.some(isMatrixScope)) {
     await cancelGrant(deps.sql, grant.id, deps.clock.now())
@@ -163,17 +183,8 @@ async function deny(
       answeredBy(visit),
     )
   }
-  return page(
-    deps,
-    visit,
-    'policy_violation',
-    {
-      violations: violations.map(violationLine),
-      client: clientSummary(grant),
-      grant_id: ulidFromUuid(grant.id),
-    },
-    { formAction: [formActionSource(grant.redirect_uri)], images: [grant.client_metadata.logo_uri] },
-  )
+  const context = { violations: violations.map(violationLine), ...about }
+  return page(deps, visit, 'policy_violation', context, options)
 }
 
 export const consentRoutes = (deps: Deps): Route[] => [

@@ -25,6 +25,7 @@ import type { DeviceDonePage, FieldErrors, FormError } from '../render/contexts.
 import { displayNameOf } from './consent.ts'
 import { assertEnabled } from './device-link.ts'
 import { interstitial } from './interstitial.ts'
+import { endChosen, isOverLimitOnly, sessionLimitPage } from './session-limit.ts'
 import { violationLine } from './violations.ts'
 
 /** What both methods find before anything else: the request, the person, whether the policy allows it. */
@@ -71,7 +72,7 @@ async function showDevice(deps: Deps, request: Request, { id = '' }: PathParams)
   const opened = await open(deps, request, id)
   if (opened instanceof Response) return opened
   const { visit, grant, session, violations } = opened
-  if (violations.length > 0) return deny(deps, visit, grant, violations)
+  if (violations.length > 0) return deny(deps, visit, grant, session, violations)
   return devicePage(deps, visit, grant, session)
 }
 
@@ -91,7 +92,13 @@ async function answerDevice(deps: Deps, request: Request, { id = '' }: PathParam
     deps.log.info('device.rejected', { grant_id: grant.id, user_id: session.user_id })
     return backTo(deps, visit, grant)
   }
-  if (violations.length > 0) return deny(deps, visit, grant, violations)
+  if (own && isOverLimitOnly(violations) && form.action === 'end_sessions') {
+    const chosen = await endChosen(deps, session, violations, form)
+    return chosen.ended
+      ? backTo(deps, visit, grant)
+      : deny(deps, visit, grant, session, violations, chosen.chosen)
+  }
+  if (violations.length > 0) return deny(deps, visit, grant, session, violations)
   if (!own) return again({ formError: { code: 'expired_form' } })
   if (form.action !== 'consent') return again({})
   if (!form.confirm_device) return again({ errors: { confirm_device: [{ code: 'required' }] } })
@@ -161,22 +168,28 @@ async function devicePage(
 
 /**
  * The policy said no. There is no address to send the device an answer to, so this is a page whatever the scopes, with
- * status 200 as in MAS; the request goes on waiting, for another account or for the person's refusal.
+ * status 200 as in MAS; the request goes on waiting, for another account or for the person's refusal. Where only sessions
+ * are too many, the person chooses some to end (`chosen`: too few the last time) and goes on.
  */
-function deny(deps: Deps, visit: Visit, grant: DeviceGrantRow, violations: Violation[]): Response {
-  deps.log.warn('policy.denied', { client_id: ulidFromUuid(grant.client_id), violations })
+async function deny(
+  deps: Deps,
+  visit: Visit,
+  grant: DeviceGrantRow,
+  session: BrowserSessionRow,
+  violations: Violation[],
+  chosen?: string[],
+): Promise<Response> {
   const client = clientSummary(grant)
-  return page(
-    deps,
-    visit,
-    'policy_violation',
-    {
-      violations: violations.map(violationLine),
-      client,
-      device_grant_id: ulidFromUuid(grant.id),
-    },
-    { images: [client.logo_uri] },
-  )
+  const about = { client, device_grant_id: ulidFromUuid(grant.id) }
+  const options = { images: [client.logo_uri] }
+  if (isOverLimitOnly(violations)) {
+    const limit = { ...options, ...(chosen && { chosen }) }
+    const choice = await sessionLimitPage(deps, visit, session, violations, about, limit)
+    if (choice) return choice
+  }
+  deps.log.warn('policy.denied', { client_id: ulidFromUuid(grant.client_id), violations })
+  const context = { violations: violations.map(violationLine), ...about }
+  return page(deps, visit, 'policy_violation', context, options)
 }
 
 export const deviceRoutes = (deps: Deps): Route[] => [

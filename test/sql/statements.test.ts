@@ -470,6 +470,7 @@ const FILES = [
     insertPersonalToken: [[{ id: ID, sessionId: ID, hash: HASH, now: NOW, expiresAt: null }]],
     revokePersonalToken: [[ID, NOW]],
     finishPersonalSession: [[ID, NOW]],
+    finishPersonalSessionOf: [[ID, ID, NOW]],
     finishPersonalSessions: [[ID, NOW, true]],
     findActivePersonalToken: [[HASH, NOW]],
   }),

@@ -1,8 +1,8 @@
 import type { BrowserSessionRow } from '../../sql/browser-sessions.ts'
 import type { SessionRow } from '../../sql/sessions.ts'
-import { describeUserAgent } from '../identity/user-agent.ts'
 import { ulidFromUuid } from '../lib/ulid.ts'
 import type { AccountSession } from '../render/contexts-account.ts'
+import { describeUserAgent } from './user-agent.ts'
 
 /** A session as pages show it, seen from the one that a person looks with. */
 export function describeSession(row: SessionRow, current: Pick<BrowserSessionRow, 'id'>): AccountSession {
