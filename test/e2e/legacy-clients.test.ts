@@ -19,6 +19,18 @@ import { startTestStack } from './stack.ts'
 const LONG = 60_000
 const TARGET = 'https://app.example.com/callback?a=%20b'
 
+/** A bridge as Synapse registers it. Nothing is pushed to it: it syncs for its users (MSC4190, MSC3202). */
+const BRIDGE = {
+  id: 'bridge',
+  url: null,
+  as_token: 'token-of-the-bridge',
+  hs_token: 'token-of-synapse',
+  sender_localpart: 'bridge_bot',
+  namespaces: { users: [{ exclusive: true, regex: '@bridge_.*' }], rooms: [], aliases: [] },
+  rate_limited: false,
+  'io.element.msc4190': true,
+}
+
 let stack: Stack
 let chromium: TestChromium
 let target: RedirectTarget
@@ -26,7 +38,7 @@ let target: RedirectTarget
 beforeAll(async () => {
   target = await startHttpsClient('app.example.com')
   chromium = await startChromium({ 'app.example.com:443': target.port })
-  stack = await startTestStack()
+  stack = await startTestStack({}, [BRIDGE])
   const visitor = await chromium.visitor()
   await visitor.page.goto(`${stack.latchkeyUrl}/register`)
   await signUp(visitor.page, 'lena', 'Lena')
@@ -227,6 +239,26 @@ test(
       devices: { PYTHON: 'nio' },
       logout: 'LogoutResponse',
       after: 'M_UNKNOWN_TOKEN',
+    })
+  },
+  INSTALL_MS + LONG,
+)
+
+test(
+  'mautrix: a bridge is told that it cannot log in, makes its devices itself, and encrypts (MSC4190)',
+  async () => {
+    const told = await runClient(await pythonWith('mautrix'), 'mautrix_story.py', {
+      homeserver: stack.frontUrl,
+      token: BRIDGE.as_token,
+      bot: '@bridge_bot:localhost',
+      ghost: '@bridge_ghost:localhost',
+    })
+    expect(told).toEqual({
+      flows: false,
+      login: 'M_APPSERVICE_LOGIN_UNSUPPORTED',
+      heard: 'hello from the bridge',
+      stored: 'm.room.encrypted',
+      devices: { BRIDGEBOT: 'Bridge' },
     })
   },
   INSTALL_MS + LONG,

@@ -16,21 +16,29 @@ const CONFIG: ConfigInput = {
 
 /**
  * A fresh deployment: Synapse, `latchkey server` with its embedded database, and the web server before
- * them. `config` replaces sections of the configuration.
+ * them. `config` replaces sections of the configuration, `appServices` are registrations for Synapse.
  */
-export async function startTestStack(config: ConfigInput = {}): Promise<Stack> {
+export async function startTestStack(
+  config: ConfigInput = {},
+  appServices: readonly object[] = [],
+): Promise<Stack> {
   const directory = await mkdtemp(join(tmpdir(), 'latchkey-e2e-'))
   // As root the database runs under another account: one that can't pass through would move to /var/lib/latchkey.
   await chmod(directory, 0o711)
   const remove = () => rm(directory, { recursive: true, force: true })
   const log = (line: string) => console.log(line)
   try {
+    const registrations = appServices.map((_, index) => join(directory, `bridge-${index}.yaml`))
+    // JSON is YAML.
+    for (const [index, path] of registrations.entries())
+      await Bun.write(path, JSON.stringify(appServices[index]))
     const stack = await startStack({
       directory,
       cacheDir: cacheDirectory(process.env),
       log,
       ports: { latchkey: 0, synapse: 0, front: 0 },
       config: { ...CONFIG, ...config },
+      appServices: registrations,
     })
     return {
       ...stack,

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { cacheDirectory } from '../../src/commands/demo/install-synapse.ts'
 
 /** Matrix clients of other people, as they are published: not of our dependencies, but beside Synapse in its cache. */
-const PYTHON = { nio: ['matrix-nio==0.26.0'] }
+const PYTHON = { nio: ['matrix-nio==0.26.0'], mautrix: ['mautrix[encryption]==0.21.1'] }
 const BOT_SDK = 'matrix-bot-sdk@0.8.0'
 
 /** How long an installation may take, in milliseconds: the first run on a machine downloads. */
@@ -11,11 +11,22 @@ export const INSTALL_MS = 300_000
 
 /** The Python of a virtual environment that has a client; installed at the first call on a machine. */
 export const pythonWith = async (client: keyof typeof PYTHON): Promise<string> => {
-  const directory = await installed(`python-${PYTHON[client].join('+')}`, async (partial) => {
-    await run(['python3', '-m', 'venv', partial])
-    const pip = ['-m', 'pip', 'install', '--disable-pip-version-check', '--no-input', '--prefer-binary', '-q']
-    await run([join(partial, 'bin', 'python'), ...pip, ...PYTHON[client]])
-  })
+  const directory = await installed(
+    `python-${PYTHON[client].join('+').replaceAll(/[^\w.=-]/g, '_')}`,
+    async (partial) => {
+      await run(['python3', '-m', 'venv', partial])
+      const pip = [
+        '-m',
+        'pip',
+        'install',
+        '--disable-pip-version-check',
+        '--no-input',
+        '--prefer-binary',
+        '-q',
+      ]
+      await run([join(partial, 'bin', 'python'), ...pip, ...PYTHON[client]])
+    },
+  )
   return join(directory, 'bin', 'python')
 }
 

@@ -34,6 +34,8 @@ export interface StackOptions {
   ports?: { latchkey: number; synapse: number; front: number }
   /** Sections of Latchkey's configuration to replace, for tests. */
   config?: ConfigInput
+  /** Paths of the registrations of application services, for tests. */
+  appServices?: readonly string[]
 }
 
 /** A running deployment. URLs have no slash at their end. */
@@ -89,6 +91,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       secret: secrets.matrix,
       macaroonSecret: secrets.macaroon,
       formSecret: secrets.form,
+      ...(options.appServices && { appServices: options.appServices }),
     },
     limits,
   )

@@ -25,6 +25,8 @@ export interface SynapseSettings {
    * of an admin.
    */
   legacyClient?: { id: string; secret: string }
+  /** Paths of the registrations of application services (bridges). */
+  appServices?: readonly string[]
 }
 
 /** Plenty for tests, which do in a second what a person does in a day. */
@@ -79,6 +81,7 @@ function homeserverYaml(settings: SynapseSettings) {
       },
     ],
     ...delegation(settings),
+    app_service_config_files: settings.appServices ?? [],
     // A fresh database builds indexes in the background, by default with a second's rest after each step.
     background_updates: { sleep_enabled: false },
     federation_domain_whitelist: [],
