@@ -11,6 +11,7 @@ import { createPasswords, type Passwords } from './crypto/passwords.ts'
 import { deriveSecrets, type Secrets } from './crypto/seal.ts'
 import type { Peers } from './http/client-ip.ts'
 import type { PublicFetchOptions } from './http/fetch-public.ts'
+import { createOutgoingFetch, createProxyOf } from './http/outgoing.ts'
 import { createUrls, type Urls } from './http/urls.ts'
 import { type Activity, createActivity } from './identity/activity.ts'
 import type { Guessers } from './identity/limits.ts'
@@ -64,8 +65,8 @@ export interface Deps {
   /** Whose wrong secrets this process saw. */
   guessers: Guessers
   clientKeys: ClientKeys
-  /** How servers of clients are reached; only tests say anything. */
-  clientFetch: Pick<PublicFetchOptions, 'allows' | 'ca'>
+  /** How servers of clients are reached. */
+  clientFetch: Pick<PublicFetchOptions, 'allows' | 'ca' | 'proxyOf'>
   trustedProxies: readonly Network[]
 }
 
@@ -113,6 +114,8 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
     translate,
     ...(overlay_path !== undefined && { overlay: overlay_path }),
   })
+  const proxyOf = createProxyOf(config.outgoing)
+  const clientFetch = { proxyOf, ...options.clientFetch }
   const deps: Deps = {
     config,
     urls,
@@ -122,7 +125,11 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
     keys: keyring,
     secrets,
     passwords: createPasswords(config.passwords),
-    homeserver: createHomeserver(config.matrix, { fetch: options.fetch ?? fetch, clock, log }),
+    homeserver: createHomeserver(config.matrix, {
+      fetch: options.fetch ?? createOutgoingFetch(proxyOf),
+      clock,
+      log,
+    }),
     policy: policyOf({ config, sql, log, policyData }),
     policyData,
     jobs: createJobs(options.database, log),
@@ -134,8 +141,8 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
     log,
     peers: new WeakMap(),
     guessers: new Set(),
-    clientKeys: createClientKeys(clock, options.clientFetch),
-    clientFetch: options.clientFetch ?? {},
+    clientKeys: createClientKeys(clock, clientFetch),
+    clientFetch,
     trustedProxies: config.http.trusted_proxies.map(parseNetwork).filter((network) => network !== undefined),
   }
   return { deps, warnings }

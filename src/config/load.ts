@@ -2,6 +2,7 @@ import { parseDocument } from 'yaml'
 import { codeOf } from '../lib/thrown.ts'
 import { applyEnvironment } from './environment.ts'
 import { emptyLayers, mergeDocument, originOf } from './merge.ts'
+import { addProxyVariables } from './proxy-variables.ts'
 import type { Files, Reading } from './reading.ts'
 import { reasonOf } from './reading.ts'
 import { ConfigError, createReport, type Path, type Report } from './report.ts'
@@ -57,6 +58,7 @@ export async function loadConfig(
   const report = createReport((path) => originOf(layers, path, everything))
   addLibpqVariables(layers.tree, env)
   await applyEnvironment(layers, env, readFile, report)
+  report.warnings.push(...addProxyVariables(layers.tree, env))
   const ignored = Object.keys(env).filter((name) => name.startsWith('MAS_') && name !== 'MAS_CONFIG')
   if (ignored.length > 0) {
     report.warnings.push(`${ignored.join(', ')}: variables of MAS are not read. Use LATCHKEY_SECTION__KEY.`)

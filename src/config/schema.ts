@@ -2,6 +2,7 @@ import { type Static, Type } from '@sinclair/typebox'
 import { account, captcha, experimental, oauth, passwords, policy, rateLimiting } from './schema/accounts.ts'
 import { clients, upstream } from './schema/clients.ts'
 import { http } from './schema/http.ts'
+import { outgoing } from './schema/outgoing.ts'
 import { branding, database, email, matrix, secrets, telemetry, templates } from './schema/server.ts'
 
 /** The whole configuration file: the keys of MAS 1.22 and our own. */
@@ -10,6 +11,7 @@ export const ConfigSchema = Type.Object(
     http,
     database,
     matrix,
+    outgoing,
     secrets,
     clients,
     account,
@@ -93,6 +95,7 @@ interface Resolved {
   }
   account: RawConfig['account']
   oauth: RawConfig['oauth']
+  outgoing: RawConfig['outgoing']
   policy: RawConfig['policy']
   rate_limiting: RawConfig['rate_limiting']
   experimental: RawConfig['experimental']

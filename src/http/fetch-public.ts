@@ -4,6 +4,7 @@ import { lookup as systemLookup } from 'node:dns'
 import { request } from 'node:https'
 import type { LookupFunction } from 'node:net'
 import { contains, type Network, parseIp, parseNetwork } from '../lib/ip.ts'
+import type { ProxyOf } from './outgoing.ts'
 
 /** Networks that a stranger's URL may not lead to: this machine, private and special ones (RFC 6890). */
 const FORBIDDEN: Network[] = [
@@ -50,6 +51,8 @@ export interface PublicFetchOptions {
   allows?: (address: string) => boolean
   /** Certificates to trust besides the system's; only tests give one. */
   ca?: string
+  /** The proxy for an address, where one is configured. */
+  proxyOf?: ProxyOf
 }
 
 /**
@@ -83,20 +86,15 @@ function send(url: URL, form: string | undefined, options: PublicFetchOptions): 
   const host = url.hostname.replace(/^\[|\]$/g, '')
   // An address in the URL is not looked up, so the check below would not see it.
   if (parseIp(host) && !allows(host)) return Promise.reject(new Error(`${host} is not a public address`))
+  const proxy = options.proxyOf?.(url)
+  if (proxy !== undefined) return sendThrough(proxy, url, form, { ...options, allows })
   return new Promise((resolve, reject) => {
     const outgoing = request(
       url,
       {
         method: form === undefined ? 'GET' : 'POST',
         lookup: guardedLookup(allows),
-        headers: {
-          accept: 'application/json',
-          'accept-encoding': 'identity',
-          ...(form !== undefined && {
-            'content-type': 'application/x-www-form-urlencoded',
-            'content-length': String(Buffer.byteLength(form)),
-          }),
-        },
+        headers: headersFor(form),
         signal: AbortSignal.timeout(options.timeoutMs),
         ...(options.ca !== undefined && { ca: options.ca }),
       },
@@ -129,6 +127,61 @@ function send(url: URL, form: string | undefined, options: PublicFetchOptions): 
     outgoing.end(form)
   })
 }
+
+const headersFor = (form: string | undefined): Record<string, string> => ({
+  accept: 'application/json',
+  'accept-encoding': 'identity',
+  ...(form !== undefined && {
+    'content-type': 'application/x-www-form-urlencoded',
+    'content-length': String(Buffer.byteLength(form)),
+  }),
+})
+
+/**
+ * The same through a proxy. It is told the address that was checked, not the name: it would look that up again, and be
+ * led to a private address by a hostile name server. The certificate is checked against the name.
+ */
+async function sendThrough(
+  proxy: string,
+  url: URL,
+  form: string | undefined,
+  { allows, timeoutMs, maxBytes, ca }: PublicFetchOptions & { allows: (address: string) => boolean },
+): Promise<PublicResponse> {
+  const address = await resolveGuarded(url.hostname.replace(/^\[|\]$/g, ''), allows)
+  const target = new URL(url)
+  target.hostname = address.includes(':') ? `[${address}]` : address
+  const response = await fetch(target, {
+    method: form === undefined ? 'GET' : 'POST',
+    headers: { ...headersFor(form), host: url.host },
+    ...(form !== undefined && { body: form }),
+    redirect: 'manual',
+    signal: AbortSignal.timeout(timeoutMs),
+    proxy,
+    tls: { serverName: url.hostname, ...(ca !== undefined && { ca }) },
+  } as RequestInit)
+  const maxAge = maxAgeOf(response.headers.get('cache-control') ?? undefined)
+  if (form !== undefined) {
+    await response.body?.cancel()
+    return { status: response.status, body: '', maxAge: undefined }
+  }
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of response.body ?? []) {
+    size += chunk.length
+    if (size > maxBytes) throw new Error(`larger than ${maxBytes} bytes`)
+    chunks.push(chunk)
+  }
+  return { status: response.status, body: Buffer.concat(chunks).toString('utf8'), maxAge }
+}
+
+const resolveGuarded = (host: string, allows: (address: string) => boolean): Promise<string> =>
+  parseIp(host)
+    ? Promise.resolve(host)
+    : new Promise((resolve, reject) =>
+        guardedLookup(allows)(host, {}, (error, address) =>
+          error ? reject(error) : resolve(String(address)),
+        ),
+      )
 
 /** Resolves a name and refuses it when any of its addresses is one that it may not have. */
 const guardedLookup =

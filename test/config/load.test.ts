@@ -239,6 +239,41 @@ describe('environment', () => {
   })
 })
 
+describe('variables of proxies', () => {
+  const outgoing = async (env: Record<string, string>, text = MINIMAL) =>
+    (await load({ 'config.yaml': text }, env)).config.outgoing
+
+  test('fill the gaps of the outgoing section; the small spelling goes first', async () => {
+    expect(await outgoing({})).toEqual({ no_proxy: [] })
+    expect(
+      await outgoing({
+        https_proxy: 'http://user:word@small.test:3128',
+        HTTPS_PROXY: 'http://large.test',
+        ALL_PROXY: 'proxy.test:8080',
+        NO_PROXY: 'example.org, 10.0.0.0/8',
+      }),
+    ).toEqual({
+      https_proxy: 'http://user:word@small.test:3128/',
+      http_proxy: 'http://proxy.test:8080/',
+      no_proxy: ['example.org', '10.0.0.0/8'],
+    })
+    const own = `${MINIMAL}\noutgoing: { https_proxy: "http://own.test", no_proxy: [] }`
+    expect(await outgoing({ HTTPS_PROXY: 'http://large.test', NO_PROXY: '*' }, own)).toEqual({
+      https_proxy: 'http://own.test/',
+      no_proxy: [],
+    })
+  })
+
+  test('one that cannot be used is named, without its value, and left out', async () => {
+    const { config, warnings } = await load(
+      { 'config.yaml': MINIMAL },
+      { ALL_PROXY: 'socks5://user:word@proxy.test' },
+    )
+    expect(config.outgoing).toEqual({ no_proxy: [] })
+    expect(warnings).toEqual(['ALL_PROXY: is no http:// or https:// proxy, and is not used.'])
+  })
+})
+
 describe('diskFiles', () => {
   test('keys_dir: links to files count, directories and hidden names do not (mounted secrets)', async () => {
     const root = await mkdtemp(join(tmpdir(), 'latchkey-config-'))

@@ -42,6 +42,11 @@ const ELSEWHERE = [
   'database.socket',
   'database.password_file',
   'email.password',
+  // Our own.
+  'outgoing',
+  'outgoing.https_proxy',
+  'outgoing.http_proxy',
+  'outgoing.no_proxy',
 ]
 
 describe('every key of MAS 1.22', () => {
