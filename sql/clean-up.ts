@@ -65,3 +65,9 @@ export const deleteOldBrowsers = (sql: Db, before: Date, limit: number) => sql<{
   delete from latchkey.known_browsers where (user_id, browser_hash) in (
     select user_id, browser_hash from latchkey.known_browsers where last_used_at < ${before} limit ${limit})
   returning user_id`
+
+/** Deletes codes for addresses that were first asked for before `before`, at most `limit`. */
+export const deleteOldVerifications = (sql: Db, before: Date, limit: number) => sql<Batch>`
+  delete from latchkey.email_verifications where id in (
+    select id from latchkey.email_verifications where created_at < ${before} limit ${limit})
+  returning id`

@@ -42,6 +42,7 @@ import { logoutRoutes } from './sign-in/logout.ts'
 import { recoveryPasswordRoutes } from './sign-in/recover/new-password.ts'
 import { recoverRoutes } from './sign-in/recover/recover.ts'
 import { displayNameRoutes } from './sign-in/register/display-name.ts'
+import { registerEmailRoutes } from './sign-in/register/email.ts'
 import { registerRoutes } from './sign-in/register/register.ts'
 
 /** What a listener serves: `http.listeners[].resources[]`. */
@@ -73,6 +74,7 @@ export function routesOf(deps: Deps, resource: Resource): Route[] {
         ...logoutRoutes(deps),
         ...endSessionRoutes(deps),
         ...registerRoutes(deps),
+        ...registerEmailRoutes(deps),
         ...displayNameRoutes(deps),
         ...recoverRoutes(deps),
         ...recoveryPasswordRoutes(deps),

@@ -164,6 +164,7 @@ async function resolve(input: unknown, reading: Reading): Promise<{ config: Conf
     if (applies(given as ConfigInput)) report.warnings.push(`${path}: ${sentence}`)
   }
   warnOpenRegistration(config, report)
+  warnWithoutMail(config, report)
   return { config, warnings: report.warnings.map(asSentence) }
 }
 
@@ -178,6 +179,22 @@ function withoutModuleData(input: unknown): { rest: unknown; policyData?: object
 }
 
 const asSentence = (line: string): string => (/[.!?]$/.test(line) ? line : `${line}.`)
+
+/** What is on and needs mail, while no mail leaves. */
+function warnWithoutMail({ account, passwords, email }: MutableConfig, report: Report): void {
+  if (email.transport !== 'blackhole' || !passwords.enabled) return
+  if (account.password_registration_enabled && account.password_registration_email_required)
+    report.warn(
+      ['account', 'password_registration_email_required'],
+      'no mail leaves (`email.transport` is `blackhole`), so nobody can prove an address and registration stays ' +
+        'closed; set `email`, or this to false to let people register without an address',
+    )
+  if (account.password_recovery_enabled)
+    report.warn(
+      ['account', 'password_recovery_enabled'],
+      'no mail leaves (`email.transport` is `blackhole`), so nobody gets a link; set `email`',
+    )
+}
 
 /** Anyone on the internet can make accounts: said at every start. */
 function warnOpenRegistration(config: MutableConfig, report: Report): void {

@@ -29,16 +29,6 @@ export const UNBUILT: readonly (Notice & { resource?: ResourceName })[] = [
     sentence: 'The check against robots is not built yet: registration stays closed while it is set.',
   },
   {
-    path: 'account.password_registration_email_required',
-    applies: ({ account, passwords }) =>
-      account?.password_registration_enabled === true &&
-      passwords?.enabled !== false &&
-      account.password_registration_email_required !== false,
-    sentence:
-      'Sending mail is not built yet, so nobody can confirm an address and registration stays closed. ' +
-      'Set it to false to let people register without an email address.',
-  },
-  {
     path: 'account.password_registration_token_required',
     applies: ({ account }) => account?.password_registration_token_required === true,
     sentence: 'Invitations are not built yet: registration with a password is refused while this is on.',

@@ -10,6 +10,8 @@ export type Secrets = {
   refresh: Uint8Array
   /** Blinds what rate limits are counted by. */
   limits: Uint8Array
+  /** Digests of codes that people type: too short for a plain one. */
+  codes: Uint8Array
   /**
    * `plain` encrypted, as text for a column: `v1.<key id>.<base64url of nonce and ciphertext>`. `context` says
    * what the value is and whose (for example `client_secret:<id>`); it is authenticated, not stored.
@@ -32,10 +34,11 @@ export async function deriveSecrets(
   random: Random = systemRandom,
 ): Promise<Secrets> {
   const master = await importMaster(current)
-  const [csrf, refresh, limits, newest, ...older] = await Promise.all([
+  const [csrf, refresh, limits, codes, newest, ...older] = await Promise.all([
     subkey(master, 'csrf'),
     subkey(master, 'refresh'),
     subkey(master, 'limits'),
+    subkey(master, 'codes'),
     sealingKey(master),
     ...old.map(async (hex) => sealingKey(await importMaster(hex))),
   ])
@@ -45,6 +48,7 @@ export async function deriveSecrets(
     csrf,
     refresh,
     limits,
+    codes,
     async seal(plain, context) {
       const nonce = random.bytes(NONCE)
       const ciphertext = new Uint8Array(

@@ -8,6 +8,7 @@ import {
   deleteOldRecoveries,
   deleteOldRegistrations,
   deleteOldTickets,
+  deleteOldVerifications,
 } from '../../sql/clean-up.ts'
 import { deleteUnusedClients } from '../../sql/client-registrations.ts'
 import { deleteOldPolicyData } from '../../sql/policy-data.ts'
@@ -111,6 +112,7 @@ async function cleanUp(deps: Pick<Deps, 'sql' | 'clock' | 'log'>): Promise<void>
     requests: await inBatches(() => deleteOldGrants(sql, ago(KEPT_REQUEST), BATCH)),
     device_requests: await inBatches(() => deleteOldDeviceGrants(sql, ago(KEPT_REQUEST), BATCH)),
     recoveries: await inBatches(() => deleteOldRecoveries(sql, ago(KEPT_REQUEST), BATCH)),
+    verifications: await inBatches(() => deleteOldVerifications(sql, ago(KEPT_REQUEST), BATCH)),
     recovery_links: await inBatches(() => deleteOldTickets(sql, ago(KEPT_REQUEST), BATCH)),
     browsers: await inBatches(() => deleteOldBrowsers(sql, ago(KNOWN_LIFETIME), BATCH)),
     mails: await inBatches(() => deleteOldMails(sql, ago(KEPT_MAIL), BATCH)),

@@ -56,15 +56,15 @@ function nameRules({ data }: PolicyRules, username: string): Violation[] {
 }
 
 /**
- * Whether people may create accounts here. Sign-up steps that are not built yet (an email address, an invitation, a
- * CAPTCHA) close it: leaving a required step out would open the server to everybody.
+ * Whether people may create accounts here. Sign-up steps that are not built yet (an invitation, a CAPTCHA) close it:
+ * leaving a required step out would open the server to everybody. So does an address that nobody can prove.
  */
 export function registrationEnabled(config: Config): boolean {
-  const { account, passwords, captcha } = config
+  const { account, passwords, captcha, email } = config
   return (
     passwords.enabled &&
     account.password_registration_enabled &&
-    !account.password_registration_email_required &&
+    !(account.password_registration_email_required && email.transport === 'blackhole') &&
     !account.password_registration_token_required &&
     !account.registration_token_required &&
     !captcha?.service

@@ -52,6 +52,30 @@ export interface RecoveryMail {
   device?: string
 }
 
+/** A code that proves an address. */
+export interface VerificationMail {
+  code: string
+  /** How long it works. */
+  minutes: number
+  mxid: string
+  /** For a new account, or for one that gets another address. */
+  purpose: 'sign_up' | 'add'
+  at: Instant
+  ip?: string
+  device?: string
+}
+
+/** Somebody wanted a code for the address of an account: its owner hears of it, and how to get in. */
+export interface AddressInUseMail {
+  accounts: string[]
+  sign_in_uri: string
+  /** Absent: passwords are not reset by mail here. */
+  recover_uri?: string
+  at: Instant
+  ip?: string
+  device?: string
+}
+
 /** An operator tries whether mail arrives. */
 export type TestMail = Record<never, never>
 
@@ -59,6 +83,8 @@ export type TestMail = Record<never, never>
 export interface MailContexts {
   security_notice: SecurityNoticeMail
   recovery: RecoveryMail
+  verification: VerificationMail
+  address_in_use: AddressInUseMail
   test: TestMail
 }
 

@@ -8,6 +8,7 @@
 
 import type { AccountContexts } from './contexts-account.ts'
 import type { CompatContexts } from './contexts-compat.ts'
+import type { EmailContexts } from './contexts-email.ts'
 import type { RecoveryContexts } from './contexts-recovery.ts'
 import type { SessionLimitContexts } from './contexts-session-limit.ts'
 import type { TokenContexts } from './contexts-tokens.ts'
@@ -29,6 +30,9 @@ export type FieldErrorCode =
   | 'reserved'
   | 'not_allowed'
   | 'terms_required'
+  | 'code_required'
+  | 'wrong_code'
+  | 'code_expired'
   | 'unavailable'
   | 'unspecified'
 
@@ -164,7 +168,14 @@ export interface PasswordFeedback {
 }
 
 export interface RegisterPage {
-  form: { username: string; accept_terms: boolean; errors: FieldErrors; form_error?: FormError }
+  form: {
+    username: string
+    /** Absent: no address is asked for. */
+    email?: string
+    accept_terms: boolean
+    errors: FieldErrors
+    form_error?: FormError
+  }
   /** What a check of the username found, when one was made. */
   username_check?: UsernameStatus
   /** The least zxcvbn score that is accepted, 0 to 4. */
@@ -328,6 +339,7 @@ export interface LoggedOutPage {
 export interface Contexts
   extends AccountContexts,
     CompatContexts,
+    EmailContexts,
     RecoveryContexts,
     TokenContexts,
     SessionLimitContexts {

@@ -35,11 +35,13 @@ const HOSTILE_BASE: Partial<MailBase> = {
   },
 }
 
+const AT = '2026-11-24T07:58:12.000Z'
+
 const notice = (event: string, fields: Partial<SecurityNoticeMail> = {}): SecurityNoticeMail => ({
   event,
   username: 'alice',
   mxid: '@alice:example.org',
-  at: '2026-11-24T07:58:12.000Z',
+  at: AT,
   by_admin: false,
   email: '',
   name: '',
@@ -97,7 +99,7 @@ export const mailSamples: { [M in MailName]: MailSample<M>[] } = {
       context: {
         accounts: [{ mxid: '@alice:example.org', state: 'open', link: LINK }],
         minutes: 10,
-        at: '2026-11-24T07:58:12.000Z',
+        at: AT,
         ...DEVICE,
       },
     },
@@ -110,7 +112,7 @@ export const mailSamples: { [M in MailName]: MailSample<M>[] } = {
           { mxid: '@alice3:example.org', state: 'no_password' },
         ],
         minutes: 1,
-        at: '2026-11-24T07:58:12.000Z',
+        at: AT,
       },
     },
     {
@@ -118,9 +120,62 @@ export const mailSamples: { [M in MailName]: MailSample<M>[] } = {
       context: {
         accounts: [{ mxid: HOSTILE, state: 'open', link: HOSTILE_URI }],
         minutes: 10,
-        at: '2026-11-24T07:58:12.000Z',
+        at: AT,
         ip: HOSTILE,
         device: HOSTILE,
+      },
+      base: HOSTILE_BASE,
+    },
+  ],
+  verification: [
+    {
+      label: 'sign-up',
+      context: {
+        code: '047113',
+        minutes: 10,
+        mxid: '@alice:example.org',
+        purpose: 'sign_up',
+        at: AT,
+        ...DEVICE,
+      },
+    },
+    {
+      label: 'another address',
+      context: { code: '047113', minutes: 1, mxid: '@alice:example.org', purpose: 'add', at: AT },
+    },
+    {
+      label: 'hostile',
+      context: { code: '047113', minutes: 10, mxid: HOSTILE, purpose: 'sign_up', at: AT, device: HOSTILE },
+      base: HOSTILE_BASE,
+    },
+  ],
+  address_in_use: [
+    {
+      label: 'one account',
+      context: {
+        accounts: ['@alice:example.org'],
+        sign_in_uri: 'https://example.org/auth/login',
+        recover_uri: 'https://example.org/auth/recover',
+        at: AT,
+        ...DEVICE,
+      },
+    },
+    {
+      label: 'several accounts',
+      context: {
+        accounts: ['@alice:example.org', '@alice2:example.org'],
+        sign_in_uri: 'https://example.org/auth/login',
+        at: AT,
+      },
+    },
+    {
+      label: 'hostile',
+      context: {
+        accounts: [HOSTILE],
+        sign_in_uri: HOSTILE_URI,
+        recover_uri: HOSTILE_URI,
+        at: AT,
+        ip: HOSTILE,
       },
       base: HOSTILE_BASE,
     },

@@ -14,6 +14,7 @@ import {
 import { accountSamples } from './samples-account.ts'
 import { compatSamples } from './samples-compat.ts'
 import { deviceSamples } from './samples-device.ts'
+import { emailSamples } from './samples-email.ts'
 import { logoutSamples } from './samples-logout.ts'
 import { recoverySamples } from './samples-recovery.ts'
 import { sessionLimitSamples } from './samples-session-limit.ts'
@@ -203,7 +204,7 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
     {
       label: 'with terms, for a client',
       context: {
-        form: { username: 'alice', accept_terms: true, ...NO_ERRORS },
+        form: { username: 'alice', email: 'alice@example.org', accept_terms: true, ...NO_ERRORS },
         username_check: 'available',
         minimum_complexity: 3,
         terms_uri: 'https://example.org/terms',
@@ -217,7 +218,9 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
         form: {
           username: '12345',
           accept_terms: false,
+          email: HOSTILE,
           errors: {
+            email: [{ code: 'not_allowed' }],
             username: [{ code: 'all_numeric' }, { code: 'taken' }],
             password: [{ code: 'too_weak' }],
             password_confirm: [{ code: 'mismatch' }],
@@ -465,6 +468,7 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
   ...tokenSamples,
   ...sessionLimitSamples,
   ...logoutSamples,
+  ...emailSamples,
   ...recoverySamples,
   form_post: [
     {

@@ -117,6 +117,11 @@ const requests: Record<string, () => Promise<[path: string, form?: Record<string
     { csrf, username: 'carol', password: PASSWORD, password_confirm: PASSWORD },
   ],
   'GET /register/check': async () => ['/register/check?username=carol'],
+  'GET /register/steps/{id}/verify-email': async () => [steps.replace('display-name', 'verify-email')],
+  'POST /register/steps/{id}/verify-email': async () => [
+    steps.replace('display-name', 'verify-email'),
+    { csrf, code: '123456' },
+  ],
   'GET /register/steps/{id}/display-name': async () => [steps],
   'GET /register/steps/{id}/finish': async () => [steps.replace('display-name', 'finish')],
   'POST /register/steps/{id}/display-name': async () => [steps, { csrf, display_name: 'Bob' }],

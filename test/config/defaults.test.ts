@@ -132,6 +132,24 @@ describe('warnings', () => {
     expect(warnings[0]).toStartWith('http.trusted_proxies.0 in config.yaml: believes nearly everybody')
   })
 
+  test.each(['password_registration_email_required', 'password_recovery_enabled'])(
+    'account.%s: without mail it does nothing, which is said at each start',
+    async (key) => {
+      const account = `account: { password_registration_enabled: true, password_registration_email_required: false, ${key}: true }`
+      const yaml = account.replace(
+        /password_registration_email_required: false, (?=password_registration)/,
+        '',
+      )
+      const { warnings } = await withMinimal(yaml)
+      expect(warnings).toEqual([
+        expect.stringMatching(new RegExp(`^account\\.${key} in config\\.yaml: no mail leaves `)),
+      ])
+      const sent = 'email: { transport: smtp, mode: tls, hostname: mail.test }'
+      expect((await withMinimal(`${yaml}\n${sent}`)).warnings).toEqual([])
+      expect((await withMinimal(`${yaml}\npasswords: { enabled: false }`)).warnings).toEqual([])
+    },
+  )
+
   test('no signing key at all', async () => {
     const { warnings } = await parseText(
       `matrix: { kind: standalone, secret: s }\nsecrets: { encryption: "${'ab'.repeat(32)}" }`,
@@ -143,7 +161,6 @@ describe('warnings', () => {
 
   for (const [text, path] of [
     ['telemetry: { metrics: { exporter: stdout } }', 'telemetry.metrics.exporter'],
-    ['account: { password_registration_enabled: true }', 'account.password_registration_email_required'],
   ] as const) {
     test(`${path}: what is not built yet is named (${text})`, async () => {
       const { warnings } = await withMinimal(text)

@@ -181,11 +181,11 @@ describe('forms', () => {
     const page = html('register', 'errors')
     expect(page).toContain('Use at least one letter')
     expect(page).not.toContain('This username is taken.')
-    for (const field of ['username', 'password', 'password_confirm', 'accept_terms']) {
+    for (const field of ['username', 'email', 'password', 'password_confirm', 'accept_terms']) {
       expect(page).toContain(`<li><a href="#${field}">`)
     }
     expect(page).toContain('<title>Error: Create account · Latchkey</title>')
-    expect(page).toContain('4 things need your attention:')
+    expect(page).toContain('5 things need your attention:')
   })
 
   test('tell how long to wait in words, rounded up', () => {

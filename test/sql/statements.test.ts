@@ -19,6 +19,7 @@ import * as connectedApps from '../../sql/connected-apps.ts'
 import * as consents from '../../sql/consents.ts'
 import * as deviceGrants from '../../sql/device-grants.ts'
 import * as devices from '../../sql/devices.ts'
+import * as emailVerifications from '../../sql/email-verifications.ts'
 import * as grants from '../../sql/grants.ts'
 import * as inactiveSessions from '../../sql/inactive-sessions.ts'
 import * as knownBrowsers from '../../sql/known-browsers.ts'
@@ -568,6 +569,7 @@ const FILES = [
     deleteOldMails: [[NOW, 10]],
     deleteOldRecoveries: [[NOW, 10]],
     deleteOldTickets: [[NOW, 10]],
+    deleteOldVerifications: [[NOW, 10]],
     deleteOldBrowsers: [[NOW, 10]],
   }),
   statements('settings', settings, { findSetting: [['key']], putSetting: [['key', { a: 1 }]] }),
@@ -620,6 +622,19 @@ const FILES = [
       [ID, NOW],
       [null, NOW],
     ],
+  }),
+  statements('email-verifications', emailVerifications, {
+    insertEmailVerification: [
+      [{ id: ID, owner: { registrationId: ID }, email: 'a@b', codeHash: HASH, codeExpiresAt: NOW, now: NOW }],
+      [{ id: ID, owner: { userId: ID }, email: 'a@b', codeHash: HASH, codeExpiresAt: NOW, now: NOW }],
+    ],
+    findRegistrationVerification: [[ID]],
+    findUserVerification: [[ID, ID]],
+    listOpenVerifications: [[ID, NOW]],
+    renewEmailVerification: [[ID, { email: 'a@b', codeHash: HASH, codeExpiresAt: NOW }]],
+    completeEmailVerification: [[ID, HASH, NOW]],
+    reopenEmailVerification: [[ID, HASH, NOW]],
+    deleteUserVerification: [[ID, ID]],
   }),
   statements('known-browsers', knownBrowsers, { noteKnownBrowser: [[ID, HASH, NOW]] }),
   statements('recoveries', recoveries, {

@@ -1,63 +1,38 @@
-import {
-  completeRegistration,
-  findRegistration,
-  type RegistrationRow,
-  renameRegistration,
-} from '../../../sql/registrations.ts'
+import { reopenEmailVerification } from '../../../sql/email-verifications.ts'
+import { completeRegistration, findRegistration, renameRegistration } from '../../../sql/registrations.ts'
 import { insertTerms } from '../../../sql/users.ts'
 import type { Deps } from '../../deps.ts'
-import { browserHash } from '../../http/browser.ts'
-import { PageError, RateLimited, Unavailable } from '../../http/errors.ts'
+import { RateLimited, Unavailable } from '../../http/errors.ts'
 import type { Params } from '../../http/params.ts'
 import { redirect } from '../../http/reply.ts'
 import type { PathParams, Route } from '../../http/route.ts'
 import { isOwnName } from '../../http/urls.ts'
 import { beginSession } from '../../identity/begin-session.ts'
-import { type Continuation, readContinuation } from '../../identity/continuation.ts'
 import { provisionUser } from '../../identity/devices.ts'
+import { uselessHash } from '../../identity/email-verification.ts'
+import { addEmail } from '../../identity/emails.ts'
 import { createUser } from '../../identity/lifecycle.ts'
 import { limitSubject, take } from '../../identity/limits.ts'
 import { DISPLAY_NAME_LIMIT } from '../../identity/profile.ts'
 import { recordSecurityEvent } from '../../identity/security-log.ts'
 import { checkUsername, localpartOf } from '../../identity/usernames.ts'
 import { openVisit, page, readOwnForm, type Visit } from '../../identity/visit.ts'
-import { addSeconds } from '../../lib/clock.ts'
-import { equalBytes } from '../../lib/digest.ts'
 import { transact } from '../../lib/transact.ts'
-import { ulidFromUuid, uuidFromUlid } from '../../lib/ulid.ts'
+import { ulidFromUuid } from '../../lib/ulid.ts'
 import { openFlow } from '../../oauth/grant-context.ts'
 import type { FieldErrors, FormError } from '../../render/contexts.ts'
+import { assertProven } from './email.ts'
 import { FORM_LIMIT } from './register.ts'
+import { findStep, nextPath, type Step, stepPath } from './step.ts'
 import { usernameError } from './username-errors.ts'
-
-/** Seconds that a sign-up may take. */
-const LIFETIME = 3600
-/** A sign-up of this browser that is still under way, with where it leads. */
-interface Step {
-  registration: RegistrationRow
-  continuation: Continuation
-}
-
-/** @throws PageError when it is unknown, over, or another browser's */
-async function findStep(deps: Deps, visit: Visit, ulid: string): Promise<Step> {
-  const id = uuidFromUlid(ulid)
-  const [registration] = id === undefined ? [] : await findRegistration(deps.sql, id)
-  if (!registration || !equalBytes(registration.browser_hash, browserHash(visit.browser)))
-    throw new PageError('registration_not_found', 404)
-  if (!registration.completed_at && addSeconds(registration.created_at, LIFETIME) <= deps.clock.now())
-    throw new PageError('registration_expired', 410)
-  return {
-    registration,
-    continuation: readContinuation(Object.fromEntries(new URLSearchParams(registration.continuation))),
-  }
-}
 
 /** GET …/display-name and …/finish: the last step, or on to where the finished sign-up leads. */
 async function show(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
   const visit = await openVisit(deps, request)
   const step = await findStep(deps, visit, id)
-  if (step.registration.completed_at)
-    return redirect(deps.urls.path(step.continuation.path), visit.browser.cookies)
+  const next = nextPath(step)
+  if (next !== stepPath(step.registration.id, 'display-name'))
+    return redirect(deps.urls.path(next), visit.browser.cookies)
   return stepPage(deps, visit, step, '', {})
 }
 
@@ -65,8 +40,10 @@ async function show(deps: Deps, request: Request, { id = '' }: PathParams): Prom
 async function finish(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
   const visit = await openVisit(deps, request)
   const step = await findStep(deps, visit, id)
-  if (step.registration.completed_at)
-    return redirect(deps.urls.path(step.continuation.path), visit.browser.cookies)
+  const next = nextPath(step)
+  if (next !== stepPath(step.registration.id, 'display-name'))
+    return redirect(deps.urls.path(next), visit.browser.cookies)
+  assertProven(deps, step)
   const { form, own } = await readOwnForm(deps, visit)
   const typed = form.display_name?.trim() ?? ''
   if (!own) return stepPage(deps, visit, step, typed, { formError: { code: 'expired_form' }, status: 422 })
@@ -139,7 +116,7 @@ async function usernameRefusal(
 
 /** Creates the account and its session in one transaction, then lets the homeserver know before anybody goes on. */
 async function create(deps: Deps, visit: Visit, step: Step, displayName: string): Promise<Response> {
-  const { registration, continuation } = step
+  const { registration, verification, continuation } = step
   const now = deps.clock.now()
   const { password_version: version, password_hash: hash } = registration
   const created = await transact(deps.sql, async (tx) => {
@@ -154,6 +131,7 @@ async function create(deps: Deps, visit: Visit, step: Step, displayName: string)
     })
     // Two sign-ups raced for one name: rolling back leaves this one open, to choose another.
     if (!user) throw new NameTaken()
+    if (verification && !(await addEmail(deps, tx, user.id, verification.email))) throw new EmailTaken()
     await recordSecurityEvent(deps, tx, {
       userId: user.id,
       kind: 'signed_up',
@@ -167,9 +145,11 @@ async function create(deps: Deps, visit: Visit, step: Step, displayName: string)
     }
   }).catch((error: unknown) => {
     if (error instanceof NameTaken) return { result: 'taken' as const }
+    if (error instanceof EmailTaken) return { result: 'email_taken' as const }
     throw error
   })
   if (created.result === 'done') return redirect(deps.urls.path(continuation.path), visit.browser.cookies)
+  if (created.result === 'email_taken') return emailTaken(deps, visit, step)
   if (created.result === 'taken')
     return stepPage(deps, visit, step, displayName, {
       username: registration.username,
@@ -184,6 +164,15 @@ async function create(deps: Deps, visit: Visit, step: Step, displayName: string)
 }
 
 class NameTaken extends Error {}
+class EmailTaken extends Error {}
+
+/** Somebody was faster with the address. Whoever proved that it is theirs may know: back to its page. */
+async function emailTaken(deps: Deps, visit: Visit, { registration, verification }: Step): Promise<Response> {
+  if (verification)
+    await reopenEmailVerification(deps.sql, verification.id, uselessHash(deps), deps.clock.now())
+  const path = `${stepPath(registration.id, 'verify-email')}?taken=1`
+  return redirect(deps.urls.path(path), visit.browser.cookies)
+}
 
 async function stepPage(
   deps: Deps,

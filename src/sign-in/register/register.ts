@@ -6,15 +6,19 @@ import { type Params, readPageQuery } from '../../http/params.ts'
 import { json, redirect } from '../../http/reply.ts'
 import type { Route } from '../../http/route.ts'
 import { type Continuation, readContinuation } from '../../identity/continuation.ts'
+import { checkEmail } from '../../identity/email-address.ts'
+import { beginVerification, takeCodeLimits } from '../../identity/email-verification.ts'
 import { limitSubject, take } from '../../identity/limits.ts'
 import { checkNewPassword } from '../../identity/new-password.ts'
 import { checkUsername, localpartOf } from '../../identity/usernames.ts'
 import { activeSession, openVisit, page, readOwnForm, type Visit } from '../../identity/visit.ts'
-import { newId, ulidFromUuid } from '../../lib/ulid.ts'
+import { transact } from '../../lib/transact.ts'
+import { newId } from '../../lib/ulid.ts'
 import { hintedName } from '../../oauth/authorization/hints.ts'
 import { type Flow, openFlow } from '../../oauth/grant-context.ts'
 import { registrationEnabled } from '../../policy/register.ts'
 import type { FieldErrors, FormError, PasswordFeedback, UsernameStatus } from '../../render/contexts.ts'
+import { stepPath } from './step.ts'
 import { usernameError, usernameStatus } from './username-errors.ts'
 
 /** Live checks of one address: a person types a few names, a script tries thousands. */
@@ -74,14 +78,20 @@ async function register(deps: Deps, request: Request): Promise<Response> {
       limitSubject(visit.requester.ip),
       deps.config.rate_limiting.registration,
     )
+    if (asksForEmail(deps)) await takeCodeLimits(deps, visit.requester, form.email?.trim() ?? '')
   } catch (error) {
     if (!(error instanceof RateLimited)) throw error
     const formError: FormError = { code: 'rate_limited', retry_after_seconds: error.retryAfter }
     return registerPage(deps, flow, continuation, form, { errors: {}, formError }, 429, error.retryAfter)
   }
-  const id = await begin(deps, visit, continuation, username, form.password ?? '')
-  return redirect(deps.urls.path(`/register/steps/${ulidFromUuid(id)}/display-name`), visit.browser.cookies)
+  const id = await begin(deps, visit, continuation, username, form)
+  const step = asksForEmail(deps) ? 'verify-email' : 'display-name'
+  return redirect(deps.urls.path(stepPath(id, step)), visit.browser.cookies)
 }
+
+/** Whether the sign-up asks for an address, and proves it. */
+const asksForEmail = ({ config }: Pick<Deps, 'config'>): boolean =>
+  config.account.password_registration_email_required
 
 /** Everything that can be wrong with the form, each field on its own. */
 async function checkForm(deps: Deps, visit: Visit, username: string, form: Params): Promise<FormState> {
@@ -103,25 +113,30 @@ async function checkForm(deps: Deps, visit: Visit, username: string, form: Param
       formError = { code: 'unavailable' }
       outage = true
     }
-  const { errors: wrong, feedback } = await checkNewPassword(deps, form, [username])
+  if (asksForEmail(deps)) {
+    const checked = await checkEmail(deps, form.email ?? '', visit.requester)
+    if ('error' in checked) errors.email = [checked.error]
+  }
+  const personal = [username, form.email?.trim() ?? '']
+  const { errors: wrong, feedback } = await checkNewPassword(deps, form, personal)
   Object.assign(errors, wrong)
   if (deps.config.branding.tos_uri !== undefined && form.accept_terms === undefined)
     errors.accept_terms = [{ code: 'terms_required' }]
   return { errors, outage, ...(formError && { formError }), ...(feedback && { feedback }) }
 }
 
-/** Hashes the password and stores the sign-up, bound to this browser. */
+/** Hashes the password and stores the sign-up, bound to this browser, with the mail that proves its address. */
 async function begin(
   deps: Deps,
   visit: Visit,
   continuation: Continuation,
   username: string,
-  password: string,
+  { password = '', email = '' }: Params,
 ): Promise<string> {
   const { version, hash } = await deps.passwords.hash(password)
   const now = deps.clock.now()
   const id = newId(now, deps.random)
-  await insertRegistration(deps.sql, {
+  const registration = {
     id,
     browserHash: browserHash(visit.browser),
     username,
@@ -132,6 +147,12 @@ async function begin(
     ip: visit.requester.ip ?? null,
     userAgent: visit.requester.userAgent ?? null,
     now,
+  }
+  await transact(deps.sql, async (tx) => {
+    await insertRegistration(tx, registration)
+    if (!asksForEmail(deps)) return
+    const claimant = { username, lang: visit.lang, requester: visit.requester }
+    await beginVerification(deps, tx, { registrationId: id }, email.trim(), claimant)
   })
   return id
 }
@@ -153,6 +174,7 @@ async function registerPage(
     {
       form: {
         username: form.username ?? '',
+        ...(asksForEmail(deps) && { email: form.email ?? '' }),
         accept_terms: form.accept_terms !== undefined,
         errors: state.errors,
         ...(state.formError && { form_error: state.formError }),
