@@ -3,6 +3,10 @@ import { accountRoutes } from './account/account.ts'
 import { accountAppsRoutes } from './account/apps.ts'
 import { accountConfirmRoutes } from './account/confirm.ts'
 import { endSessionsRoutes } from './account/end-sessions.ts'
+import { legacyAccountRoutes } from './account/legacy-paths.ts'
+import { accountPasswordRoutes } from './account/password.ts'
+import { accountProfileRoutes } from './account/profile.ts'
+import { accountResetCrossSigningRoutes } from './account/reset-cross-signing.ts'
 import { accountSessionRoutes } from './account/session.ts'
 import { accountSessionsRoutes } from './account/sessions.ts'
 import { accountTokenRoutes } from './account/tokens.ts'
@@ -89,6 +93,10 @@ export function routesOf(deps: Deps, resource: Resource): Route[] {
         ...accountSessionRoutes(deps),
         ...endSessionsRoutes(deps),
         ...accountAppsRoutes(deps),
+        ...accountProfileRoutes(deps),
+        ...accountPasswordRoutes(deps),
+        ...accountResetCrossSigningRoutes(deps),
+        ...legacyAccountRoutes(deps),
       ]
     case 'compat':
       return [

@@ -20,6 +20,14 @@ async function account(deps: Deps, request: Request): Promise<Response> {
   })
 }
 
+/** The pages of actions that need no device. */
+const PAGES: Partial<Record<AccountAction, string>> = {
+  profile: 'profile',
+  devices_list: 'sessions',
+  cross_signing_reset: 'reset-cross-signing',
+  account_deactivate: '',
+}
+
 /** Where an action leads, after `/account/`. A device that is not there leads to the list. */
 async function pathOf(
   deps: Deps,
@@ -27,8 +35,8 @@ async function pathOf(
   action: AccountAction | undefined,
   deviceId: string | undefined,
 ): Promise<string> {
-  if (action === 'devices_list') return 'sessions'
-  if (action !== 'device_view' && action !== 'device_delete') return ''
+  const page = action === undefined ? '' : PAGES[action]
+  if (page !== undefined) return page
   const [found] = deviceId === undefined ? [] : await findActiveDevice(deps.sql, session.user_id, deviceId)
   if (!found) return 'sessions'
   return `sessions/${ulidFromUuid(found.id)}${action === 'device_delete' ? '/end' : ''}`

@@ -22,12 +22,15 @@ export interface Opened {
   session: BrowserSessionRow
 }
 
-/** A visit with a session, or the way to one: sign-in comes back to the same place. */
-export async function openAccount(deps: Deps, request: Request): Promise<Response | Opened> {
+/**
+ * A visit with a session, or the way to one: sign-in comes back to the same place. A POST whose page has another address
+ * than its own says which in `back`, a path after `/account/`.
+ */
+export async function openAccount(deps: Deps, request: Request, back?: string): Promise<Response | Opened> {
   const visit = await openVisit(deps, request)
   const session = activeSession(visit)
   if (session) return { visit, session }
-  const way = withContinuation('/login', hereOf(request))
+  const way = withContinuation('/login', hereOf(request, back))
   const hint = readPageQuery(request)['org.matrix.msc4198.login_hint']
   const query = hint === undefined ? '' : `&login_hint=${encodeURIComponent(hint)}`
   return redirect(deps.urls.path(way + query), visit.browser.cookies)
@@ -35,14 +38,13 @@ export async function openAccount(deps: Deps, request: Request): Promise<Respons
 
 /**
  * A visit of somebody who proved less than ten minutes ago who they are, or the way to the page that asks: for whatever
- * a stranger at an open screen must not do. A POST whose page has another address than its own says which in `back`.
+ * a stranger at an open screen must not do. `back` as for `openAccount`.
  */
 export async function openFresh(deps: Deps, request: Request, back?: string): Promise<Response | Opened> {
-  const opened = await openAccount(deps, request)
+  const opened = await openAccount(deps, request, back)
   if (opened instanceof Response || isFresh(deps, opened)) return opened
-  const continuation = back === undefined ? hereOf(request) : accountContinuation(back)
   return redirect(
-    deps.urls.path(withContinuation('/account/confirm', continuation)),
+    deps.urls.path(withContinuation('/account/confirm', hereOf(request, back))),
     opened.visit.browser.cookies,
   )
 }
@@ -56,7 +58,8 @@ export const accountContinuation = (path: string): Continuation =>
   readContinuation({ kind: 'manage_account', page: path })
 
 /** Where a request is in the account area: a page, or the start with the action of a deep link. */
-function hereOf(request: Request): Continuation {
+function hereOf(request: Request, back?: string): Continuation {
+  if (back !== undefined) return accountContinuation(back)
   const { pathname } = new URL(request.url)
   const path = pathname.slice(pathname.indexOf('/account/') + '/account/'.length)
   if (path !== '') return accountContinuation(path)
@@ -78,7 +81,7 @@ export function accountPage<P extends AccountPageName>(
   options: PageOptions = {},
 ): Response {
   const flash = readFlash(deps, visit)
-  const area: AccountArea = { sections: accountSections(), section, ...(flash && { flash }) }
+  const area: AccountArea = { sections: accountSections(deps.config), section, ...(flash && { flash }) }
   const forget = flash ? [writeCookie(deps.urls, 'flash', '', 0)] : []
   return page(deps, visit, name, { ...context, ...area } as Contexts[P], {
     ...options,

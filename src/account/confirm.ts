@@ -5,7 +5,7 @@ import { RateLimited } from '../http/errors.ts'
 import { readPageQuery } from '../http/params.ts'
 import { redirect } from '../http/reply.ts'
 import type { Route } from '../http/route.ts'
-import { type Continuation, readContinuation } from '../identity/continuation.ts'
+import { type Continuation, keepsOpener, readContinuation } from '../identity/continuation.ts'
 import { reauthenticate } from '../identity/reauthentication.ts'
 import { checkPassword } from '../identity/sign-in.ts'
 import { readOwnForm } from '../identity/visit.ts'
@@ -73,6 +73,7 @@ async function confirmPage(deps: Deps, opened: Opened, goal: Continuation, state
     {
       status: state ? (state.status ?? 422) : 200,
       retryAfter: state?.formError?.retry_after_seconds,
+      keepsOpener: keepsOpener(goal),
     },
   )
 }

@@ -1,8 +1,16 @@
 /** What a link of a client may ask the account area for (MSC4191). */
-export type AccountAction = 'devices_list' | 'device_view' | 'device_delete'
+export type AccountAction =
+  | 'profile'
+  | 'devices_list'
+  | 'device_view'
+  | 'device_delete'
+  | 'cross_signing_reset'
+  | 'account_deactivate'
 
 /** Every spelling of an action: the stable ones, and those that older clients send (reference protocol section 11). */
 const SPELLINGS: Record<string, AccountAction> = {
+  'org.matrix.profile': 'profile',
+  profile: 'profile',
   'org.matrix.devices_list': 'devices_list',
   'org.matrix.sessions_list': 'devices_list',
   sessions_list: 'devices_list',
@@ -12,6 +20,8 @@ const SPELLINGS: Record<string, AccountAction> = {
   'org.matrix.device_delete': 'device_delete',
   'org.matrix.session_end': 'device_delete',
   session_end: 'device_delete',
+  'org.matrix.cross_signing_reset': 'cross_signing_reset',
+  'org.matrix.account_deactivate': 'account_deactivate',
 }
 
 /** The action that a link names; undefined for none, and for one that there is no page for. */

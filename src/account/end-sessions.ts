@@ -62,7 +62,7 @@ async function confirmPage(deps: Deps, opened: Opened, ids: string[]): Promise<R
 async function endAll(deps: Deps, opened: Opened, ids: string[]): Promise<Response> {
   const { visit, session } = opened
   const uuids = uuidsOf(ids)
-  const count = await endSessions(deps, session.user_id, uuids)
+  const count = await endSessions(deps, session.user_id, uuids, visit.requester)
   if (uuids.includes(session.id))
     return redirect(deps.urls.path('/login'), [...visit.browser.cookies, noSessionCookie(deps.urls)])
   if (count === 0) return goTo(deps, opened, 'sessions', { code: 'session_gone' })
@@ -85,7 +85,13 @@ async function endOthers(deps: Deps, request: Request): Promise<Response> {
   const { form, own } = await readOwnForm(deps, opened.visit)
   const kinds = { browsers: form.browsers !== undefined, apps: form.apps !== undefined }
   if (!own || (!kinds.browsers && !kinds.apps)) return othersPage(deps, opened, own)
-  const count = await endOtherSessions(deps, opened.session.user_id, opened.session.id, kinds)
+  const count = await endOtherSessions(
+    deps,
+    opened.session.user_id,
+    opened.session.id,
+    kinds,
+    opened.visit.requester,
+  )
   return goTo(deps, opened, 'sessions', { code: 'sessions_ended', count })
 }
 

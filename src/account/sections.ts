@@ -1,12 +1,27 @@
+import type { Config } from '../config/schema.ts'
 import type { AccountArea, AccountSectionKey } from '../render/contexts-account.ts'
 
+/** One entry of the navigation; `shown` says whether it is there under a configuration. */
+interface Section {
+  key: AccountSectionKey
+  path: string
+  shown?: (config: Config) => boolean
+}
+
+/** Whether people may change their password here. */
+export const passwordChangeAllowed = ({ passwords, account }: Config): boolean =>
+  passwords.enabled && account.password_change_allowed
+
 /** The navigation of the account area, in order. A new part: its row here, its key, text and icon. */
-const SECTIONS: { key: AccountSectionKey; path: string }[] = [
+const SECTIONS: Section[] = [
   { key: 'overview', path: '' },
+  { key: 'profile', path: 'profile' },
+  { key: 'password', path: 'password/change', shown: passwordChangeAllowed },
   { key: 'sessions', path: 'sessions' },
   { key: 'apps', path: 'apps' },
   { key: 'tokens', path: 'tokens' },
 ]
 
 /** The parts that there are. */
-export const accountSections = (): AccountArea['sections'] => SECTIONS
+export const accountSections = (config: Config): AccountArea['sections'] =>
+  SECTIONS.filter(({ shown }) => shown?.(config) ?? true).map(({ key, path }) => ({ key, path }))

@@ -54,5 +54,8 @@ const LANGUAGE_LIFETIME = 400 * 24 * 3600
 export const languageCookie = (urls: Urls, locale: string): string =>
   writeCookie(urls, 'language', locale, LANGUAGE_LIFETIME)
 
+/** The Set-Cookie value that forgets a chosen language. */
+export const noLanguageCookie = (urls: Urls): string => writeCookie(urls, 'language', '', 0)
+
 /** The Set-Cookie value that ends a session in the browser. */
 export const noSessionCookie = (urls: Urls): string => writeCookie(urls, 'session', '', 0)

@@ -21,12 +21,14 @@ export interface PagePolicy {
   images?: (string | undefined)[]
   /** `no-referrer` for a page whose address holds a secret (decision 2). */
   referrerPolicy?: 'same-origin' | 'no-referrer'
+  /** An app of another origin opened the page and waits for its message: the two must stay connected. */
+  keepsOpener?: boolean
 }
 
 /** The headers of an HTML page. */
 export function pageHeaders(
   urls: Urls,
-  { formAction = [], images = [], referrerPolicy = 'same-origin' }: PagePolicy = {},
+  { formAction = [], images = [], referrerPolicy = 'same-origin', keepsOpener = false }: PagePolicy = {},
 ): Headers {
   const pictures = images
     .filter((image) => image !== undefined)
@@ -51,7 +53,7 @@ export function pageHeaders(
     'content-security-policy': policy.join('; '),
     'referrer-policy': referrerPolicy,
     'x-frame-options': 'DENY',
-    'cross-origin-opener-policy': 'same-origin-allow-popups',
+    'cross-origin-opener-policy': keepsOpener ? 'unsafe-none' : 'same-origin-allow-popups',
     'permissions-policy': 'camera=(), geolocation=(), microphone=()',
   })
   if (urls.secure) headers.set('strict-transport-security', 'max-age=31536000')

@@ -62,6 +62,13 @@ export function readContinuation(params: Params): Continuation {
   return { text: '', grantId: undefined, path: '/' }
 }
 
+/**
+ * Whether an app of another origin may have opened the pages on this way and waits for the message of the last one: the
+ * reset of cross-signing keys (the `onAuthDone` contract of the Matrix specification).
+ */
+export const keepsOpener = ({ path }: Pick<Continuation, 'path'>): boolean =>
+  /^\/account\/(reset-cross-signing|\?action=org\.matrix\.cross_signing_reset)/.test(path)
+
 /** A path of ours with the continuation as its query. */
 export const withContinuation = (path: string, continuation: Continuation): string =>
   continuation.text === '' ? path : `${path}?${continuation.text}`

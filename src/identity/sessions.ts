@@ -25,6 +25,7 @@ import { transact } from '../lib/transact.ts'
 import { newId } from '../lib/ulid.ts'
 import { HomeserverError } from '../matrix/homeserver/homeserver.ts'
 import { announceLogout } from './logout-notices.ts'
+import { recordSecurityEvent, type SecurityLogNeeds } from './security-log.ts'
 
 /** The session that a browser's cookie stands for, and whether it may act. */
 export type SessionState =
@@ -77,19 +78,28 @@ export const endSession = (
   deps: Pick<Deps, 'sql' | 'clock' | 'jobs' | 'log'>,
   userId: string,
   sessionId: string,
-): Promise<boolean> => endSessions(deps, userId, [sessionId]).then((ended) => ended > 0)
+): Promise<boolean> => transact(deps.sql, (tx) => endSessionIn(deps, tx, userId, sessionId))
 
-/** Ends several sessions of a person at once, as `endSession` does each; gives how many there were to end. */
+/**
+ * Ends several sessions of a person at once, as `endSession` does each; gives how many there were to end. Written
+ * into the security log.
+ */
 export const endSessions = (
-  deps: Pick<Deps, 'sql' | 'clock' | 'jobs' | 'log'>,
+  deps: EndNeeds,
   userId: string,
   sessionIds: readonly string[],
+  requester: Requester,
 ): Promise<number> =>
   transact(deps.sql, async (tx) => {
     let ended = 0
     for (const id of sessionIds) if (await endSessionIn(deps, tx, userId, id)) ended++
+    const kind = ended === 1 ? 'session_ended' : 'sessions_ended'
+    if (ended > 0) await recordSecurityEvent(deps, tx, { userId, kind, requester })
     return ended
   })
+
+/** What ending sessions at the wish of their owner needs. */
+type EndNeeds = Pick<Deps, 'sql'> & SecurityLogNeeds
 
 async function endSessionIn(
   deps: Pick<Deps, 'clock' | 'jobs' | 'log'>,
@@ -120,10 +130,11 @@ const MOST = 10_000
 
 /** Ends the other sessions of a person: the browsers, the apps or both. Gives how many there were to end. */
 export async function endOtherSessions(
-  deps: Pick<Deps, 'sql' | 'clock' | 'jobs' | 'log'>,
+  deps: EndNeeds,
   userId: string,
   exceptId: string,
   kinds: { browsers: boolean; apps: boolean },
+  requester: Requester,
 ): Promise<number> {
   const rows = await listActiveSessions(deps.sql, userId, MOST)
   const others = rows.filter(
@@ -133,6 +144,7 @@ export async function endOtherSessions(
     deps,
     userId,
     others.map(({ id }) => id),
+    requester,
   )
 }
 

@@ -24,6 +24,7 @@ const ACCOUNT_ACTIONS = [
   'org.matrix.sessions_list',
   'org.matrix.session_view',
   'org.matrix.session_end',
+  'org.matrix.cross_signing_reset',
 ]
 
 /**

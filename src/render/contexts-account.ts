@@ -1,4 +1,12 @@
-import type { ClientSummary, Continuation, FieldErrors, FormError, Instant, ScopeLine } from './contexts.ts'
+import type {
+  ClientSummary,
+  Continuation,
+  FieldErrors,
+  FormError,
+  Instant,
+  PasswordFeedback,
+  ScopeLine,
+} from './contexts.ts'
 
 /** Parts of the account area, each an entry of its navigation. Texts: `account.nav.<key>`; icons: `partials/account_icon.html`. */
 export type AccountSectionKey =
@@ -106,6 +114,37 @@ export interface AccountEndSessionPage extends AccountArea {
   target: AccountSession
 }
 
+/** The name that others see, and how pages and mails are written. */
+export interface AccountProfilePage extends AccountArea {
+  name_change_allowed: boolean
+  form: { display_name: string; errors: FieldErrors; form_error?: FormError }
+  /** The language that was chosen; none: as the browser says. */
+  locale?: string
+  /** The time zone that was chosen; none: UTC. */
+  chosen_zone?: string
+  /** Names of all time zones. */
+  time_zones: string[]
+}
+
+export interface AccountPasswordPage extends AccountArea {
+  /** `none`: this account has no password; `not_allowed`: the operator does not let people change it. */
+  way: 'change' | 'none' | 'not_allowed'
+  /** `end_browsers`, `end_apps`: the other sessions end with the old password. */
+  form: { end_browsers: boolean; end_apps: boolean; errors: FieldErrors; form_error?: FormError }
+  minimum_complexity: number
+  password_feedback?: PasswordFeedback
+}
+
+/** Asks before the homeserver takes new cross-signing keys. */
+export interface AccountResetCrossSigningPage extends AccountArea {
+  form_error?: FormError
+}
+
+/** The way back to the app after it. On success a script tells the app that waits. */
+export interface AccountResetCrossSigningDonePage extends AccountArea {
+  outcome: 'success' | 'cancelled'
+}
+
 /** "Confirm that it is you", before something that needs a fresh sign-in. */
 export interface AccountConfirmPage extends AccountArea {
   /** `sign_in`: there is no password to ask for, so the way is to sign out and in again. */
@@ -125,4 +164,8 @@ export interface AccountContexts {
   account_apps: AccountAppsPage
   account_revoke_app: AccountRevokeAppPage
   account_confirm: AccountConfirmPage
+  account_profile: AccountProfilePage
+  account_password: AccountPasswordPage
+  account_reset_cross_signing: AccountResetCrossSigningPage
+  account_reset_cross_signing_done: AccountResetCrossSigningDonePage
 }

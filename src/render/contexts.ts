@@ -22,6 +22,7 @@ export type FieldErrorCode =
   | 'taken'
   | 'invalid'
   | 'mismatch'
+  | 'unchanged'
   | 'too_weak'
   | 'too_short'
   | 'too_long'

@@ -67,6 +67,7 @@ const LIST = {
   at: 1,
   pages: 1,
 } satisfies Partial<AccountContexts['account_sessions']>
+const PASSWORD_FORM = { end_browsers: true, end_apps: false, errors: {} }
 const SCOPES: ScopeLine[] = [
   { code: 'openid', dangerous: false },
   { code: 'matrix_api', dangerous: false },
@@ -155,6 +156,125 @@ export const accountSamples: { [P in keyof AccountContexts]: Sample<P>[] } = {
     {
       label: 'no password',
       context: { ...sampleArea('overview'), way: 'sign_in', form: NO_ERRORS, continuation: PAGE },
+      base: { session: ALICE },
+    },
+  ],
+  account_profile: [
+    {
+      label: 'plain',
+      context: {
+        ...sampleArea('profile', 'name_saved'),
+        name_change_allowed: true,
+        form: { display_name: 'Alice Liddell', ...NO_ERRORS },
+        locale: 'de',
+        chosen_zone: 'Europe/Berlin',
+        time_zones: ['UTC', 'America/New_York', 'Europe/Berlin'],
+      },
+      base: { session: ALICE },
+    },
+    {
+      label: 'homeserver down',
+      context: {
+        ...sampleArea('profile'),
+        name_change_allowed: true,
+        form: { display_name: 'Alice', errors: {}, form_error: { code: 'unavailable' } },
+        time_zones: ['UTC'],
+      },
+      base: { session: ALICE },
+    },
+    {
+      label: 'too long',
+      context: {
+        ...sampleArea('profile'),
+        name_change_allowed: true,
+        form: { display_name: LONG, errors: { display_name: [{ code: 'too_long', args: { max: 255 } }] } },
+        time_zones: ['UTC'],
+      },
+      base: { session: ALICE },
+    },
+    {
+      label: 'name fixed',
+      context: {
+        ...sampleArea('profile'),
+        name_change_allowed: false,
+        form: { display_name: 'Alice', ...NO_ERRORS },
+        time_zones: ['UTC'],
+      },
+      base: { session: ALICE },
+    },
+    {
+      label: 'hostile',
+      context: {
+        ...sampleArea('profile'),
+        name_change_allowed: true,
+        form: { display_name: HOSTILE, ...NO_ERRORS },
+        time_zones: [HOSTILE],
+      },
+      base: { session: ALICE },
+    },
+  ],
+  account_password: [
+    {
+      label: 'change',
+      context: { ...sampleArea('password'), way: 'change', form: PASSWORD_FORM, minimum_complexity: 3 },
+      base: { session: ALICE },
+    },
+    {
+      label: 'errors',
+      context: {
+        ...sampleArea('password'),
+        way: 'change',
+        form: {
+          ...PASSWORD_FORM,
+          errors: {
+            current_password: [{ code: 'invalid' }],
+            password: [{ code: 'too_weak' }],
+            password_confirm: [{ code: 'mismatch' }],
+          },
+        },
+        minimum_complexity: 3,
+        password_feedback: { warning: 'topTen', suggestions: ['anotherWord'] },
+      },
+      base: { session: ALICE },
+    },
+    {
+      label: 'limited',
+      context: {
+        ...sampleArea('password', 'password_changed'),
+        way: 'change',
+        form: { ...PASSWORD_FORM, form_error: { code: 'rate_limited', retry_after_seconds: 90 } },
+        minimum_complexity: 3,
+      },
+      base: { session: ALICE },
+    },
+    {
+      label: 'none',
+      context: { ...sampleArea('password'), way: 'none', form: PASSWORD_FORM, minimum_complexity: 3 },
+      base: { session: ALICE },
+    },
+    {
+      label: 'not allowed',
+      context: { ...sampleArea('password'), way: 'not_allowed', form: PASSWORD_FORM, minimum_complexity: 3 },
+      base: { session: ALICE },
+    },
+  ],
+  account_reset_cross_signing: [
+    { label: 'plain', context: sampleArea('overview'), base: { session: ALICE } },
+    {
+      label: 'homeserver down',
+      context: { ...sampleArea('overview'), form_error: { code: 'unavailable' } },
+      base: { session: ALICE },
+    },
+  ],
+  account_reset_cross_signing_done: [
+    {
+      label: 'success',
+      context: { ...sampleArea('overview'), outcome: 'success' },
+      base: { session: ALICE },
+    },
+    {
+      label: 'cancelled',
+      context: { ...sampleArea('overview'), outcome: 'cancelled' },
       base: { session: ALICE },
     },
   ],

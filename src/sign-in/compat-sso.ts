@@ -101,7 +101,7 @@ async function answerSso(deps: Deps, request: Request, { id = '' }: PathParams):
     return page(deps, visit, 'compat_sso_cancelled', targetOf(login))
   }
   if (isOverLimitOnly(violations) && form.action === 'end_sessions') {
-    const chosen = await endChosen(deps, session, violations, form)
+    const chosen = await endChosen(deps, session, violations, form, visit.requester)
     return chosen.ended
       ? redirect(deps.urls.path(`/complete-compat-sso/${ulidFromUuid(login.id)}`), visit.browser.cookies)
       : denied(deps, visit, login, session, violations, chosen.chosen)

@@ -93,7 +93,7 @@ async function answerConsent(deps: Deps, request: Request, { id = '' }: PathPara
     return authorizationResponse(deps, request, targetOf(grant), refusal, answeredBy(visit))
   }
   if (isOverLimitOnly(violations) && form.action === 'end_sessions') {
-    const chosen = await endChosen(deps, session, violations, form)
+    const chosen = await endChosen(deps, session, violations, form, visit.requester)
     return chosen.ended
       ? redirect(deps.urls.path(`/consent/${ulidFromUuid(grant.id)}`), visit.browser.cookies)
       : deny(deps, visit, grant, session, violations, chosen.chosen)

@@ -93,7 +93,7 @@ async function answerDevice(deps: Deps, request: Request, { id = '' }: PathParam
     return backTo(deps, visit, grant)
   }
   if (own && isOverLimitOnly(violations) && form.action === 'end_sessions') {
-    const chosen = await endChosen(deps, session, violations, form)
+    const chosen = await endChosen(deps, session, violations, form, visit.requester)
     return chosen.ended
       ? backTo(deps, visit, grant)
       : deny(deps, visit, grant, session, violations, chosen.chosen)

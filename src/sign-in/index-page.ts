@@ -20,6 +20,6 @@ export const indexRoutes = (deps: Deps): Route[] => [
   {
     method: 'GET',
     path: '/.well-known/change-password',
-    handle: () => redirect(deps.urls.path('/account/')),
+    handle: () => redirect(deps.urls.path('/account/password/change')),
   },
 ]

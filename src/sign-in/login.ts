@@ -6,7 +6,7 @@ import { type Params, readPageQuery } from '../http/params.ts'
 import { redirect } from '../http/reply.ts'
 import type { Route } from '../http/route.ts'
 import { beginSession } from '../identity/begin-session.ts'
-import { type Continuation, readContinuation } from '../identity/continuation.ts'
+import { type Continuation, keepsOpener, readContinuation } from '../identity/continuation.ts'
 import { reauthenticate } from '../identity/reauthentication.ts'
 import { recoveryEnabled } from '../identity/recovery.ts'
 import { endSession } from '../identity/sessions.ts'
@@ -139,7 +139,13 @@ async function loginPage(
       ...(client && { client }),
       ...known,
     },
-    { formAction, images, status: state.status ?? 200, retryAfter: state.retryAfter },
+    {
+      formAction,
+      images,
+      status: state.status ?? 200,
+      retryAfter: state.retryAfter,
+      keepsOpener: keepsOpener(continuation),
+    },
   )
 }
 

@@ -4,6 +4,7 @@ import { listActiveSessions } from '../../sql/sessions.ts'
 import type { Deps } from '../deps.ts'
 import type { PageOptions } from '../http/page-response.ts'
 import type { Params } from '../http/params.ts'
+import type { Requester } from '../http/requester.ts'
 import { describeSession } from '../identity/describe-session.ts'
 import { endSessions } from '../identity/sessions.ts'
 import { page, type Visit } from '../identity/visit.ts'
@@ -89,6 +90,7 @@ export async function endChosen(
   session: BrowserSessionRow,
   violations: readonly Violation[],
   form: Params,
+  requester: Requester,
 ): Promise<{ ended: true } | { ended: false; chosen: string[] }> {
   const chosen = Object.keys(form)
     .map((name) => /^end_([0-9A-Z]{26})$/.exec(name)?.[1])
@@ -101,6 +103,7 @@ export async function endChosen(
     deps,
     session.user_id,
     ours.map(uuidFromUlid).filter((id) => id !== undefined),
+    requester,
   )
   return { ended: true }
 }

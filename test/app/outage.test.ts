@@ -29,6 +29,11 @@ const WITHOUT_DATABASE = [
   'GET /_matrix/client/{version}/login',
   'GET /account',
   'GET /account/sessions/end',
+  'GET /account/sessions/browsers',
+  'GET /account/devices/{id}',
+  'GET /account/clients/{id}',
+  'GET /account/plan',
+  'GET /account/password/change/success',
   // Only goes on to GET.
   'POST /end-session',
 ]
@@ -140,6 +145,18 @@ const requests: Record<string, () => Promise<[path: string, form?: Record<string
     '/account/tokens/01J00000000000000000000000/revoke',
     { csrf },
   ],
+  'POST /account/profile': async () => ['/account/profile', { csrf, display_name: 'Alice' }],
+  'POST /account/profile/preferences': async () => ['/account/profile/preferences', { csrf, locale: 'de' }],
+  'POST /account/password/change': async () => [
+    '/account/password/change',
+    {
+      csrf,
+      current_password: PASSWORD,
+      password: `${PASSWORD}!`,
+      password_confirm: `${PASSWORD}!`,
+    },
+  ],
+  'POST /account/reset-cross-signing': async () => ['/account/reset-cross-signing', { csrf }],
   'POST /account/sessions/{id}': async () => [
     '/account/sessions/01J00000000000000000000000',
     { csrf, name: 'Phone' },
@@ -234,7 +251,11 @@ describe('with the database down', () => {
       const response = await answer(name)
       expect([name, response.status]).toEqual([
         name,
-        / \/account$|\/sessions\/end$|change-password|end-session/.test(name) ? 303 : 200,
+        / \/account$|sessions\/(end|browsers)$|devices|clients|plan$|success$|change-password|end-session/.test(
+          name,
+        )
+          ? 303
+          : 200,
       ])
     }
   })

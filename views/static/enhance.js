@@ -39,6 +39,14 @@ for (const form of document.querySelectorAll('form[data-once]')) {
   addEventListener('pageshow', release)
 }
 
+/** Nobody chose a time zone yet: the one of this browser is offered. It is kept when the form is sent. */
+const zones = document.querySelector('select[data-zones]')
+if (zones?.value === '') {
+  const { timeZone } = Intl.DateTimeFormat().resolvedOptions()
+  const own = [...zones.options].find((option) => option.text === timeZone)
+  if (own) own.selected = true
+}
+
 document.querySelector('form[data-auto-submit]')?.submit()
 
 /** After a failed form the summary is what is read first. */
