@@ -12,6 +12,8 @@ export interface LoadOptions {
   requests: number
   /** The next request of a connection, as it goes over the wire. */
   next(connection: number): string
+  /** The status of a right answer; 200 without. */
+  status?: number
   /** Takes the body of each answer. */
   answered?(connection: number, body: string): void
 }
@@ -22,7 +24,7 @@ const LIMIT = 120
 /**
  * Sends `requests` requests over keep-alive connections of HTTP/1.1 on loopback, one at a time on each, and measures
  * them. Plain sockets and not `fetch`: the load shares its two cores with what it measures, and a client as heavy as
- * the server would hide the server. Throws at the first answer that is not a success.
+ * the server would hide the server. Throws at the first answer with another status.
  */
 export function load(options: LoadOptions): Promise<LoadResult> {
   const { promise, resolve, reject } = Promise.withResolvers<LoadResult>()
@@ -63,7 +65,7 @@ export function load(options: LoadOptions): Promise<LoadResult> {
           if (!answer) return
           latencies.push(performance.now() - since)
           text = ''
-          if (answer.status !== 200)
+          if (answer.status !== (options.status ?? 200))
             return finish(new Error(`${answer.status}: ${answer.body.slice(0, 500)}`))
           options.answered?.(connection, answer.body)
           if (latencies.length === options.requests) finish()

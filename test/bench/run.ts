@@ -1,6 +1,7 @@
 /** `bun run bench`: see README.md. */
 import { parseArgs } from 'node:util'
 import { measureFlows, REDIRECT_URI } from './flow.ts'
+import { measureGrants } from './grants.ts'
 import { seedClient, seedSessions } from './seed.ts'
 import { OWN, prepareBench, startProcess } from './setup.ts'
 import { measureProcess } from './shipped.ts'
@@ -12,7 +13,7 @@ const { values: options } = parseArgs({
     large: { type: 'boolean', default: false },
     rounds: { type: 'string', default: '7' },
     connections: { type: 'string', default: '24' },
-    /** Only these parts: throughput, flow, process. */
+    /** Only these parts: throughput, grants, flow, process. */
     only: { type: 'string', multiple: true },
   },
 })
@@ -24,7 +25,7 @@ const bench = await prepareBench()
 try {
   const client = await seedClient(bench.sql, REDIRECT_URI)
   await seedSessions(bench.sql, { clientId: client.id, from: 0, to: sessions, used: false })
-  if (wanted('throughput') || wanted('flow')) {
+  if (wanted('throughput') || wanted('grants') || wanted('flow')) {
     const server = await startProcess([OWN, bench.configPath, String(bench.baselinePort)], bench.port)
     try {
       if (wanted('throughput'))
@@ -36,6 +37,8 @@ try {
           sessions,
           large: options.large ? 1_000_000 : 0,
         })
+      if (wanted('grants'))
+        await measureGrants(bench, { pid: server.pid, connections, rounds: Number(options.rounds) })
       if (wanted('flow')) await measureFlows(bench, client.clientId)
     } finally {
       await server.stop()

@@ -11,7 +11,7 @@ const SESSIONS_PER_USER = 3
 const API_SCOPE = 'urn:matrix:client:api:*'
 
 /** Repeatable randomness: bytes that `name` determines. */
-function seededRandom(name: string): Random {
+export function seededRandom(name: string): Random {
   let counter = 0
   return {
     bytes(length) {

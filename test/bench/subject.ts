@@ -7,6 +7,8 @@ export interface Subject {
   name: string
   requests: number
   port: number
+  /** The status of a right answer; 200 without. */
+  status?: number
   next(connection: number): string
   answered?(connection: number, body: string): void
   rounds: (LoadResult & { cpu: number | undefined })[]
