@@ -101,6 +101,16 @@ export const lockSessionsOf = (sql: Db, userId: string) => sql<
   select locked_at, deactivated_at from latchkey.users where id = ${userId} for no key update`
 
 /**
+ * As `lockSessionsOf`, for an account that is in order and the browser session that a grant stands on: neither ends nor
+ * rests until the transaction is over. No row when one of them does already.
+ */
+export const lockSignIn = (sql: Db, userId: string, browserSessionId: string) => sql<{ id: string }[]>`
+  select u.id from latchkey.users u join latchkey.browser_sessions b on b.user_id = u.id
+  where u.id = ${userId} and b.id = ${browserSessionId}
+    and u.locked_at is null and u.deactivated_at is null and b.finished_at is null
+  for no key update`
+
+/**
  * The active sessions of a user's apps, as the policy counts them (reference operations 6.2): those of browsers do not
  * count, and of personal tokens only the user's own.
  */

@@ -545,6 +545,7 @@ const FILES = [
     findActiveDevice: [[ID, 'DEVICE']],
     countActiveSessions: [[ID]],
     lockSessionsOf: [[ID]],
+    lockSignIn: [[ID, ID]],
     countAppSessions: [[ID]],
     recordActivity: [
       ['browser', { ids: [ID], times: [NOW], ips: [null] }],

@@ -3,7 +3,7 @@ import type { ClientRow } from '../../../sql/clients.ts'
 import type { Db } from '../../../sql/connect.ts'
 import { finishDeviceSessions } from '../../../sql/devices.ts'
 import { finishOAuthSession, insertOAuthSession, lockOAuthSession } from '../../../sql/oauth-sessions.ts'
-import { lockSessionsOf } from '../../../sql/sessions.ts'
+import { lockSessionsOf, lockSignIn } from '../../../sql/sessions.ts'
 import { insertTokenPair } from '../../../sql/tokens.ts'
 import { newToken, tokenDigest } from '../../crypto/tokens.ts'
 import type { Deps } from '../../deps.ts'
@@ -130,8 +130,8 @@ export async function exchange(
  * Claims the grant and commits the session, which is not usable yet. While another exchange holds the grant this one
  * waits for its end: a client that gave up on a slow homeserver and tries again must not be told that its code is bad.
  *
- * @throws OAuthError invalid_grant when the other one got tokens, or the account has too many sessions; Unavailable when
- *   it does not end
+ * @throws OAuthError invalid_grant when the other one got tokens, the account or the session that approved has ended, or
+ *   the account has too many sessions; Unavailable when it does not end
  */
 async function claim(
   deps: ExchangeNeeds,
@@ -141,6 +141,12 @@ async function claim(
 ): Promise<void> {
   const claimed = await poll(PATIENCE, async () => {
     const isOurs = await transact(deps.sql, async (tx) => {
+      // Asked again under a lock: a deactivation at this moment would not see the session that begins here, nor end it.
+      const [inOrder] = await lockSignIn(tx, approved.userId, approved.browserSessionId)
+      if (!inOrder)
+        throw new OAuthError('invalid_grant', {
+          cause: 'the account or the session that approved ended meanwhile',
+        })
       const now = deps.clock.now()
       const [row] = await queries.claim(tx, approved.id, session.id, now, addSeconds(now, CLAIM))
       if (!row) return false
