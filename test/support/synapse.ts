@@ -30,6 +30,7 @@ export async function startTestSynapse(options: {
   latchkeyUrl: string
   secret: string
   legacyClient?: { id: string; secret: string }
+  forceHttp2?: boolean
 }): Promise<TestSynapse> {
   const log = (line: string) => console.log(line)
   const installed = await installSynapse({

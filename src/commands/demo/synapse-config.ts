@@ -27,6 +27,8 @@ export interface SynapseSettings {
   legacyClient?: { id: string; secret: string }
   /** Paths of the registrations of application services (bridges). */
   appServices?: readonly string[]
+  /** Synapse speaks HTTP/2 with Latchkey from the first byte on. */
+  forceHttp2?: boolean
 }
 
 /** Plenty for tests, which do in a second what a person does in a day. */
@@ -105,9 +107,11 @@ function homeserverYaml(settings: SynapseSettings) {
 }
 
 /** What makes Synapse leave accounts and tokens to Latchkey. */
-function delegation({ legacyClient, latchkeyUrl, secret }: SynapseSettings) {
-  if (!legacyClient)
-    return { matrix_authentication_service: { enabled: true, endpoint: latchkeyUrl, secret } }
+function delegation({ legacyClient, latchkeyUrl, secret, forceHttp2 }: SynapseSettings) {
+  if (!legacyClient) {
+    const force = forceHttp2 ? { force_http2: true } : {}
+    return { matrix_authentication_service: { enabled: true, endpoint: latchkeyUrl, secret, ...force } }
+  }
   const msc3861 = {
     enabled: true,
     issuer: latchkeyUrl,
