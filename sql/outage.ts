@@ -28,6 +28,9 @@ const CONNECTION_CODES = new Set([
  */
 const SQLSTATE = /^(?:08|28|3D|53|58)[0-9A-Z]{3}$|^57(?:014|P0[1-5])$|^25006$|^40(?:001|P01)$|^55P03$/
 
+/** What a certificate is refused with (Node's names): the server is replaced, or its new certificate comes later. */
+export const CERTIFICATE_CODE = /CERT|^UNABLE_TO_|^ERR_TLS_/
+
 /** Whether an error means that the database is not reachable, or not usable just now: the answer is 503, not 500. */
 export function isOutage(error: unknown): boolean {
   for (let seen = error, depth = 0; seen instanceof Error && depth < 5; seen = seen.cause, depth++) {
@@ -35,7 +38,7 @@ export function isOutage(error: unknown): boolean {
       return true
     const code = codeOf(seen)
     if (code === undefined) continue
-    if (CONNECTION_CODES.has(code) || SQLSTATE.test(code)) return true
+    if (CONNECTION_CODES.has(code) || SQLSTATE.test(code) || CERTIFICATE_CODE.test(code)) return true
     // A missing Unix socket.
     if (code === 'ENOENT' && 'syscall' in seen && seen.syscall === 'connect') return true
   }

@@ -1,5 +1,3 @@
-import { existsSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { findClient } from '../sql/clients.ts'
 import { createSql, type Sql } from '../sql/connect.ts'
 import type { DatabaseConfig } from '../sql/location.ts'
@@ -29,8 +27,9 @@ import { createOpaModule } from './policy/opa/module.ts'
 import { entrypointsOf, modulePolicy } from './policy/opa/module-policy.ts'
 import { builtInPolicy, type Policy } from './policy/policy.ts'
 import { type Assets, createAssets } from './render/assets.ts'
-import { createViews, type Views } from './render/engine.ts'
-import { createTranslate, type Translate } from './render/translate.ts'
+import type { Views } from './render/engine.ts'
+import { createTexts } from './render/texts.ts'
+import type { Translate } from './render/translate.ts'
 import type { Log } from './telemetry/log.ts'
 
 /**
@@ -83,19 +82,11 @@ export interface DepsOptions {
   clientFetch?: Pick<PublicFetchOptions, 'allows' | 'ca'>
 }
 
-// Decoded: a folder of the path may have a space or an umlaut in its name.
-const VIEWS = fileURLToPath(new URL('../views', import.meta.url))
-
-/** Our static files, and over them the operator's own, if there are any. */
-const staticFolders = (overlay: string | undefined): string[] =>
-  [`${VIEWS}/static`, ...(overlay === undefined ? [] : [`${overlay}/static`])].filter((folder) =>
-    existsSync(folder),
-  )
-
 /**
  * Builds everything that requests need. Opens no connection: the pool connects at the first query.
  *
- * @throws KeyError, HomeserverError: the keys or the kind of homeserver of the configuration cannot be used
+ * @throws KeyError, HomeserverError, OverlayError: the keys, the kind of homeserver or the own pages of the configuration
+ *   cannot be used
  */
 export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; warnings: string[] }> {
   const { config, log, clock = systemClock, random = systemRandom } = options
@@ -103,17 +94,8 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
   const sql = createSql(options.database)
   const secrets = await deriveSecrets(config.secrets.encryption, config.secrets.previous_encryption)
   const { keyring, warnings } = await createKeyring({ sql, clock, secrets }, config.secrets.keys)
-  const { overlay_path, translations_overlay_path } = config.templates
-  const translate = createTranslate({
-    directory: `${VIEWS}/locales`,
-    ...(translations_overlay_path !== undefined && { overlay: translations_overlay_path }),
-  })
+  const { translate, views, staticFolders } = createTexts(config.templates)
   const policyData = createPolicyData({ sql, clock, config })
-  const views = createViews({
-    directory: VIEWS,
-    translate,
-    ...(overlay_path !== undefined && { overlay: overlay_path }),
-  })
   const proxyOf = createProxyOf(config.outgoing)
   const clientFetch = { proxyOf, ...options.clientFetch }
   const deps: Deps = {
@@ -137,7 +119,7 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
     translate,
     views,
     mail: createMail({ config, urls, sql, clock, random, secrets, views, log }),
-    assets: createAssets(staticFolders(overlay_path), `${urls.prefix}/`),
+    assets: createAssets(staticFolders, `${urls.prefix}/`),
     log,
     peers: new WeakMap(),
     guessers: new Set(),

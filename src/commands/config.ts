@@ -10,6 +10,8 @@ import { systemRandom } from '../lib/random.ts'
 import { codeOf } from '../lib/thrown.ts'
 import { createOpaModule } from '../policy/opa/module.ts'
 import { entrypointsOf } from '../policy/opa/module-policy.ts'
+import { OverlayError, templateFault } from '../render/overlay.ts'
+import { createTexts } from '../render/texts.ts'
 import { createLog } from '../telemetry/log.ts'
 import { CommandError, type Context, say } from './context.ts'
 import type { ConfigOnly } from './flags.ts'
@@ -20,11 +22,28 @@ export async function checkCommand(this: Context, flags: ConfigOnly): Promise<vo
   const { config, warnings, files } = await load(this, flags.config)
   const keys = await loadKeystore(config.secrets.keys)
   createPasswords(config.passwords)
+  await checkTexts(config.templates)
   await checkPolicyModule(config.policy)
   for (const [index, { tls }] of config.http.listeners.entries())
     if (tls) tlsMaterial(tls, `http.listeners.${index}.tls`)
   for (const warning of [...warnings, ...keys.warnings]) say(this, `Warning: ${warning}`)
   say(this, `The configuration can be used: ${files.join(', ') || 'all from the environment'}.`)
+}
+
+/**
+ * Reads the operator's own pages and texts, and shows each page once: what a template includes or names is looked for
+ * only then.
+ *
+ * @throws OverlayError
+ */
+async function checkTexts(templates: Config['templates']): Promise<void> {
+  const { views } = createTexts(templates)
+  const { overlay_path: overlay } = templates
+  if (overlay === undefined) return
+  const { renderSamples } = await import('../render/render-samples.ts')
+  const fault = renderSamples(views)
+  if (fault !== undefined)
+    throw new OverlayError(`templates.overlay_path: ${templateFault(overlay, fault)}.`, { cause: fault })
 }
 
 /** Loads the operator's own module, if there is one. @throws PolicyModuleError */

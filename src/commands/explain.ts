@@ -13,6 +13,7 @@ const SENTENCES = new Set([
   'MigrationError',
   'ListenError',
   'HomeserverError',
+  'OverlayError',
   'PolicyModuleError',
   'PolicyDataError',
 ])

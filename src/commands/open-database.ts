@@ -1,7 +1,7 @@
 import { createSql, directDatabase, type Sql } from '../../sql/connect.ts'
 import { type DatabaseConfig, locate } from '../../sql/location.ts'
 import { migrate, pendingMigrations } from '../../sql/migrate.ts'
-import { isOutage } from '../../sql/outage.ts'
+import { CERTIFICATE_CODE, isOutage } from '../../sql/outage.ts'
 import { type Cluster, ensureDatabase, startCluster } from '../embedded/cluster.ts'
 import { ClusterError } from '../embedded/cluster-error.ts'
 import { messageOf } from '../lib/thrown.ts'
@@ -125,12 +125,9 @@ function unusable(settings: DatabaseConfig, error: unknown): CommandError | unde
   )
 }
 
-/** What certificates are refused with: by Node's name of the reason, such as DEPTH_ZERO_SELF_SIGNED_CERT. */
-const CERTIFICATE = /CERT|^UNABLE_TO_|^ERR_TLS_/
-
 /** The end of the sentence when encryption is what failed. */
 function tlsRefusal(mode: DatabaseConfig['ssl_mode'], code: string): string | undefined {
-  if (CERTIFICATE.test(code)) {
+  if (CERTIFICATE_CODE.test(code)) {
     return `has a certificate that can't be trusted (${code}); name the authority that issued it in database.ssl_ca_file, and the host as the certificate has it.`
   }
   const required = mode === 'require' || mode === 'verify-ca' || mode === 'verify-full'

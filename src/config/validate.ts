@@ -1,6 +1,6 @@
 import type { TSchema } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
-import { isSlip, nearest } from './nearest.ts'
+import { editDistance, isSlip, nearest } from './nearest.ts'
 import { anyOf, type Path, type Report } from './report.ts'
 import { ConfigSchema, type RawConfig } from './schema.ts'
 import { allPaths, shapeOf } from './shape.ts'
@@ -96,8 +96,19 @@ function unknownKey(key: string, siblings: readonly string[]): string {
   for (const [path] of allPaths(ConfigSchema)) {
     if (path.split('.').at(-1) === key) return `is not a known key here. Did you mean \`${path}\`?`
   }
-  const hint = sibling === undefined ? '' : ` The nearest known one is \`${sibling}\`.`
-  return `is not a known key.${hint} Keys of your own may start with \`x-\`.`
+  return `is not a known key.${hintAt(key, sibling, siblings)} Keys of your own may start with \`x-\`.`
+}
+
+/** Known keys that are listed when none of them resembles what was written. */
+const LISTED = 12
+
+/** The nearest key where it is near at all; otherwise a name would only mislead, and all of them are told. */
+function hintAt(key: string, sibling: string | undefined, siblings: readonly string[]): string {
+  if (sibling === undefined) return ''
+  const near = editDistance(key.toLowerCase(), sibling.toLowerCase()) <= key.length / 2
+  if (near) return ` The nearest known one is \`${sibling}\`.`
+  if (siblings.length > LISTED) return ''
+  return ` Known here: ${siblings.map((one) => `\`${one}\``).join(', ')}.`
 }
 
 /** What is wrong with a value, in a sentence that doesn't repeat the value. */

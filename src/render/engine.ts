@@ -6,6 +6,7 @@ import { messageOf } from '../lib/thrown.ts'
 import type { BaseContext, Contexts, PageName } from './contexts.ts'
 import type { MailBase, MailContexts, MailName, RenderedMail } from './contexts-mail.ts'
 import { templateFunctions } from './functions.ts'
+import { OverlayError, requireDirectory, templateFault } from './overlay.ts'
 import type { Translate } from './translate.ts'
 
 /** Makes pages and mails. */
@@ -40,11 +41,14 @@ const FUEL = 1_000_000
 /**
  * Reads and compiles all templates, so that a broken one stops the start and not a visitor. Escaping is on (the names
  * end in `.html`), undefined variables are errors, and templates can reach nothing but their context.
+ *
+ * @throws OverlayError the overlay cannot be read, or a template of it is broken
  */
 export function createViews({ directory, overlay, translate }: ViewOptions): Views {
-  const sources = new Map<string, string>()
+  if (overlay !== undefined) requireDirectory('templates.overlay_path', overlay)
+  const sources = new Map<string, { root: string; source: string }>()
   for (const root of overlay === undefined ? [directory] : [directory, overlay]) {
-    for (const [name, source] of readTemplates(root)) sources.set(name, source)
+    for (const [name, source] of readTemplates(root)) sources.set(name, { root, source })
   }
 
   // What the functions below read while a page renders. Rendering is synchronous, so there is one at a time.
@@ -73,7 +77,15 @@ export function createViews({ directory, overlay, translate }: ViewOptions): Vie
     for (const [name, call] of Object.entries(templateFunctions(translate))) {
       environment.addGlobal(name, guarded(call))
     }
-    for (const [name, source] of sources) environment.addTemplate(name, source)
+    for (const [name, { root, source }] of sources) {
+      try {
+        environment.addTemplate(name, source)
+      } catch (error) {
+        throw root === overlay
+          ? new OverlayError(`templates.overlay_path: ${templateFault(root, error)}.`, { cause: error })
+          : error
+      }
+    }
     return environment
   }
 

@@ -3,6 +3,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { IntlMessageFormat } from 'intl-messageformat'
+import { messageOf } from '../lib/thrown.ts'
+import { OverlayError, requireDirectory } from './overlay.ts'
 
 /** Arguments of a message by name. */
 export type MessageArguments = Record<string, string | number>
@@ -34,12 +36,14 @@ export function directionOf(lang: string): 'ltr' | 'rtl' {
 /**
  * Reads `<directory>/<lang>.json` (flat records of ICU MessageFormat texts) and, on top of them, the same files of the
  * operator's `overlay` directory: single keys or whole languages. Throws for a file that is not such a record.
+ *
+ * @throws OverlayError the operator's files cannot be read, or hold what is no message
  */
 export function createTranslate(options: { directory: string; overlay?: string }): Translate {
   const catalogues = new Map<string, Record<string, string>>()
   for (const [lang, messages] of readCatalogues(options.directory)) catalogues.set(lang, messages)
   if (options.overlay !== undefined) {
-    for (const [lang, messages] of readCatalogues(options.overlay)) {
+    for (const [lang, messages] of readOverlay(options.overlay)) {
       catalogues.set(lang, { ...catalogues.get(lang), ...messages })
     }
   }
@@ -110,8 +114,38 @@ function readCatalogues(directory: string): [lang: string, messages: Record<stri
     })
 }
 
+/** The operator's own texts, each looked at now: a broken one would else break the first page that shows it. */
+function readOverlay(directory: string): [lang: string, messages: Record<string, string>][] {
+  const key = 'templates.translations_overlay_path'
+  requireDirectory(key, directory)
+  try {
+    const catalogues = readCatalogues(directory)
+    for (const [lang, messages] of catalogues)
+      for (const [name, message] of Object.entries(messages)) checkMessage(directory, lang, name, message)
+    return catalogues
+  } catch (cause) {
+    throw new OverlayError(`${key}: ${messageOf(cause).split('\n')[0]}.`, { cause })
+  }
+}
+
+function checkMessage(directory: string, lang: string, name: string, message: string): void {
+  try {
+    new IntlMessageFormat(message, lang, undefined, { ignoreTag: true })
+  } catch (cause) {
+    throw new Error(
+      `${directory}: the message ${name} of ${lang} is not in ICU MessageFormat (${messageOf(cause)})`,
+      { cause },
+    )
+  }
+}
+
 function readMessages(path: string): Record<string, string> {
-  const parsed: unknown = JSON.parse(readFileSync(path, 'utf8'))
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(readFileSync(path, 'utf8'))
+  } catch (cause) {
+    throw new Error(`${path}: is not JSON (${messageOf(cause)})`, { cause })
+  }
   if (typeof parsed !== 'object' || parsed === null) throw new Error(`${path}: not a record of messages`)
   const messages: Record<string, string> = Object.create(null)
   for (const [key, message] of Object.entries(parsed)) {

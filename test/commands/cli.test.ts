@@ -120,6 +120,39 @@ describe('latchkey config', () => {
     expect(err).not.toMatch(/^\s+at /m)
   })
 
+  test('check: own pages and texts, each shown once; what is wrong is told with its file and line', async () => {
+    const text = await readFile(join(folder.path, 'new.yaml'), 'utf8')
+    const check = async (templates: string) => {
+      await Bun.write(join(folder.path, 'texts.yaml'), `${text}\ntemplates: { ${templates} }\n`)
+      return run('config', 'check', '-c', 'texts.yaml')
+    }
+    const put = (name: string, source: string) => Bun.write(join(folder.path, name), source)
+    await put(
+      'own/pages/not_found.html',
+      "{% extends 'layouts/base.html' %}{% block main %}Hm.{% endblock %}",
+    )
+    expect(await check('overlay_path: own')).toMatchObject({ code: 0, err: '' })
+    await put('own/pages/not_found.html', '<p>\n{{ no_such_thing }}\n')
+    expect((await check('overlay_path: own')).err).toBe(
+      'templates.overlay_path: own/pages/not_found.html, line 2: undefined value.\n',
+    )
+    await put('own/pages/not_found.html', "{% include 'partials/lost.html' %}")
+    expect((await check('overlay_path: own')).err).toMatch(
+      /^templates\.overlay_path: own\/pages\/not_found\.html, line 1: .*partials\/lost\.html.*\.\n$/,
+    )
+    expect((await check('overlay_path: elsewhere')).err).toBe(
+      "templates.overlay_path: elsewhere can't be read (ENOENT).\n",
+    )
+    await put('texts/de.json', '{')
+    expect((await check('translations_overlay_path: texts')).err).toMatch(
+      /^templates\.translations_overlay_path: texts\/de\.json: is not JSON \(.*\)\.\n$/,
+    )
+    await put('texts/de.json', '{ "login.title": "{" }')
+    expect((await check('translations_overlay_path: texts')).err).toMatch(
+      /^templates\.translations_overlay_path: texts: the message login\.title of de is not in ICU MessageFormat \(.*\)\.\n$/,
+    )
+  })
+
   test("check: the operator's own policy module, used or not", async () => {
     const text = await readFile(join(folder.path, 'new.yaml'), 'utf8')
     const check = async (path: string) => {

@@ -18,7 +18,18 @@ const CASES: [string, string, string][] = [
   ['htp: {}', 'htp', 'Did you mean `http`?'],
   ['http: { public_bas: "http://a.test/" }', 'http.public_bas', 'Did you mean `public_base`?'],
   ['public_base: "http://a.test/"', 'public_base', 'Did you mean `http.public_base`?'],
-  ['oauth: { zzzzzzzzzz: 1 }', 'oauth.zzzzzzzzzz', 'is not a known key. The nearest known one is'],
+  // Nothing is near: a name would mislead.
+  [
+    'captcha: { zzzzzzzzzz: 1 }',
+    'captcha.zzzzzzzzzz',
+    'is not a known key. Known here: `service`, `site_key`, `secret_key`. Keys of your own',
+  ],
+  ['database: { zzzzzzzzzz: 1 }', 'database.zzzzzzzzzz', 'is not a known key. Keys of your own'],
+  [
+    'captcha: { sitekey_id: x }',
+    'captcha.sitekey_id',
+    'is not a known key. The nearest known one is `site_key`.',
+  ],
   [bind('port: 1, http2: true'), 'http.listeners.0.binds.0.http2', 'is not a known key'],
   ['http: { http2: true }', 'http.http2', 'is not a known key'],
   [

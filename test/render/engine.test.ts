@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createViews } from '../../src/render/engine.ts'
 import { safeAddress } from '../../src/render/functions.ts'
+import { OverlayError } from '../../src/render/overlay.ts'
 import { sampleBase } from '../../src/render/sample-base.ts'
 import { createTranslate } from '../../src/render/translate.ts'
 
@@ -26,8 +27,21 @@ test('an overlay directory replaces single templates and keeps the others', () =
   expect(views.page('session_ended', { continuation: '' }, base)).toContain('You were signed out')
 })
 
-test('a template with a syntax error stops the start', () => {
-  expect(() => withPage('{% if %}')).toThrow()
+test('a template with a syntax error stops the start, in one sentence with its file and line', () => {
+  expect(() => withPage('<p>\n{% if %}')).toThrow(
+    new OverlayError(
+      `templates.overlay_path: ${overlay}/pages/not_found.html, line 2: syntax error: unexpected end of block.`,
+    ),
+  )
+})
+
+test.each([
+  ['/nowhere/at/all', "can't be read (ENOENT)"],
+  [fileURLToPath(import.meta.url), 'is not a folder'],
+])('templates.overlay_path %s stops the start: it %s', (path, reason) => {
+  expect(() => createViews({ directory: VIEWS, overlay: path, translate })).toThrow(
+    new OverlayError(`templates.overlay_path: ${path} ${reason}.`),
+  )
 })
 
 test('an undefined variable, an unknown message and an endless template are errors, and rendering goes on after', () => {

@@ -160,7 +160,7 @@ describe('isOutage', () => {
       expect(isOutage(error)).toBe(false)
     }
   })
-  test('full disks, too many connections, shutdown, failover, deadlock and lost connections are, wrapped or not', () => {
+  test('full disks, too many connections, shutdown, failover, deadlock, refused certificates and lost connections are, wrapped or not', () => {
     for (const code of [
       '53100',
       '53300',
@@ -173,6 +173,10 @@ describe('isOutage', () => {
       '58030',
       'CONNECTION_CLOSED',
       'ECONNREFUSED',
+      'DEPTH_ZERO_SELF_SIGNED_CERT',
+      'CERT_HAS_EXPIRED',
+      'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+      'ERR_TLS_CERT_ALTNAME_INVALID',
     ]) {
       const error = Object.assign(new Error('x'), { code })
       expect(isOutage(error)).toBe(true)
