@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { createBrowser } from '../support/browser.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
+import { createPerson, passwordLogin } from '../support/legacy.ts'
 import {
   authorizeUrl,
   introspect,
@@ -137,4 +138,25 @@ test('a listener with a prefix of its own serves there, and its errors take the 
       'application/json',
     ])
   }
+})
+
+test('the login API of older clients stands at the root too, and its SSO leads to the pages below the prefix (decision 4)', async () => {
+  await createPerson(harness, 'legacy')
+  for (const path of ['', '/auth']) {
+    const response = await keeping(
+      new Request(`https://matrix.example.com${path}/_matrix/client/v3/login`, {
+        method: 'POST',
+        body: JSON.stringify(passwordLogin('legacy')),
+      }),
+    )
+    expect([path, response.status]).toEqual([path, 200])
+  }
+  const browser = createBrowser(keeping, { origin: 'https://matrix.example.com' })
+  const target = encodeURIComponent('https://chat.example.com/')
+  const login = await browser.open(`/_matrix/client/v3/login/sso/redirect?redirectUrl=${target}`)
+  expect(login.url.pathname).toBe('/auth/login')
+  const page = await login.submit({ username: 'legacy', password: PASSWORD }, { action: '/login' })
+  expect(page.url.pathname).toStartWith('/auth/complete-compat-sso/')
+  const done = await page.submit({}, { action: 'complete-compat-sso/', button: ['action', 'continue'] })
+  expect(done.url.href).toStartWith('https://chat.example.com/?loginToken=')
 })

@@ -96,5 +96,9 @@ function readAnswer(text: string): { status: number; body: string } | undefined 
 export const formPost = (path: string, form: string, headers = ''): string =>
   `POST ${path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-www-form-urlencoded\r\n${headers}content-length: ${form.length}\r\n\r\n${form}`
 
+/** A POST of JSON in ASCII, as it goes over the wire. */
+export const jsonPost = (path: string, body: string): string =>
+  `POST ${path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`
+
 /** A GET, as it goes over the wire. */
 export const get = (path: string): string => `GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`

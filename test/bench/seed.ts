@@ -89,11 +89,16 @@ export async function seedClient(sql: Sql, redirectUri: string): Promise<{ id: s
   return { id, clientId: ulidFromUuid(id) }
 }
 
-/** Adds users who sign in with the password of `hash`; gives their names. */
-export async function seedPeople(sql: Sql, count: number, hash: string): Promise<string[]> {
+/** Adds users who sign in with the password of `hash`, named `prefix` and a number; gives their names. */
+export async function seedPeople(
+  sql: Sql,
+  count: number,
+  hash: string,
+  prefix = 'person',
+): Promise<string[]> {
   const now = new Date()
-  const random = seededRandom('people')
-  const names = Array.from({ length: count }, (_, index) => `person${index}`)
+  const random = seededRandom(prefix)
+  const names = Array.from({ length: count }, (_, index) => `${prefix}${index}`)
   const ids = names.map(() => newId(now, random))
   await sql`
     insert into latchkey.users (id, username, username_folded, created_at, provisioned_at)

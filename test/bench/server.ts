@@ -1,5 +1,5 @@
 /**
- * Latchkey as `latchkey server` runs it, and beside it, in the same process and on the same pool, the two routes that
+ * Latchkey as `latchkey server` runs it, and beside it, in the same process and on the same pool, the routes that
  * it is measured against. Arguments: the configuration file, the port of those routes. Prints `ready`.
  */
 import { readdir, readFile } from 'node:fs/promises'
@@ -22,6 +22,9 @@ const { deps } = await createDeps({ config, database: { uri: config.database?.ur
 const servers = await listen(deps)
 const { sql, clock, random } = deps
 
+const password = 'correct horse battery staple 42'
+let stored: ReturnType<typeof deps.passwords.hash> | undefined
+
 const router = new Elysia({ strictPath: true })
   .get(
     '/select/:id',
@@ -38,6 +41,15 @@ const router = new Elysia({ strictPath: true })
       const id = newId(now, random)
       await sql`insert into bench.rows (id, created_at) values (${id}, ${now})`
       return new Response(JSON.stringify({ id }), { headers: { 'content-type': 'application/json' } })
+    },
+    { parse: 'none' },
+  )
+  .get(
+    '/hash',
+    async () => {
+      stored ??= deps.passwords.hash(password)
+      const verdict = await deps.passwords.verify(password, await stored)
+      return new Response(JSON.stringify(verdict), { headers: { 'content-type': 'application/json' } })
     },
     { parse: 'none' },
   )

@@ -74,7 +74,7 @@ async function writeConfig(uri: string, port: number): Promise<string> {
       listeners: [
         {
           name: 'web',
-          resources: ['discovery', 'human', 'oauth', 'assets', 'health'].map((name) => ({ name })),
+          resources: ['discovery', 'human', 'oauth', 'compat', 'assets', 'health'].map((name) => ({ name })),
           binds: [{ host: '127.0.0.1', port }],
         },
       ] as NonNullable<ConfigInput['http']>['listeners'],

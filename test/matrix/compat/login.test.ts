@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
 import { insertEmail } from '../../../sql/users.ts'
+import { createApp } from '../../../src/app.ts'
 import { parseToken } from '../../../src/crypto/tokens.ts'
 import { deactivate, lock, unlock } from '../../../src/identity/lifecycle.ts'
 import { newId } from '../../../src/lib/ulid.ts'
@@ -359,6 +360,31 @@ describe('the device of a login', () => {
     await harness.runJobs()
     expect(harness.homeserver.devicesOf('union')).toEqual(['LEGACY', 'OAUTHDEVICE'])
   })
+})
+
+test('an unknown user, a wrong password and a locked user with a wrong password: the same answer for the same work (edge 45)', async () => {
+  const id = await createPerson(harness, 'stuck')
+  await lock(harness.deps, id)
+  const { deps } = harness
+  let checks = 0
+  const passwords = {
+    ...deps.passwords,
+    verify: (...args: Parameters<typeof deps.passwords.verify>) => {
+      checks++
+      return deps.passwords.verify(...args)
+    },
+  }
+  const app = createApp({ ...deps, passwords }, { resources: [{ name: 'compat' }] })
+  const seen: unknown[] = []
+  for (const user of ['never-was', 'alice', 'stuck']) {
+    checks = 0
+    const body = JSON.stringify(passwordLogin(user, { password: 'wrong' }))
+    const url = `${harness.origin}/_matrix/client/v3/login`
+    const response = await app.handle(new Request(url, { method: 'POST', body }))
+    seen.push([response.status, [...response.headers], await response.json(), checks])
+  }
+  expect(seen).toEqual([seen[0], seen[0], seen[0]])
+  expect(seen[0]).toMatchObject([403, expect.anything(), FORBIDDEN, 1])
 })
 
 test('no log line has a password or a token of a login', async () => {
