@@ -22,6 +22,13 @@ export const keepsRefreshToken = isFapi2
 /** Section 5.3.2.1, point 11: seconds that a code of this client holds; undefined: as long as those of others. */
 export const codeLifetime = (client: ClientRow): number | undefined => (isFapi2(client) ? 60 : undefined)
 
+/**
+ * What is wrong with a code is `invalid_grant` (RFC 6749 section 5.2, RFC 7636 section 4.6). Other clients are told what
+ * MAS tells them (reference section 4.5).
+ */
+export const codeFault = <Code extends string>(client: ClientRow, usual: Code): Code | 'invalid_grant' =>
+  isFapi2(client) ? 'invalid_grant' : usual
+
 /** Section 5.3.2.2, points 3 and 4: the client pushes its requests, which it authenticates for. */
 export const mustPush = isFapi2
 

@@ -1,151 +1,58 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { decodeProtectedHeader } from 'jose'
 import { syncClients } from '../../src/commands/prepare.ts'
-import type { Browser } from '../support/browser.ts'
-import { type ClientKey, clientKey } from '../support/client-keys.ts'
-import { type ProofKey, proofKey } from '../support/dpop.ts'
-import { createHarness, type Harness } from '../support/harness.ts'
+import { uuidFromUlid } from '../../src/lib/ulid.ts'
+import { clientKey } from '../support/client-keys.ts'
+import { proofKey } from '../support/dpop.ts'
 import {
-  authorizeUrl,
-  deviceScope,
-  introspect,
-  MATRIX_SCOPE,
-  pkce,
-  signUp,
-  type TokenBody,
-} from '../support/oauth.ts'
+  CALLBACK,
+  codeForm,
+  FAPI,
+  type Fapi,
+  ISSUER,
+  ORIGIN,
+  PROVING,
+  PUSHING,
+  refreshForm,
+  startFapi,
+  TOKEN,
+} from '../support/fapi2.ts'
+import { createHarness, type Harness } from '../support/harness.ts'
+import { deviceScope, introspect, MATRIX_SCOPE } from '../support/oauth.ts'
 
 /** The FAPI 2.0 Security Profile (Final), section by section, for a client with `profile: fapi2` (decision 14). */
-const ORIGIN = 'https://auth.example.com'
-const ISSUER = `${ORIGIN}/`
-const CALLBACK = 'https://bank.example.com/callback'
-const FAPI = '01JAYS74TCG3BTWKADN5Q45180'
-const PUSHING = '01JAYS74TCG3BTWKADN5Q45181'
-const PROVING = '01JAYS74TCG3BTWKADN5Q45182'
-const JWT_BEARER = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
-const TOKEN = '/oauth2/token'
-
 let harness: Harness
-let browser: Browser
-let key: ClientKey
-let rsa: ClientKey
-let proof: ProofKey
+let key: Fapi['key']
+let rsa: Fapi['rsa']
+let proof: Fapi['proof']
+let seconds: Fapi['seconds']
+let assertion: Fapi['assertion']
+let requestOf: Fapi['requestOf']
+let push: Fapi['push']
+let answered: Fapi['answered']
+let codeFor: Fapi['codeFor']
+let token: Fapi['token']
+let granted: Fapi['granted']
+let direct: Fapi['direct']
 beforeAll(async () => {
-  ;[key, rsa] = [await clientKey('ES256', 'ec'), await clientKey('PS256', 'rsa')]
-  // Whoever holds the RSA key could also sign with RS256.
-  const { alg: _, ...rsaJwk } = rsa.jwk
-  const jwks = { keys: [key.jwk, rsaJwk] }
-  harness = await createHarness({
-    config: {
-      http: { public_base: ISSUER },
-      clients: [
-        {
-          client_id: FAPI,
-          client_auth_method: 'private_key_jwt',
-          client_name: 'Bank',
-          jwks,
-          redirect_uris: [CALLBACK],
-          profile: 'fapi2',
-        },
-        {
-          client_id: PUSHING,
-          client_auth_method: 'private_key_jwt',
-          jwks,
-          redirect_uris: [CALLBACK],
-          require_pushed_authorization_requests: true,
-        },
-        {
-          client_id: PROVING,
-          client_auth_method: 'private_key_jwt',
-          jwks,
-          redirect_uris: [CALLBACK],
-          dpop_bound_access_tokens: true,
-        },
-      ],
-    },
-  })
-  await syncClients(harness.deps)
-  proof = await proofKey(harness.clock, 'ES256', ORIGIN)
-  browser = harness.browser()
-  await signUp(browser, 'alice')
+  ;({
+    harness,
+    key,
+    rsa,
+    proof,
+    seconds,
+    assertion,
+    requestOf,
+    push,
+    answered,
+    codeFor,
+    token,
+    granted,
+    direct,
+  } = await startFapi())
 })
 afterAll(() => harness.close())
 
-const seconds = () => Math.floor(harness.clock.now().getTime() / 1000)
-let counter = 0
-/** Credentials of a client, with changes to what is right. */
-async function assertion(id = FAPI, claims: object = {}, sign = key.sign): Promise<Record<string, string>> {
-  const now = seconds()
-  const right = { iss: id, sub: id, aud: ISSUER, iat: now, exp: now + 60, jti: `fapi-${counter++}` }
-  return { client_assertion_type: JWT_BEARER, client_assertion: await sign({ ...right, ...claims }) }
-}
-const requestOf = (id: string, params: Record<string, string | undefined> = {}): Record<string, string> => {
-  const all: Record<string, string | undefined> = {
-    ...Object.fromEntries(
-      new URL(authorizeUrl(id, { scope: 'openid', redirect_uri: CALLBACK }), ORIGIN).searchParams,
-    ),
-    ...params,
-  }
-  return Object.fromEntries(
-    Object.entries(all).filter((pair): pair is [string, string] => pair[1] !== undefined),
-  )
-}
-interface Pushed {
-  request_uri: string
-  expires_in: number
-  error?: string
-}
-async function push(
-  params: Record<string, string | undefined> = {},
-  id = FAPI,
-  credentials?: Record<string, string>,
-): Promise<Pushed> {
-  const form = { ...requestOf(id, params), ...(credentials ?? (await assertion(id))) }
-  return (await (await harness.form('/oauth2/par', form)).json()) as Pushed
-}
-/** The address that a pushed request ends at. */
-async function answered({ request_uri }: Pushed, id = FAPI): Promise<URL> {
-  const page = await browser.open(`/authorize?${new URLSearchParams({ client_id: id, request_uri })}`)
-  const done = page.url.pathname.includes('/consent/')
-    ? await page.submit({}, { action: 'consent/', button: ['action', 'consent'] })
-    : page
-  return done.url
-}
-const codeFor = async (params: Record<string, string> = {}, id = FAPI): Promise<string> =>
-  (await answered(await push(params, id), id)).searchParams.get('code') ?? ''
-async function token(
-  form: Record<string, string>,
-  options: { id?: string; dpop?: string | null; credentials?: Record<string, string> } = {},
-): Promise<{ status: number; error: string | undefined; body: TokenBody }> {
-  const { id = FAPI, dpop = await proof.proof('POST', TOKEN) } = options
-  const credentials = options.credentials ?? (await assertion(id))
-  const response = await harness.form(
-    TOKEN,
-    { client_id: id, ...form, ...credentials },
-    dpop === null ? {} : { dpop },
-  )
-  const body = (await response.json()) as TokenBody & { error?: string }
-  return { status: response.status, error: body.error, body }
-}
-const codeForm = (code: string): Record<string, string> => ({
-  grant_type: 'authorization_code',
-  code,
-  code_verifier: pkce().verifier,
-  redirect_uri: CALLBACK,
-})
-const refreshForm = (refresh_token: string) => ({ grant_type: 'refresh_token', refresh_token })
-const granted = async (params: Record<string, string> = {}): Promise<TokenBody> => {
-  const { status, body } = await token(codeForm(await codeFor(params)))
-  expect(status).toBe(200)
-  return body
-}
-/** How a direct authorization request is answered: `page <status>`, our path, or the error at the client. */
-async function direct(params: Record<string, string>): Promise<string> {
-  const response = await harness.request(`/authorize?${new URLSearchParams(params)}`)
-  if (response.status !== 303) return `page ${response.status}`
-  const url = new URL(response.headers.get('location') ?? '', ORIGIN)
-  return url.origin === ORIGIN ? url.pathname : (url.searchParams.get('error') ?? '')
-}
 const OK = { status: 200, error: undefined }
 const INVALID_CLIENT = { status: 401, error: 'invalid_client' }
 
@@ -302,6 +209,8 @@ describe('FAPI 2.0 Security Profile, section 5.3.2.2: the authorization code flo
     const code = await codeFor()
     const form = { ...codeForm(code), code_verifier: 'w'.repeat(43) }
     expect(await token(form)).toMatchObject({ status: 400, error: 'invalid_grant' })
+    const { code_verifier: _, ...without } = form
+    expect(await token(without)).toMatchObject({ status: 400, error: 'invalid_grant' })
   })
 
   test('point 6: redirect_uri is in every request', async () => {
@@ -362,7 +271,7 @@ describe('FAPI 2.0 Security Profile, section 5.4.1: algorithms', () => {
       update latchkey.clients
       set metadata = jsonb_set(metadata, '{jwks,keys}', (metadata #> '{jwks,keys}')
         || ${harness.database.sql.json([weak.jwk, strong.jwk] as never)}::jsonb)
-      where id = (select id from latchkey.clients where metadata ->> 'profile' = 'fapi2')`
+      where id = ${uuidFromUlid(FAPI) ?? ''}`
     expect(await token(form, { credentials: await assertion(FAPI, {}, strong.sign) })).toMatchObject(OK)
     expect(await token(form, { credentials: await assertion(FAPI, {}, weak.sign) })).toMatchObject(
       INVALID_CLIENT,

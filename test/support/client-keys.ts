@@ -1,4 +1,11 @@
-import { exportJWK, type GenerateKeyPairResult, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
+import {
+  exportJWK,
+  type GenerateKeyPairResult,
+  generateKeyPair,
+  importJWK,
+  type JWTPayload,
+  SignJWT,
+} from 'jose'
 
 /** A signing key of a client: it makes assertions, and shows its public half as a JWK. */
 export interface ClientKey {
@@ -12,8 +19,13 @@ export async function clientKey(alg = 'ES256', kid = 'client-key'): Promise<Clie
   const name = kid === '' ? {} : { kid }
   return {
     jwk: { ...(await exportJWK(pair.publicKey)), ...name, alg, use: 'sig' },
-    sign: (claims, header = {}) =>
-      new SignJWT(claims).setProtectedHeader({ alg, ...name, ...header }).sign(pair.privateKey),
+    async sign(claims, header = {}) {
+      // An RSA key signs in several ways.
+      const { privateKey } = pair
+      const other = header.alg !== undefined && header.alg !== alg
+      const key = other ? await importJWK(await exportJWK(privateKey), header.alg) : privateKey
+      return new SignJWT(claims).setProtectedHeader({ alg, ...name, ...header }).sign(key)
+    },
   }
 }
 

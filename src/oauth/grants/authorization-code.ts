@@ -15,7 +15,7 @@ import { addSeconds } from '../../lib/clock.ts'
 import { sha256 } from '../../lib/digest.ts'
 import { transact } from '../../lib/transact.ts'
 import { ulidFromUuid } from '../../lib/ulid.ts'
-import { codeLifetime } from '../fapi2.ts'
+import { codeFault, codeLifetime } from '../fapi2.ts'
 import { verifies } from '../pkce.ts'
 import type { TokenResponse } from '../token-response.ts'
 import { type ClaimQueries, type ExchangeNeeds, exchange } from './exchange.ts'
@@ -90,7 +90,7 @@ async function findValidCode(
   const [grant] = await findGrantByCode(deps.sql, sha256(form.code))
   if (!grant) throw invalid('unknown code')
   if (grant.client_id !== client.id)
-    throw new OAuthError('unauthorized_client', { cause: 'code of another client' })
+    throw new OAuthError(codeFault(client, 'unauthorized_client'), { cause: 'code of another client' })
   const now = deps.clock.now()
   if (grant.exchanged_at) {
     const isLate = now.getTime() - grant.exchanged_at.getTime() > REPLAY_GRACE * 1000
@@ -100,7 +100,7 @@ async function findValidCode(
   }
   if (!grant.fulfilled_at || addSeconds(grant.fulfilled_at, codeLifetime(client) ?? CODE_LIFETIME) <= now)
     throw invalid('the code has expired')
-  checkProof(grant, form)
+  checkProof(client, grant, form)
   if (!isBoundTo(grant, jkt))
     throw new OAuthError('invalid_grant', {
       description: 'The code is bound to a key that the request does not prove.',
@@ -113,9 +113,9 @@ async function findValidCode(
 }
 
 /** RFC 7636 section 4.6, and RFC 6749 section 4.1.3 for the redirect URI when one is sent (edge 5). */
-function checkProof(grant: CodeRow, form: CodeForm): void {
+function checkProof(client: ClientRow, grant: CodeRow, form: CodeForm): void {
   if ((grant.code_challenge === null) !== (form.code_verifier === undefined))
-    throw new OAuthError('invalid_request', {
+    throw new OAuthError(codeFault(client, 'invalid_request'), {
       description:
         form.code_verifier === undefined
           ? 'The parameter code_verifier is missing.'
