@@ -3,6 +3,7 @@ import type { Config, ConfigInput } from '../../src/config/schema.ts'
 import { generateSigningKeys } from '../../src/crypto/keystore.ts'
 import { createDeps, type Deps } from '../../src/deps.ts'
 import { jobHandlers } from '../../src/jobs/handlers.ts'
+import type { Fetch } from '../../src/matrix/homeserver/homeserver.ts'
 import type { Log, LogFields } from '../../src/telemetry/log.ts'
 import { type Browser, createBrowser } from './browser.ts'
 import { type TestClock, testClock } from './clock.ts'
@@ -51,6 +52,8 @@ export interface HarnessOptions {
   databaseUri?: (database: TestDatabase) => string
   /** Another process of the same deployment: its database, homeserver and clock are shared. */
   beside?: Harness
+  /** Reaches a real homeserver, that of `config.matrix`, in place of the fake one. */
+  fetch?: Fetch
   /** Where the clock starts. */
   start?: string
   /** The authority of the certificates of clients' own servers, which are then reached on loopback. */
@@ -78,7 +81,7 @@ export async function createHarness(options: HarnessOptions = {}): Promise<Harne
     },
     log: recordingLog(logged),
     clock,
-    fetch: homeserver.fetch,
+    fetch: options.fetch ?? homeserver.fetch,
     ...(options.clientAuthority !== undefined && {
       clientFetch: { allows: () => true, ca: options.clientAuthority },
     }),

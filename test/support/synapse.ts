@@ -18,6 +18,9 @@ export interface TestSynapse {
   serverName: string
   secret: string
   directory: string
+  /** Stops it for a while; `start` starts it again with everything that it has. */
+  pause(): Promise<void>
+  start(): Promise<void>
   /** Stops it and removes its directory. */
   stop(): Promise<void>
 }
@@ -49,14 +52,18 @@ export async function startTestSynapse(options: {
     formSecret: 'form-secret-of-a-test',
     ...options,
   }
-  const { url, stop } = await startSynapse(installed, settings, { log })
+  let running = await startSynapse(installed, settings, { log })
   return {
-    url,
+    url: running.url,
     serverName,
     secret: options.secret,
     directory,
+    pause: () => running.stop(),
+    async start() {
+      running = await startSynapse(installed, settings, { log })
+    },
     async stop() {
-      await stop()
+      await running.stop()
       await rm(directory, { recursive: true, force: true })
     },
   }
