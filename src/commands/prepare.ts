@@ -6,6 +6,7 @@ import { transact } from '../lib/transact.ts'
 import { uuidFromUlid } from '../lib/ulid.ts'
 import { sealClientSecret } from '../oauth/client-secret.ts'
 import { FAPI2_ALGORITHMS } from '../oauth/fapi2.ts'
+import { ownClients } from '../oauth/own-clients.ts'
 import { CommandError } from './context.ts'
 
 /** Where the server name is remembered. */
@@ -61,13 +62,20 @@ async function noticeNewKind(deps: Pick<Deps, 'config' | 'sql' | 'jobs' | 'log'>
 }
 
 /**
- * Writes the clients of the configuration into the database. Those that left the configuration stay.
+ * Writes the clients of the configuration, and our own, into the database. Those that left the configuration stay.
  *
  * @throws CommandError when no key can sign the ID tokens of one as it wants them: nobody could sign in there
  */
 export async function syncClients(
-  deps: Pick<Deps, 'config' | 'sql' | 'secrets' | 'clock' | 'keys'>,
+  deps: Pick<Deps, 'config' | 'urls' | 'sql' | 'secrets' | 'clock' | 'keys'>,
 ): Promise<void> {
+  for (const client of ownClients(deps))
+    await upsertStaticClient(deps.sql, {
+      ...client,
+      authMethod: 'none',
+      sealedSecret: null,
+      now: deps.clock.now(),
+    })
   for (const client of deps.config.clients) {
     const id = uuidFromUlid(client.client_id)
     // The configuration was checked: every id is a ULID.

@@ -26,6 +26,9 @@ const WITHOUT_DATABASE = [
   'GET /oauth2/keys.json',
   'GET /assets/{file}',
   'GET /api/spec.json',
+  'GET /api/doc/',
+  'GET /api/doc/oauth2-callback',
+  'GET /api/doc/{file}',
   'GET /_matrix/client/{version}/login',
   'GET /account',
   'GET /account/sessions/end',
@@ -83,6 +86,7 @@ const grant = async (): Promise<string> => {
 const requests: Record<string, () => Promise<[path: string, form?: Record<string, string>]>> = {
   'GET /.well-known/webfinger': async () => ['/.well-known/webfinger?resource=acct%3Aa%40example.test'],
   'GET /assets/{file}': async () => ['/assets/style.css'],
+  'GET /api/doc/{file}': async () => ['/api/doc/api-doc.js'],
   'POST /oauth2/token': async () => [
     '/oauth2/token',
     { grant_type: 'authorization_code', client_id: clientId, code, code_verifier: pkce().verifier },

@@ -146,6 +146,9 @@ const ROUTES: Record<
   'GET /api/admin/v1/policy-data/latest': ['token', 'admin', true],
   'GET /api/admin/v1/policy-data/{id}': ['token', 'admin', true],
   'GET /api/spec.json': ['none', 'admin', true],
+  'GET /api/doc/': ['none', 'admin', false],
+  'GET /api/doc/oauth2-callback': ['none', 'admin', false],
+  'GET /api/doc/{file}': ['none', 'admin', false],
   'GET /assets/{file}': ['none', 'page', false],
   'GET /health': ['none', 'probe', false],
 }
