@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import fc from 'fast-check'
 import type { Browser } from '../support/browser.ts'
 import { approve, poll, registerDeviceClient, requestDevice } from '../support/device.ts'
 import { type ProofKey, proofKey } from '../support/dpop.ts'
@@ -147,6 +148,25 @@ describe('a DPoP proof (RFC 9449 section 4.3)', () => {
     }
   })
 
+  test('a key that is none, or too short: invalid_dpop_proof', async () => {
+    const forge = (alg: string, jwk: object) => {
+      const head = Buffer.from(JSON.stringify({ typ: 'dpop+jwt', alg, jwk })).toString('base64url')
+      return judge(`${head}.e30.${'A'.repeat(86)}`)
+    }
+    for (const [alg, jwk] of [
+      ['ES256', { kty: 'EC', crv: 'P-256', x: 'AA', y: 'AA' }],
+      ['ES256', { kty: 'EC', crv: 'P-999', x: 'AA', y: 'AA' }],
+      ['ES256', { kty: 'EC' }],
+      ['ES256', { ...key.jwk, y: key.jwk.x }],
+      ['RS256', { kty: 'RSA', n: 'AQ', e: 'AQAB' }],
+      ['PS256', { kty: 'RSA', n: 'u'.repeat(171), e: 'AQAB' }],
+      ['PS256', { kty: 'RSA', n: 'u'.repeat(3000), e: 'u'.repeat(3000) }],
+      ['EdDSA', { kty: 'OKP', crv: 'Ed25519', x: '' }],
+      ['Ed25519', { kty: 'OKP', crv: 'X25519', x: 'A'.repeat(43) }],
+    ] as const)
+      expect([alg, await forge(alg, jwk)]).toEqual([alg, 'invalid_dpop_proof'])
+  })
+
   test('every algorithm that discovery names, and no shared secret among them', async () => {
     const document = (await (await harness.request('/.well-known/openid-configuration')).json()) as Record<
       string,
@@ -208,6 +228,25 @@ describe('a DPoP proof (RFC 9449 section 4.3)', () => {
       expect(await send(path, 'http://internal:8080/oauth2/token')).toBe('invalid_dpop_proof')
     }
     await process.close()
+  })
+
+  test('whatever stands in a proof or its header, the answer is an error of this endpoint', async () => {
+    const json = fc.jsonValue({ maxDepth: 2 })
+    const claims = fc.record(
+      { htm: json, htu: fc.oneof(json, fc.webUrl()), iat: json, jti: json, ath: json, nbf: json, exp: json },
+      { requiredKeys: [] },
+    )
+    const header = fc.record({ typ: json, jwk: json, crit: json, b64: json, kid: json }, { requiredKeys: [] })
+    const property = fc.asyncProperty(claims, header, async (some, more) => {
+      const signed = await key.proof('POST', TOKEN, { claims: some, header: more }).catch(() => undefined)
+      if (signed === undefined) return
+      expect(['invalid_dpop_proof', 'invalid_grant']).toContain((await judge(signed)) ?? '')
+    })
+    await fc.assert(property, { numRuns: 200 })
+    const text = fc.asyncProperty(fc.stringMatching(/^[\x21-\x7e]{1,80}$/), async (value) => {
+      expect(await judge(value)).toBe('invalid_dpop_proof')
+    })
+    await fc.assert(text, { numRuns: 100 })
   })
 
   test('pages of other origins may send one', async () => {
