@@ -8,11 +8,19 @@ const columns = (
 
 /**
  * Notes that an identical registration came once more, so that the row is not cleaned up under an app which keeps its
- * id. At most one write a day: every install of a popular app comes by here. No row when there is none, or it is noted.
+ * id. What it asks for may be served by now although it was not when it first came. At most one write a day for the
+ * same: every install of a popular app comes by here. No row when there is none, or it is noted.
  */
-export const noteRegistration = (sql: Db, digest: string, now: Date, dayAgo: Date) => sql<ClientRow[]>`
-  update latchkey.clients c set last_registered_at = ${now}
-  where c.metadata_digest = ${digest} and coalesce(c.last_registered_at, c.created_at) < ${dayAgo}
+export const noteRegistration = (
+  sql: Db,
+  digest: string,
+  grantTypes: string[],
+  now: Date,
+  dayAgo: Date,
+) => sql<ClientRow[]>`
+  update latchkey.clients c set last_registered_at = ${now}, grant_types = ${grantTypes}
+  where c.metadata_digest = ${digest}
+    and (coalesce(c.last_registered_at, c.created_at) < ${dayAgo} or c.grant_types <> ${grantTypes})
   returning ${columns(sql)}`
 
 /** Notes the first completed grant of a client. */

@@ -1,4 +1,4 @@
-import { upsertStaticClient } from '../../sql/clients.ts'
+import { type ClientMetadata, upsertStaticClient } from '../../sql/clients.ts'
 import { findSetting, putSetting } from '../../sql/settings.ts'
 import { anyUserExists, forgetProvisioning } from '../../sql/users.ts'
 import type { Deps } from '../deps.ts'
@@ -64,7 +64,7 @@ async function noticeNewKind(deps: Pick<Deps, 'config' | 'sql' | 'jobs' | 'log'>
 /**
  * Writes the clients of the configuration, and our own, into the database. Those that left the configuration stay.
  *
- * @throws CommandError when no key can sign the ID tokens of one as it wants them: nobody could sign in there
+ * @throws CommandError when no key can sign for one as it wants: nobody could sign in there
  */
 export async function syncClients(
   deps: Pick<Deps, 'config' | 'urls' | 'sql' | 'secrets' | 'clock' | 'keys'>,
@@ -80,41 +80,70 @@ export async function syncClients(
     const id = uuidFromUlid(client.client_id)
     // The configuration was checked: every id is a ULID.
     if (id === undefined) throw new Error(`${client.client_id} is not a ULID`)
-    const { client_secret: secret, client_name, client_uri, jwks, jwks_uri } = client
-    const { post_logout_redirect_uris: returns, backchannel_logout_uri, profile } = client
-    const { id_token_signed_response_alg } = client
-    checkIdTokenAlgorithm(deps, client)
+    const { client_secret: secret, profile } = client
+    checkSigning(deps, client)
     await upsertStaticClient(deps.sql, {
       id,
       authMethod: client.client_auth_method,
       sealedSecret: secret === undefined ? null : await sealClientSecret(deps.secrets, id, secret),
       redirectUris: [...client.redirect_uris],
       grantTypes: profile === 'fapi2' ? FAPI2_GRANTS : GRANTS,
-      metadata: {
-        ...(client_name !== undefined && { client_name }),
-        ...(client_uri !== undefined && { client_uri }),
-        ...(jwks !== undefined && { jwks }),
-        ...(jwks_uri !== undefined && { jwks_uri }),
-        ...(returns.length > 0 && { post_logout_redirect_uris: [...returns] }),
-        ...(backchannel_logout_uri !== undefined && { backchannel_logout_uri }),
-        ...(profile !== undefined && { profile }),
-        ...(client.require_pushed_authorization_requests && { require_pushed_authorization_requests: true }),
-        ...(client.dpop_bound_access_tokens && { dpop_bound_access_tokens: true }),
-        ...(id_token_signed_response_alg !== undefined && { id_token_signed_response_alg }),
-      },
+      metadata: metadataOf(client),
       now: deps.clock.now(),
     })
   }
 }
 
-function checkIdTokenAlgorithm(
-  { keys }: Pick<Deps, 'keys'>,
-  { client_id, profile, id_token_signed_response_alg: asked }: Deps['config']['clients'][number],
-): void {
+type StaticClient = Deps['config']['clients'][number]
+
+/** Keys of a client that are metadata by the same name (RFC 7591 and what it was extended by). */
+const METADATA = [
+  'client_name',
+  'client_uri',
+  'logo_uri',
+  'policy_uri',
+  'tos_uri',
+  'jwks',
+  'jwks_uri',
+  'post_logout_redirect_uris',
+  'backchannel_logout_uri',
+  'profile',
+  'require_pushed_authorization_requests',
+  'require_signed_request_object',
+  'request_uris',
+  'request_object_signing_alg',
+  'token_endpoint_auth_signing_alg',
+  'id_token_signed_response_alg',
+  'userinfo_signed_response_alg',
+  'default_max_age',
+  'dpop_bound_access_tokens',
+] as const
+
+/** What was given: an empty list and `false` say nothing. */
+function metadataOf(client: StaticClient): ClientMetadata {
+  const given = METADATA.flatMap((name): [string, unknown][] => {
+    const value: unknown = client[name]
+    const says = value !== undefined && value !== false && !(Array.isArray(value) && value.length === 0)
+    return says ? [[name, value]] : []
+  })
+  return Object.fromEntries(given)
+}
+
+function checkSigning({ keys }: Pick<Deps, 'keys'>, { client_id, profile, ...client }: StaticClient): void {
+  const { id_token_signed_response_alg: idToken, userinfo_signed_response_alg: userinfo } = client
   const suits = (alg: string): boolean =>
-    asked === undefined ? profile === undefined || FAPI2_ALGORITHMS.includes(alg) : alg === asked
-  if (keys.algorithms.some(suits)) return
-  throw new CommandError(
-    `The ID tokens of the client ${client_id} must be signed with ${asked ?? FAPI2_ALGORITHMS.slice(0, 3).join(', ')}, and secrets.keys can only do ${keys.algorithms.join(', ')}: add a key that can, or change clients[].id_token_signed_response_alg.`,
-  )
+    idToken === undefined ? profile === undefined || FAPI2_ALGORITHMS.includes(alg) : alg === idToken
+  const refuse = (what: string, alg: string, key: string): never => {
+    throw new CommandError(
+      `${what} of the client ${client_id} must be signed with ${alg}, and secrets.keys can only do ${keys.algorithms.join(', ')}: add a key that can, or change clients[].${key}.`,
+    )
+  }
+  if (!keys.algorithms.some(suits))
+    refuse(
+      'The ID tokens',
+      idToken ?? FAPI2_ALGORITHMS.slice(0, 3).join(', '),
+      'id_token_signed_response_alg',
+    )
+  if (userinfo !== undefined && !keys.algorithms.some((alg) => alg === userinfo))
+    refuse('The userinfo', userinfo, 'userinfo_signed_response_alg')
 }

@@ -211,15 +211,19 @@ async function store(
     deps.log.info('client.registered', { client_id: ulidFromUuid(id), client_name: metadata.client_name })
     return { client: created, secret, token }
   }
-  const same = digest === null ? undefined : await findSame(deps, digest)
+  const same = digest === null ? undefined : await findSame(deps, digest, columns.grantTypes)
   if (!same) throw new OAuthError('server_error', { cause: 'a registration was neither stored nor found' })
   return { client: same }
 }
 
 /** The client of an identical registration, which from now on is as good as new (decision 13). */
-async function findSame(deps: Pick<Deps, 'sql' | 'clock'>, digest: string): Promise<ClientRow | undefined> {
+async function findSame(
+  deps: Pick<Deps, 'sql' | 'clock'>,
+  digest: string,
+  grantTypes: string[],
+): Promise<ClientRow | undefined> {
   const now = deps.clock.now()
-  const [noted] = await noteRegistration(deps.sql, digest, now, addSeconds(now, -DAY))
+  const [noted] = await noteRegistration(deps.sql, digest, grantTypes, now, addSeconds(now, -DAY))
   if (noted) return noted
   const [found] = await findClientByDigest(deps.sql, digest)
   return found

@@ -286,6 +286,32 @@ const CASES: [string, string, string][] = [
     'clients.0.id_token_signed_response_alg',
     '`PS256`',
   ],
+  [
+    client('client_auth_method: none, require_signed_request_object: true'),
+    'clients.0',
+    'its request objects are signed',
+  ],
+  [
+    client('client_auth_method: none, jwks: {keys: []}, request_uris: ["http://a.test/r"]'),
+    'clients.0.request_uris.0',
+    'must be `https`',
+  ],
+  [
+    client('client_auth_method: none, token_endpoint_auth_signing_alg: ES256'),
+    'clients.0.token_endpoint_auth_signing_alg',
+    'does not fit `none`',
+  ],
+  [
+    client('client_auth_method: client_secret_jwt, client_secret: a, token_endpoint_auth_signing_alg: ES256'),
+    'clients.0.token_endpoint_auth_signing_alg',
+    'does not fit `client_secret_jwt`',
+  ],
+  [
+    client('client_auth_method: none, jwks: {keys: []}, request_object_signing_alg: none'),
+    'clients.0.request_object_signing_alg',
+    'RS256',
+  ],
+  [client('client_auth_method: none, default_max_age: -1'), 'clients.0.default_max_age', '0'],
   [client('client_auth_method: none, profile: fapi'), 'clients.0.profile', 'fapi2'],
   [
     `clients: [{ ${CLIENT}, client_auth_method: none }, { ${CLIENT.toLowerCase()}, client_auth_method: none }]`,

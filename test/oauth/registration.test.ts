@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { REGISTRATION_LIMIT } from '../../src/oauth/registration.ts'
+import { DEVICE_GRANT } from '../support/device.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
 import { basic, WEB_CLIENT } from '../support/oauth.ts'
 
@@ -109,6 +110,28 @@ describe('identical registrations share one client (edge 28)', () => {
       contacts: ['a@x.test'],
     })
     expect(different.client_id).not.toBe(first.client_id)
+  })
+
+  test('a grant that the operator switches on later is there for those who ask once more', async () => {
+    const withoutDevices = await createHarness({
+      beside: harness,
+      config: { oauth: { device_code_grant_enabled: false } },
+    })
+    const metadata = {
+      ...WEB_CLIENT,
+      client_name: 'Early',
+      grant_types: [...WEB_CLIENT.grant_types, DEVICE_GRANT],
+    }
+    const before = await register(metadata, withoutDevices)
+    expect(before.grant_types).toEqual(WEB_CLIENT.grant_types)
+    const after = await register(metadata)
+    expect([after.client_id, after.grant_types]).toEqual([before.client_id, metadata.grant_types])
+    const asked = await harness.form('/oauth2/device', {
+      client_id: String(after.client_id),
+      scope: 'openid',
+    })
+    expect(asked.status).toBe(200)
+    await withoutDevices.close()
   })
 
   test('at the same instant in two processes', async () => {

@@ -322,7 +322,7 @@ const FILES = [
     insertConsent: [[ID, ID, 'openid', NOW]],
   }),
   statements('client-registrations', clientRegistrations, {
-    noteRegistration: [['digest', NOW, NOW]],
+    noteRegistration: [['digest', ['authorization_code'], NOW, NOW]],
     markFirstGrant: [[ID, NOW]],
     findManagedClient: [[ID, HASH]],
     replaceRegistration: [

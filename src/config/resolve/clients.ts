@@ -42,6 +42,9 @@ function checkClient(client: RawClient, path: Path, { report }: Reading): void {
   if (method === 'private_key_jwt') {
     if (keySets !== 1)
       report.problem(path, 'needs exactly one of `jwks` and `jwks_uri` for `private_key_jwt`')
+  } else if (signsRequests(client)) {
+    if (keySets !== 1)
+      report.problem(path, 'needs exactly one of `jwks` and `jwks_uri`: its request objects are signed')
   } else if (keySets > 0) {
     report.problem(path, `must have neither \`jwks\` nor \`jwks_uri\`: \`${method}\` does not use them`)
   }
@@ -51,8 +54,28 @@ function checkClient(client: RawClient, path: Path, { report }: Reading): void {
   const { backchannel_logout_uri: logout } = client
   if (logout !== undefined && !/^https:[^#]*$/i.test(logout))
     report.problem([...path, 'backchannel_logout_uri'], 'must be `https` without a fragment')
+  for (const [index, uri] of client.request_uris.entries())
+    if (!/^https:/i.test(uri)) report.problem([...path, 'request_uris', index], 'must be `https`')
+  checkAssertionAlgorithm(client, path, report)
   if (client.profile === 'fapi2') checkFapi2(client, path, report)
   checkSecret(hasSecret(client), SECRET_METHODS.includes(method), method, path, report)
+}
+
+/** A client that signs its authorization requests has keys, however it authenticates (RFC 9101). */
+const signsRequests = (client: RawClient): boolean =>
+  client.require_signed_request_object ||
+  client.request_object_signing_alg !== undefined ||
+  client.request_uris.length > 0
+
+function checkAssertionAlgorithm(client: RawClient, path: Path, report: Reading['report']): void {
+  const { client_auth_method: method, token_endpoint_auth_signing_alg: alg } = client
+  if (alg === undefined) return
+  const fits = alg.startsWith('HS') ? method === 'client_secret_jwt' : method === 'private_key_jwt'
+  if (!fits)
+    report.problem(
+      [...path, 'token_endpoint_auth_signing_alg'],
+      `does not fit \`${method}\`: \`HS…\` goes with \`client_secret_jwt\`, the others with \`private_key_jwt\``,
+    )
 }
 
 /**

@@ -15,6 +15,20 @@ import {
   url,
 } from './parts.ts'
 
+/** What clients may sign with under keys of their own. */
+const ASYMMETRIC = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+] as const
+
 /** `clients`: OAuth clients that the operator knows. */
 export const clients = list(
   fields({
@@ -25,10 +39,15 @@ export const clients = list(
     ),
     client_name: text('Name on the consent page.'),
     client_uri: url('Its home page.'),
+    logo_uri: url('Its picture, shown where people sign in and consent.'),
+    policy_uri: url('Its privacy policy, linked there.'),
+    tos_uri: url('Its terms of use, linked there.'),
     client_secret: text('Its secret. Required for the methods with a secret.'),
     client_secret_file: text('The same, from a file.'),
-    jwks: Type.Optional(freeForm('`private_key_jwt` only: its public keys, a JWK Set.')),
-    jwks_uri: url('`private_key_jwt` only: where its public keys are.'),
+    jwks: Type.Optional(
+      freeForm('Its public keys, a JWK Set: for `private_key_jwt` and for signed request objects.'),
+    ),
+    jwks_uri: url('Where its public keys are, instead of `jwks`.'),
     redirect_uris: list(Type.String({ url: 'any' }), [], 'Where people may be sent back to.'),
     post_logout_redirect_uris: list(
       Type.String({ url: 'any' }),
@@ -43,6 +62,32 @@ export const clients = list(
     require_pushed_authorization_requests: bool(
       false,
       'The client must push its authorization requests (RFC 9126).',
+    ),
+    require_signed_request_object: bool(
+      false,
+      'The client must send its authorization requests as signed request objects (RFC 9101).',
+    ),
+    request_uris: list(
+      Type.String({ url: 'http' }),
+      [],
+      'Where its request objects may be fetched from: exactly these addresses, `https`.',
+    ),
+    request_object_signing_alg: maybeOneOf(
+      [...ASYMMETRIC],
+      'How its request objects are signed; without it in any of the ways that there are.',
+    ),
+    token_endpoint_auth_signing_alg: maybeOneOf(
+      ['HS256', 'HS384', 'HS512', ...ASYMMETRIC],
+      'How it signs when it authenticates with `client_secret_jwt` (`HS…`) or `private_key_jwt`; without it in any of the ways that there are.',
+    ),
+    userinfo_signed_response_alg: text(
+      'Userinfo is signed for it, in an algorithm that `secrets.keys` can do. Without it userinfo is plain JSON.',
+    ),
+    default_max_age: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        description: 'Seconds that a sign-in may lie back, for requests that do not say it (`max_age`).',
+      }),
     ),
     dpop_bound_access_tokens: bool(false, 'The client gets tokens only with a DPoP proof (RFC 9449).'),
     id_token_signed_response_alg: text(
