@@ -22,3 +22,25 @@ export const finishClientSessions = (sql: Db, browserSessionId: string, clientId
   where browser_session_id = ${browserSessionId} and client_id = ${clientId} and device_id is null
     and finished_at is null
   returning id`
+
+/** How many app sessions, of whichever kind, were begun with a browser session and go on. */
+export const countAppsOf = (sql: Db, browserSessionId: string) => sql<{ apps: number }[]>`
+  select
+    (select count(*)::int from latchkey.oauth_sessions
+      where browser_session_id = ${browserSessionId} and finished_at is null)
+    + (select count(*)::int from latchkey.compat_sessions
+      where browser_session_id = ${browserSessionId} and finished_at is null) as apps`
+
+/** Ends the app sessions, of whichever kind, that were begun with a browser session of a user. */
+export const finishAppsOf = (sql: Db, browserSessionId: string, userId: string, now: Date) => sql<
+  { id: string; device_id: string | null }[]
+>`
+  with oauth as (
+    update latchkey.oauth_sessions set finished_at = ${now}
+    where browser_session_id = ${browserSessionId} and user_id = ${userId} and finished_at is null
+    returning id, device_id),
+  compat as (
+    update latchkey.compat_sessions set finished_at = ${now}
+    where browser_session_id = ${browserSessionId} and user_id = ${userId} and finished_at is null
+    returning id, device_id)
+  select id, device_id from oauth union all select id, device_id from compat`

@@ -1,3 +1,4 @@
+import { countAppsOf } from '../../sql/logout.ts'
 import { findActiveSession, listActiveSessions, type SessionRow } from '../../sql/sessions.ts'
 import type { Deps } from '../deps.ts'
 import { noSessionCookie } from '../http/browser.ts'
@@ -27,7 +28,7 @@ async function end(deps: Deps, request: Request, { id = '' }: PathParams): Promi
   const { form, own } = await readOwnForm(deps, opened.visit)
   // With a stale token, and from elsewhere: the page that says what this means comes (again) first.
   if (!own || form.confirm === undefined) return confirmPage(deps, opened, [id])
-  return endAll(deps, opened, [id])
+  return endAll(deps, opened, [id], { withApps: form.end_apps !== undefined })
 }
 
 /** POST /account/sessions/end: those with a tick in the list, after a page that says what this means. */
@@ -54,15 +55,22 @@ async function confirmPage(deps: Deps, opened: Opened, ids: string[]): Promise<R
   if (rows.length === 0) return goTo(deps, opened, 'sessions', { code: 'session_gone' })
   const targets = rows.map((row) => describeSession(row, session))
   const [target] = targets
-  if (ids.length === 1 && target)
-    return accountPage(deps, opened, 'sessions', 'account_end_session', { target })
+  if (ids.length === 1 && target) {
+    const [row] = target.kind === 'browser' ? await countAppsOf(deps.sql, rows[0]?.id ?? '') : []
+    return accountPage(deps, opened, 'sessions', 'account_end_session', { target, apps: row?.apps ?? 0 })
+  }
   return accountPage(deps, opened, 'sessions', 'account_end_sessions', { targets })
 }
 
-async function endAll(deps: Deps, opened: Opened, ids: string[]): Promise<Response> {
+async function endAll(
+  deps: Deps,
+  opened: Opened,
+  ids: string[],
+  options: { withApps?: boolean } = {},
+): Promise<Response> {
   const { visit, session } = opened
   const uuids = uuidsOf(ids)
-  const count = await endSessions(deps, session.user_id, uuids, visit.requester)
+  const count = await endSessions(deps, session.user_id, uuids, visit.requester, options)
   if (uuids.includes(session.id))
     return redirect(deps.urls.path('/login'), [...visit.browser.cookies, noSessionCookie(deps.urls)])
   if (count === 0) return goTo(deps, opened, 'sessions', { code: 'session_gone' })

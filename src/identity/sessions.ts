@@ -7,7 +7,7 @@ import {
 import { finishCompatSession, finishCompatSessionOf, renameCompatSession } from '../../sql/compat-sessions.ts'
 import type { Db } from '../../sql/connect.ts'
 import { deleteConsents } from '../../sql/consents.ts'
-import { finishClientSessions } from '../../sql/logout.ts'
+import { finishAppsOf, finishClientSessions } from '../../sql/logout.ts'
 import {
   finishOAuthSession,
   finishOAuthSessionOf,
@@ -78,21 +78,28 @@ export const endSession = (
   deps: Pick<Deps, 'sql' | 'clock' | 'jobs' | 'log'>,
   userId: string,
   sessionId: string,
-): Promise<boolean> => transact(deps.sql, (tx) => endSessionIn(deps, tx, userId, sessionId))
+  options: EndOptions = {},
+): Promise<boolean> => transact(deps.sql, (tx) => endSessionIn(deps, tx, userId, sessionId, options))
+
+interface EndOptions {
+  /** With a browser end the apps that were signed in with it. */
+  withApps?: boolean
+}
 
 /**
- * Ends several sessions of a person at once, as `endSession` does each; gives how many there were to end. Written
- * into the security log.
+ * Ends several sessions of a person at once, as `endSession` does each; gives how many of them there were to end, not
+ * counting apps that ended with a browser. Written into the security log.
  */
 export const endSessions = (
   deps: EndNeeds,
   userId: string,
   sessionIds: readonly string[],
   requester: Requester,
+  options: EndOptions = {},
 ): Promise<number> =>
   transact(deps.sql, async (tx) => {
     let ended = 0
-    for (const id of sessionIds) if (await endSessionIn(deps, tx, userId, id)) ended++
+    for (const id of sessionIds) if (await endSessionIn(deps, tx, userId, id, options)) ended++
     const kind = ended === 1 ? 'session_ended' : 'sessions_ended'
     if (ended > 0) await recordSecurityEvent(deps, tx, { userId, kind, requester })
     return ended
@@ -106,14 +113,34 @@ async function endSessionIn(
   tx: Db,
   userId: string,
   sessionId: string,
+  { withApps = false }: EndOptions,
 ): Promise<boolean> {
   const now = deps.clock.now()
   const [browser] = await finishBrowserSession(tx, sessionId, userId, now)
   if (browser) await announceLogout(deps, tx, [sessionId])
+  if (browser && withApps) await endAppsOf(deps, tx, userId, sessionId)
   const [app] = browser ? [] : await finishAppSessionOf(tx, sessionId, userId, now)
   if (app?.device_id) await deps.jobs.enqueue(tx, 'sync-devices', { user_id: userId })
   if (browser || app) deps.log.info('session.ended', { user_id: userId, session_id: sessionId })
   return browser !== undefined || app !== undefined
+}
+
+/** Ends the apps that were signed in with a browser; the homeserver learns of vanished devices through a job. */
+async function endAppsOf(
+  deps: Pick<Deps, 'clock' | 'jobs' | 'log'>,
+  tx: Db,
+  userId: string,
+  browserSessionId: string,
+): Promise<void> {
+  const apps = await finishAppsOf(tx, browserSessionId, userId, deps.clock.now())
+  if (apps.some((app) => app.device_id !== null))
+    await deps.jobs.enqueue(tx, 'sync-devices', { user_id: userId })
+  if (apps.length > 0)
+    deps.log.info('session.apps_ended', {
+      user_id: userId,
+      session_id: browserSessionId,
+      apps: apps.length,
+    })
 }
 
 /** Ends the session of an app of whichever kind, or of a personal token, if it is this person's. */
@@ -204,11 +231,13 @@ export const endSessionFor = (
   userId: string,
   sessionId: string,
   clientId: string,
+  { withApps = false }: EndOptions = {},
 ): Promise<void> =>
   transact(deps.sql, async (tx) => {
     const now = deps.clock.now()
     const [browser] = await finishBrowserSession(tx, sessionId, userId, now)
     if (browser) await announceLogout(deps, tx, [sessionId])
+    if (browser && withApps) await endAppsOf(deps, tx, userId, sessionId)
     const apps = await finishClientSessions(tx, sessionId, clientId, now)
     deps.log.info('session.ended', {
       user_id: userId,

@@ -1,4 +1,5 @@
 import type { BrowserSessionRow } from '../../sql/browser-sessions.ts'
+import { countAppsOf } from '../../sql/logout.ts'
 import type { Deps } from '../deps.ts'
 import { noSessionCookie } from '../http/browser.ts'
 import { OAuthError, PageError } from '../http/errors.ts'
@@ -50,7 +51,9 @@ async function confirmEndSession(deps: Deps, request: Request): Promise<Response
   for (const name of LOGOUT_PARAMETERS) if (form[name]) params[name] = form[name]
   const visit = { ...opened, lang: languageFor(deps, opened, params.ui_locales) }
   const logout = await readLogoutRequest(deps, params)
-  return own ? signOut(deps, visit, logout) : confirmPage(deps, visit, logout, 422)
+  return own
+    ? signOut(deps, visit, logout, { withApps: form.end_apps !== undefined })
+    : confirmPage(deps, visit, logout, 422)
 }
 
 async function readParams(request: Request): Promise<Params> {
@@ -80,27 +83,34 @@ function isOfThisSession({ session }: Visit, { client, sid }: LogoutRequest): bo
 }
 
 /** Ends the session of this browser and goes where the client asked for. */
-async function signOut(deps: Deps, visit: Visit, logout: LogoutRequest): Promise<Response> {
+async function signOut(
+  deps: Deps,
+  visit: Visit,
+  logout: LogoutRequest,
+  options: { withApps?: boolean } = {},
+): Promise<Response> {
   const { session } = visit
   if (session.state !== 'none') {
     const { user_id: userId, id } = session.session
     if (logout.client && isOfThisSession(visit, logout))
-      await endSessionFor(deps, userId, id, logout.client.id)
-    else await endSession(deps, userId, id)
+      await endSessionFor(deps, userId, id, logout.client.id, options)
+    else await endSession(deps, userId, id, options)
   }
-  if (logout.target === undefined) return loggedOutPage(deps, visit)
+  if (logout.target === undefined) return loggedOutPage(deps, visit, options.withApps)
   return redirect(logout.target, [...visit.browser.cookies, noSessionCookie(deps.urls)])
 }
 
 /** Asks whether to sign out; somebody who is signed out already is only asked whether to go on to the client. */
-function confirmPage(deps: Deps, visit: Visit, logout: LogoutRequest, status = 200): Response {
+async function confirmPage(deps: Deps, visit: Visit, logout: LogoutRequest, status = 200): Promise<Response> {
   const { client, target, refused, carried } = logout
   const session = signedIn(visit)
+  const [row] = session ? await countAppsOf(deps.sql, session.id) : []
   return page(
     deps,
     visit,
     'end_session',
     {
+      apps: row?.apps ?? 0,
       signed_in: session !== undefined,
       ...(session && { mxid: deps.homeserver.mxid(session.username) }),
       ...(client && { client: clientSummary({ client_metadata: client.metadata }) }),
@@ -123,13 +133,19 @@ function describeTarget(target: string): { kind: 'web'; host: string } | { kind:
 }
 
 /** The page for somebody who is signed out now; the cookie goes too. */
-export function loggedOutPage(deps: Deps, visit: Visit): Response {
+export function loggedOutPage(deps: Deps, visit: Visit, appsEnded = false): Response {
   const signedOut = {
     ...visit,
     session: { state: 'none' } as const,
     browser: { ...visit.browser, sessionSecret: undefined },
   }
-  return page(deps, signedOut, 'logged_out', { continuation: '' }, { cookies: [noSessionCookie(deps.urls)] })
+  return page(
+    deps,
+    signedOut,
+    'logged_out',
+    { continuation: '', apps_ended: appsEnded },
+    { cookies: [noSessionCookie(deps.urls)] },
+  )
 }
 
 export const endSessionRoutes = (deps: Deps): Route[] => [

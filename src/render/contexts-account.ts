@@ -112,6 +112,8 @@ export interface AccountRevokeAppPage extends AccountArea {
 /** `target` and not `session`, which is who is signed in (BaseContext). */
 export interface AccountEndSessionPage extends AccountArea {
   target: AccountSession
+  /** Of a browser: apps that were signed in with it, which may end too. */
+  apps: number
 }
 
 /** The name that others see, and how pages and mails are written. */

@@ -330,10 +330,14 @@ export interface EndSessionPage {
   return_refused: boolean
   /** Hidden fields of the form, in order. */
   carried: [name: string, value: string][]
+  /** Apps that were signed in with this browser. */
+  apps: number
 }
 
 export interface LoggedOutPage {
   continuation: Continuation
+  /** The apps that were signed in with this browser are signed out too. */
+  apps_ended: boolean
 }
 
 /** Page name (a file `views/pages/<name>.html`) to its view model. */

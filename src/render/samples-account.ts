@@ -464,13 +464,14 @@ export const accountSamples: { [P in keyof AccountContexts]: Sample<P>[] } = {
   account_end_session: [
     {
       label: 'app',
-      context: { ...AREA, target: PHONE },
+      context: { ...AREA, apps: 0, target: PHONE },
       base: { session: ALICE },
     },
     {
       label: 'this browser',
       context: {
         ...AREA,
+        apps: 3,
         target: session({ id: GRANT, kind: 'browser', current: true, user_agent: 'Firefox on Linux' }),
       },
       base: { session: ALICE },
@@ -479,6 +480,7 @@ export const accountSamples: { [P in keyof AccountContexts]: Sample<P>[] } = {
       label: 'hostile',
       context: {
         ...AREA,
+        apps: 3,
         target: session({ id: HOSTILE, kind: 'compat', name: HOSTILE, device_id: HOSTILE }),
       },
       base: { session: ALICE },

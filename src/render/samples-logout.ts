@@ -11,7 +11,9 @@ import {
 } from './sample-base.ts'
 
 /** Pages on the way out of an account. */
-export const logoutSamples: { end_session: Sample<'end_session'>[]; logged_out: Sample<'logged_out'>[] } = {
+export const logoutSamples: {
+  [P in 'end_session' | 'logged_out']: Sample<P>[]
+} = {
   end_session: [
     {
       label: 'asked by a client',
@@ -21,13 +23,14 @@ export const logoutSamples: { end_session: Sample<'end_session'>[]; logged_out: 
         client: ELEMENT,
         returns_to: { kind: 'web', host: 'tern.example' },
         return_refused: false,
+        apps: 2,
         carried: [['client_id', GRANT]],
       },
       base: { session: ALICE },
     },
     {
       label: 'asked by nobody',
-      context: { signed_in: true, mxid: ALICE.mxid, return_refused: false, carried: [] },
+      context: { signed_in: true, mxid: ALICE.mxid, return_refused: false, apps: 0, carried: [] },
       base: { session: ALICE },
     },
     {
@@ -37,6 +40,7 @@ export const logoutSamples: { end_session: Sample<'end_session'>[]; logged_out: 
         mxid: ALICE.mxid,
         client: ELEMENT,
         return_refused: true,
+        apps: 0,
         carried: [['client_id', GRANT]],
       },
       base: { session: ALICE },
@@ -49,6 +53,7 @@ export const logoutSamples: { end_session: Sample<'end_session'>[]; logged_out: 
         client: ELEMENT,
         returns_to: { kind: 'app' },
         return_refused: false,
+        apps: 0,
         carried: [],
       },
       base: { session: ALICE },
@@ -60,6 +65,7 @@ export const logoutSamples: { end_session: Sample<'end_session'>[]; logged_out: 
         client: ELEMENT,
         returns_to: { kind: 'web', host: 'tern.example' },
         return_refused: false,
+        apps: 0,
         carried: [['client_id', GRANT]],
       },
     },
@@ -71,6 +77,7 @@ export const logoutSamples: { end_session: Sample<'end_session'>[]; logged_out: 
         client: { name: RTL_NAME, host: `${LONG.toLowerCase()}.example` },
         returns_to: { kind: 'web', host: `${LONG.toLowerCase()}.example` },
         return_refused: false,
+        apps: 0,
         carried: [],
       },
       base: { dir: 'rtl', session: ALICE },
@@ -83,13 +90,15 @@ export const logoutSamples: { end_session: Sample<'end_session'>[]; logged_out: 
         client: { name: HOSTILE, host: HOSTILE, logo_uri: HOSTILE_URI },
         returns_to: { kind: 'web', host: HOSTILE },
         return_refused: true,
+        apps: 0,
         carried: [['state', HOSTILE]],
       },
       base: { session: ALICE },
     },
   ],
   logged_out: [
-    { label: 'plain', context: { continuation: '' } },
-    { label: 'on the way to a client', context: { continuation: CONTINUATION } },
+    { label: 'plain', context: { continuation: '', apps_ended: false } },
+    { label: 'with the apps', context: { continuation: '', apps_ended: true } },
+    { label: 'on the way to a client', context: { continuation: CONTINUATION, apps_ended: false } },
   ],
 }

@@ -341,7 +341,12 @@ const FILES = [
     deleteClient: [[ID]],
     deleteUnusedClients: [[NOW, NOW, 10]],
   }),
-  statements('logout', logout, { listLogoutNotices: [[[ID]]], finishClientSessions: [[ID, ID, NOW]] }),
+  statements('logout', logout, {
+    listLogoutNotices: [[[ID]]],
+    finishClientSessions: [[ID, ID, NOW]],
+    countAppsOf: [[ID]],
+    finishAppsOf: [[ID, ID, NOW]],
+  }),
   statements('device-grants', deviceGrants, {
     insertDeviceGrant: [
       [
