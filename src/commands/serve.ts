@@ -20,7 +20,7 @@ export interface ServeOptions {
   progress: (line: string) => void
   /** Stops the server when it aborts. */
   signal: AbortSignal
-  /** Where SIGHUP is told: certificates are read again, and what was noted is written. */
+  /** Where SIGHUP is told: certificates and the policy module are read again, and what was noted is written. */
   onHangup?: (listener: () => void) => void
   migrate: boolean
   /** Writes the clients of the configuration into the database. */
@@ -70,6 +70,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   })
   options.onHangup?.(() => {
     void servers.renewCertificates()
+    void reloadPolicy(deps)
     void deps.activity.flush()
   })
   await warm(servers.addresses)
@@ -92,6 +93,16 @@ export async function serve(options: ServeOptions): Promise<void> {
   await aborted(signal)
   log.info('server.stopping')
   for (const timer of timers) clearTimeout(timer)
+}
+
+/** The operator's own policy module, replaced on the disk. */
+async function reloadPolicy({ policy, log }: Pick<Deps, 'policy' | 'log'>): Promise<void> {
+  try {
+    await policy.reload()
+    log.info('policy.reloaded')
+  } catch (error) {
+    log.error('policy.reload_failed', { error })
+  }
 }
 
 /** Runs jobs until the queue is stopped; a database that is away at the start is tried again. */

@@ -10,6 +10,8 @@ import { aborted, within } from './stopping.ts'
 /** `latchkey worker`: runs jobs until it is told to stop. */
 export default async function worker(this: Context, flags: ConfigOnly): Promise<void> {
   const { signal } = this
+  // A unit that reloads servers and workers alike must not end these.
+  this.onHangup(() => {})
   const loaded = await load(this, flags.config)
   const log = createLog({ json: !this.isTerminal, level: 'info' })
   await using started = new AsyncDisposableStack()

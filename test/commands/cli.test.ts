@@ -164,7 +164,9 @@ describe('latchkey config', () => {
     expect(broken.code).toBe(1)
     expect(broken.err).toMatch(/^policy\.wasm_module: .* has no entry point \S+; it has none\.\n$/)
     const missing = await check('/nowhere.wasm')
-    expect(missing.err).toBe("policy.wasm_module: /nowhere.wasm can't be read (ENOENT).\n")
+    expect(missing.err).toBe(
+      "policy.wasm_module: /nowhere.wasm can't be used: the file can't be read (ENOENT).\n",
+    )
   })
 
   test('schema: a JSON Schema with every section', async () => {

@@ -8,6 +8,7 @@ import { createJobs } from '../../src/jobs/jobs.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { systemRandom } from '../../src/lib/random.ts'
 import { newId, uuidFromUlid } from '../../src/lib/ulid.ts'
+import { moduleFile } from '../policy/opa/fixture.ts'
 import { selfSigned } from '../support/certificate.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { begin, beginReady, endAll, freeAddress, latchkey, newFolder } from './support.ts'
@@ -92,13 +93,14 @@ describe('latchkey server', () => {
     expect(await health().catch(() => 'closed')).toBe('closed')
   }, 30_000)
 
-  test('SIGHUP: certificates are read again, and the server goes on', async () => {
+  test('SIGHUP: certificates and the policy module are read again, and the server goes on', async () => {
     const put = async (host: string) => {
       const { cert, key } = await selfSigned(host)
       await writeFile(join(folder.path, 'tls.crt'), cert)
       await writeFile(join(folder.path, 'tls.key'), key)
     }
     await put('a.test')
+    const module = await moduleFile()
     const listeners = JSON.stringify([
       {
         resources: [{ name: 'health' }],
@@ -106,11 +108,15 @@ describe('latchkey server', () => {
         tls: { certificate_file: 'tls.crt', key_file: 'tls.key' },
       },
     ])
-    const server = await beginReady(['server'], options({ LATCHKEY_HTTP__LISTENERS: listeners }))
+    const server = await beginReady(
+      ['server'],
+      options({ LATCHKEY_HTTP__LISTENERS: listeners, LATCHKEY_POLICY__WASM_MODULE: module }),
+    )
     await put('b.test')
+    const said = () =>
+      ['certificate.renewed', 'policy.reloaded'].every((event) => server.said().includes(event))
     server.kill('SIGHUP')
-    for (let tries = 0; tries < 100 && !server.said().includes('certificate.renewed'); tries++)
-      await Bun.sleep(50)
+    for (let tries = 0; tries < 100 && !said(); tries++) await Bun.sleep(50)
     const name = await new Promise((resolve, reject) => {
       const socket = connect({ port: address.port, host: '127.0.0.1', rejectUnauthorized: false }, () => {
         resolve(socket.getPeerCertificate().subject.CN)
@@ -119,6 +125,7 @@ describe('latchkey server', () => {
       socket.on('error', reject)
     })
     expect(name).toBe('b.test')
+    expect(said()).toBe(true)
     server.kill('SIGTERM')
     expect((await server.ended).code).toBe(0)
   }, 30_000)

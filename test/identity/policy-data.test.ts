@@ -69,6 +69,8 @@ describe('policy.data at run time (reference operations 2.3, 6.1)', () => {
     [{ banned_domains: [1] }, 'policy.data.banned_domains.0 in the policy data: must be text'],
     [{ registration: { baned_usernames: {} } }, 'Did you mean `banned_usernames`?'],
     [{ requester: { banned_ips: ['x'] } }, 'policy.data.requester.banned_ips.0 in the policy data: must be'],
+    [{ mine: ['a\0'] }, 'must not hold the character U+0000'],
+    [{ mine: { '\ud800': 1 } }, 'half of a surrogate pair'],
     [{ emails: { banned_addresses: { regexes: ['('] } } }, 'is not a regular expression that can be used'],
   ])('%j is refused in a sentence, and nothing changes', async (data, sentence) => {
     const before = await currentPolicyData(harness.deps)

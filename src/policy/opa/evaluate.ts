@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises'
 import { type LoadedPolicy, loadPolicy } from '@open-policy-agent/opa-wasm'
-import { messageOf } from '../../lib/thrown.ts'
+import { codeOf, messageOf } from '../../lib/thrown.ts'
 import { BUILTINS, missingBuiltins } from './builtins.ts'
 import type { Answer, Question } from './messages.ts'
 
@@ -18,7 +18,8 @@ async function load(path: string): Promise<void> {
     policy = await loadPolicy(await readFile(path), { ...MEMORY }, BUILTINS)
     answer({ loaded: true, entrypoints: Object.keys(policy.entrypoints), missing: missingBuiltins(policy) })
   } catch (error) {
-    answer({ loaded: false, error: messageOf(error) })
+    const code = codeOf(error)
+    answer({ loaded: false, error: code ? `the file can't be read (${code})` : messageOf(error) })
   }
 }
 

@@ -1,8 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
-import { access, constants } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { Overloaded } from '../../lib/overloaded.ts'
-import { codeOf } from '../../lib/thrown.ts'
 import type { Log } from '../../telemetry/log.ts'
 import type { Answer } from './messages.ts'
 
@@ -30,6 +28,8 @@ export interface OpaModule {
   evaluate(entrypoint: string, input: object, data: unknown): Promise<unknown>
   /** Loads it, and finds out whether it has these entry points. @throws PolicyModuleError */
   check(entrypoints: readonly string[]): Promise<void>
+  /** Goes over to what is in the file now, if that passes the same check. @throws PolicyModuleError: the old one goes on */
+  reload(entrypoints: readonly string[]): Promise<void>
   stop(): void
 }
 
@@ -52,34 +52,39 @@ export function createOpaModule(options: { path: string; log: Log }): OpaModule 
   let waiting = 0
   let questions = 0
 
-  const start = async (): Promise<Runner> => {
-    try {
-      await access(path, constants.R_OK)
-    } catch (cause) {
-      throw broken(`can't be read (${codeOf(cause) ?? cause})`, cause)
-    }
+  const start = (): Runner => {
     const started = startRunner(path)
     // It must not keep a command alive that is done.
     started.process.unref()
     started.process.once('exit', () => {
       if (runner === started) runner = undefined
     })
-    runner = started
     return started
   }
   const drop = (failed: Runner) => {
     if (runner === failed) runner = undefined
     failed.process.kill('SIGKILL')
   }
-  const ready = async (): Promise<Runner> => {
-    const current = runner ?? (await start())
+  const loaded = async (one: Runner) => {
     try {
-      await current.loaded
-      return current
+      return await one.loaded
     } catch (cause) {
-      drop(current)
+      drop(one)
       throw broken(`can't be used: ${(cause as Error).message}`, cause)
     }
+  }
+  const ready = async (): Promise<Runner> => {
+    runner ??= start()
+    const current = runner
+    await loaded(current)
+    return current
+  }
+  const verify = async (one: Runner, entrypoints: readonly string[]): Promise<void> => {
+    const { entrypoints: has, missing } = await loaded(one)
+    const lacks = entrypoints.find((name) => !has.includes(name))
+    if (lacks !== undefined)
+      throw broken(`has no entry point ${lacks}; it has ${has.length === 0 ? 'none' : has.join(', ')}`)
+    if (missing.length > 0) throw broken(`calls what Latchkey does not provide: ${missing.join(', ')}`)
   }
   const evaluateNow = async (entrypoint: string, input: object, data: unknown): Promise<unknown> => {
     const current = await ready()
@@ -95,27 +100,37 @@ export function createOpaModule(options: { path: string; log: Log }): OpaModule 
     }
   }
 
+  const inTurn = async <T>(act: () => Promise<T>): Promise<T> => {
+    if (waiting >= QUEUE_LIMIT) throw new Overloaded('too many questions wait for the policy module')
+    waiting++
+    const before = turn
+    const { promise: done, resolve: finish } = Promise.withResolvers<void>()
+    turn = before.then(() => done)
+    try {
+      await ownTurn(before)
+      return await act()
+    } finally {
+      waiting--
+      finish()
+    }
+  }
+
   return {
-    async evaluate(entrypoint, input, data) {
-      if (waiting >= QUEUE_LIMIT) throw new Overloaded('too many questions wait for the policy module')
-      waiting++
-      const before = turn
-      const { promise: done, resolve: finish } = Promise.withResolvers<void>()
-      turn = before.then(() => done)
+    evaluate: (entrypoint, input, data) => inTurn(() => evaluateNow(entrypoint, input, data)),
+    check: async (entrypoints) => verify(await ready(), entrypoints),
+    async reload(entrypoints) {
+      const fresh = start()
       try {
-        await ownTurn(before)
-        return await evaluateNow(entrypoint, input, data)
-      } finally {
-        waiting--
-        finish()
+        await verify(fresh, entrypoints)
+        await inTurn(async () => {
+          const before = runner
+          runner = fresh
+          before?.process.kill('SIGKILL')
+        })
+      } catch (error) {
+        drop(fresh)
+        throw error
       }
-    },
-    async check(entrypoints) {
-      const { entrypoints: has, missing } = await (await ready()).loaded
-      const lacks = entrypoints.find((name) => !has.includes(name))
-      if (lacks !== undefined)
-        throw broken(`has no entry point ${lacks}; it has ${has.length === 0 ? 'none' : has.join(', ')}`)
-      if (missing.length > 0) throw broken(`calls what Latchkey does not provide: ${missing.join(', ')}`)
     },
     stop() {
       if (runner) drop(runner)
@@ -143,7 +158,7 @@ function startRunner(path: string): Runner {
   let answered: (answer: Answer) => void = () => {}
   let gone: (error: Error) => void = () => {}
   child.on('message', (answer) => answered(answer as Answer))
-  child.once('error', (error) => gone(error))
+  child.on('error', (error) => gone(error))
   child.once('exit', (code, signal) => gone(new Error(`its process ended (${signal ?? code})`)))
   const next = (limit: number): Promise<Answer> => {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>()
@@ -163,7 +178,12 @@ function startRunner(path: string): Runner {
     loaded,
     async ask(question) {
       const answer = next(EVALUATE_LIMIT)
-      child.send(question)
+      try {
+        child.send(question)
+      } catch (error) {
+        // It has just ended.
+        gone(error as Error)
+      }
       const given = await answer
       if ('result' in given) return given.result
       throw new Error('error' in given ? given.error : 'it did not answer')

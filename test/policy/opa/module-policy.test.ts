@@ -56,6 +56,7 @@ function recorded(answer: unknown = [{ result: [] }]) {
       return answer
     },
     check: async () => {},
+    reload: async () => {},
     stop() {},
   }
   const entrypoints = {
