@@ -44,9 +44,10 @@ export const findSecurityEventSince = (sql: Db, userId: string, kind: string, si
   select id from latchkey.security_events
   where user_id = ${userId} and kind = ${kind} and at > ${since} limit 1`
 
-/** Who gets mail about an account, at its main or else its oldest address, in which language: no row for an account without an address. */
+/** Who gets mail about an account, in which language, at its main or else its oldest address; null without any. */
 export const findMailRecipient = (sql: Db, userId: string) => sql<
-  { username: string; email: string; locale: string | null; time_zone: string | null }[]
+  { username: string; email: string | null; locale: string | null; time_zone: string | null }[]
 >`
-  select u.username, e.email, u.locale, u.time_zone from latchkey.users u join latchkey.user_emails e on e.user_id = u.id
+  select u.username, e.email, u.locale, u.time_zone
+  from latchkey.users u left join latchkey.user_emails e on e.user_id = u.id
   where u.id = ${userId} order by e.is_primary desc, e.id limit 1`

@@ -2,6 +2,7 @@ import { type AnyElysia, Elysia } from 'elysia'
 import { accountRoutes } from './account/account.ts'
 import { accountAppsRoutes } from './account/apps.ts'
 import { accountConfirmRoutes } from './account/confirm.ts'
+import { accountEmailsRoutes } from './account/emails.ts'
 import { endSessionsRoutes } from './account/end-sessions.ts'
 import { legacyAccountRoutes } from './account/legacy-paths.ts'
 import { accountPasswordRoutes } from './account/password.ts'
@@ -10,6 +11,7 @@ import { accountResetCrossSigningRoutes } from './account/reset-cross-signing.ts
 import { accountSessionRoutes } from './account/session.ts'
 import { accountSessionsRoutes } from './account/sessions.ts'
 import { accountTokenRoutes } from './account/tokens.ts'
+import { accountVerifyEmailRoutes } from './account/verify-email.ts'
 import { adminRoutes } from './admin/routes.ts'
 import type { Config } from './config/schema.ts'
 import type { Deps } from './deps.ts'
@@ -93,6 +95,8 @@ export function routesOf(deps: Deps, resource: Resource): Route[] {
         ...accountSessionRoutes(deps),
         ...endSessionsRoutes(deps),
         ...accountAppsRoutes(deps),
+        ...accountEmailsRoutes(deps),
+        ...accountVerifyEmailRoutes(deps),
         ...accountProfileRoutes(deps),
         ...accountPasswordRoutes(deps),
         ...accountResetCrossSigningRoutes(deps),

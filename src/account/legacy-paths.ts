@@ -10,6 +10,7 @@ const MOVED: [path: string, to: (params: PathParams) => string][] = [
     ({ id = '' }) => `?action=org.matrix.device_view&device_id=${encodeURIComponent(id)}`,
   ],
   ['/account/clients/{id}', () => 'apps'],
+  ['/account/emails/{id}/in-use', () => 'emails'],
   ['/account/plan', () => ''],
   ['/account/password/change/success', () => 'password/change'],
 ]

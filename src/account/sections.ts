@@ -16,6 +16,7 @@ export const passwordChangeAllowed = ({ passwords, account }: Config): boolean =
 const SECTIONS: Section[] = [
   { key: 'overview', path: '' },
   { key: 'profile', path: 'profile' },
+  { key: 'emails', path: 'emails' },
   { key: 'password', path: 'password/change', shown: passwordChangeAllowed },
   { key: 'sessions', path: 'sessions' },
   { key: 'apps', path: 'apps' },

@@ -98,8 +98,8 @@ export async function recordSecurityEvent(
   const [owner] = await findMailRecipient(tx, userId)
   if (!owner) return
   const device = describeUserAgent(requester?.userAgent)
-  const addresses = new Set([owner.email, ...(event.alsoTo === undefined ? [] : [event.alsoTo])])
-  for (const address of addresses)
+  const addresses = [owner.email, event.alsoTo].filter((address) => address !== null && address !== undefined)
+  for (const address of new Set(addresses))
     await queueMail(deps, tx, 'security_notice', {
       to: { address, name: owner.username },
       ...recipientLanguage(deps, owner, requester),

@@ -1,4 +1,5 @@
-import type { FieldErrors, FormError } from './contexts.ts'
+import type { FieldErrors, FormError, Instant } from './contexts.ts'
+import type { AccountArea } from './contexts-account.ts'
 
 /**
  * A step of the sign-up: the code of a mail. The form posts to `register/steps/<registration_id>/verify-email` with
@@ -16,6 +17,48 @@ export interface RegisterEmailPage {
   form: { email: string; errors: FieldErrors; form_error?: FormError }
 }
 
+/** An address of the account. */
+export interface AccountEmail {
+  id: string
+  email: string
+  /** Mail about the account goes there. */
+  main: boolean
+  added_at: Instant
+  /** False for the only one, where an account needs one. */
+  removable: boolean
+}
+
+export interface AccountEmailsPage extends AccountArea {
+  /** The main one first. */
+  emails: AccountEmail[]
+  /** Addresses that wait for their code. */
+  pending: { id: string; email: string }[]
+  change_allowed: boolean
+}
+
+export interface AccountEmailAddPage extends AccountArea {
+  form: { email: string; errors: FieldErrors; form_error?: FormError }
+}
+
+/** The code of a mail; the form posts to `account/emails/<verification_id>/verify` as that of `register_email`. */
+export interface AccountEmailVerifyPage extends AccountArea {
+  verification_id: string
+  email: string
+  minutes: number
+  resent: boolean
+  form: { errors: FieldErrors; form_error?: FormError }
+}
+
+export interface AccountEmailRemovePage extends AccountArea {
+  target: AccountEmail
+  /** It is the only one. */
+  last: boolean
+}
+
 export interface EmailContexts {
   register_email: RegisterEmailPage
+  account_emails: AccountEmailsPage
+  account_email_add: AccountEmailAddPage
+  account_email_verify: AccountEmailVerifyPage
+  account_email_remove: AccountEmailRemovePage
 }

@@ -31,6 +31,7 @@ export type FieldErrorCode =
   | 'reserved'
   | 'not_allowed'
   | 'terms_required'
+  | 'already_yours'
   | 'code_required'
   | 'wrong_code'
   | 'code_expired'

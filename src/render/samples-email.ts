@@ -1,5 +1,18 @@
-import type { EmailContexts, RegisterEmailPage } from './contexts-email.ts'
-import { GRANT, HOSTILE, LONG, type Sample } from './sample-base.ts'
+import type { AccountEmail, EmailContexts, RegisterEmailPage } from './contexts-email.ts'
+import { ALICE, GRANT, HOSTILE, LONG, NO_ERRORS, type Sample } from './sample-base.ts'
+import { sampleArea } from './samples-account.ts'
+
+const AREA = sampleArea('emails')
+const SIGNED_IN = { session: ALICE }
+
+const address = (fields: Partial<AccountEmail> = {}): AccountEmail => ({
+  id: GRANT,
+  email: 'alice@example.org',
+  main: true,
+  added_at: '2026-10-02T08:00:00.000Z',
+  removable: true,
+  ...fields,
+})
 
 const step = (fields: Partial<RegisterEmailPage>): RegisterEmailPage => ({
   registration_id: GRANT,
@@ -34,6 +47,112 @@ export const emailSamples: { [P in keyof EmailContexts]: Sample<P>[] } = {
     {
       label: 'hostile',
       context: step({ registration_id: HOSTILE, email: HOSTILE, form: { email: HOSTILE, errors: {} } }),
+    },
+  ],
+  account_emails: [
+    {
+      label: 'several',
+      context: {
+        ...sampleArea('emails', 'email_added'),
+        emails: [address(), address({ email: 'second@example.org', main: false })],
+        pending: [{ id: GRANT, email: 'third@example.org' }],
+        change_allowed: true,
+      },
+      base: SIGNED_IN,
+    },
+    {
+      label: 'one that must stay',
+      context: { ...AREA, emails: [address({ removable: false })], pending: [], change_allowed: true },
+      base: SIGNED_IN,
+    },
+    {
+      label: 'none',
+      context: { ...AREA, emails: [], pending: [], change_allowed: true },
+      base: SIGNED_IN,
+    },
+    {
+      label: 'looked after by others',
+      context: { ...AREA, emails: [address()], pending: [], change_allowed: false },
+      base: SIGNED_IN,
+    },
+    {
+      label: 'long',
+      context: {
+        ...AREA,
+        emails: [address({ email: `${LONG}@${LONG}.example.org` })],
+        pending: [{ id: GRANT, email: `${LONG}@${LONG}.example.org` }],
+        change_allowed: true,
+      },
+      base: { ...SIGNED_IN, dir: 'rtl' },
+    },
+    {
+      label: 'hostile',
+      context: {
+        ...AREA,
+        emails: [address({ id: HOSTILE, email: HOSTILE, main: false })],
+        pending: [{ id: HOSTILE, email: HOSTILE }],
+        change_allowed: true,
+      },
+      base: SIGNED_IN,
+    },
+  ],
+  account_email_add: [
+    { label: 'empty', context: { ...AREA, form: { email: '', ...NO_ERRORS } }, base: SIGNED_IN },
+    {
+      label: 'already there',
+      context: {
+        ...AREA,
+        form: { email: 'alice@example.org', errors: { email: [{ code: 'already_yours' }] } },
+      },
+      base: SIGNED_IN,
+    },
+    { label: 'hostile', context: { ...AREA, form: { email: HOSTILE, ...NO_ERRORS } }, base: SIGNED_IN },
+  ],
+  account_email_verify: [
+    {
+      label: 'fresh',
+      context: {
+        ...AREA,
+        verification_id: GRANT,
+        email: 'new@example.org',
+        minutes: 10,
+        resent: true,
+        form: NO_ERRORS,
+      },
+      base: SIGNED_IN,
+    },
+    {
+      label: 'too old',
+      context: {
+        ...AREA,
+        verification_id: GRANT,
+        email: 'new@example.org',
+        minutes: 10,
+        resent: false,
+        form: { errors: { code: [{ code: 'code_expired' }] } },
+      },
+      base: SIGNED_IN,
+    },
+    {
+      label: 'hostile',
+      context: {
+        ...AREA,
+        verification_id: HOSTILE,
+        email: HOSTILE,
+        minutes: 10,
+        resent: false,
+        form: NO_ERRORS,
+      },
+      base: SIGNED_IN,
+    },
+  ],
+  account_email_remove: [
+    { label: 'one of several', context: { ...AREA, target: address(), last: false }, base: SIGNED_IN },
+    { label: 'the only one', context: { ...AREA, target: address(), last: true }, base: SIGNED_IN },
+    {
+      label: 'hostile',
+      context: { ...AREA, target: address({ id: HOSTILE, email: HOSTILE }), last: true },
+      base: SIGNED_IN,
     },
   ],
 }

@@ -35,6 +35,7 @@ const WITHOUT_DATABASE = [
   'GET /account/sessions/browsers',
   'GET /account/devices/{id}',
   'GET /account/clients/{id}',
+  'GET /account/emails/{id}/in-use',
   'GET /account/plan',
   'GET /account/password/change/success',
   // Only goes on to GET.
@@ -171,6 +172,25 @@ const requests: Record<string, () => Promise<[path: string, form?: Record<string
   ],
   'POST /account/sessions/end-others': async () => ['/account/sessions/end-others', { csrf, apps: '1' }],
   'POST /account/apps/{id}/revoke': async () => ['/account/apps/01J00000000000000000000000/revoke', { csrf }],
+  'POST /account/emails/add': async () => ['/account/emails/add', { csrf, email: 'a@example.test' }],
+  'GET /account/emails/{id}/verify': async () => ['/account/emails/01J00000000000000000000000/verify'],
+  'POST /account/emails/{id}/verify': async () => [
+    '/account/emails/01J00000000000000000000000/verify',
+    { csrf, code: '123456' },
+  ],
+  'POST /account/emails/{id}/primary': async () => [
+    '/account/emails/01J00000000000000000000000/primary',
+    { csrf },
+  ],
+  'GET /account/emails/{id}/remove': async () => ['/account/emails/01J00000000000000000000000/remove'],
+  'POST /account/emails/{id}/remove': async () => [
+    '/account/emails/01J00000000000000000000000/remove',
+    { csrf },
+  ],
+  'POST /account/emails/{id}/cancel': async () => [
+    '/account/emails/01J00000000000000000000000/cancel',
+    { csrf },
+  ],
   'POST /recover': async () => ['/recover', { csrf, email: 'alice@example.test' }],
   'GET /recover/progress/{id}': async () => ['/recover/progress/01J00000000000000000000000'],
   'POST /recover/progress/{id}': async () => ['/recover/progress/01J00000000000000000000000', { csrf }],
@@ -255,7 +275,7 @@ describe('with the database down', () => {
       const response = await answer(name)
       expect([name, response.status]).toEqual([
         name,
-        / \/account$|sessions\/(end|browsers)$|devices|clients|plan$|success$|change-password|end-session/.test(
+        / \/account$|sessions\/(end|browsers)$|devices|clients|emails|plan$|success$|change-password|end-session/.test(
           name,
         )
           ? 303

@@ -44,6 +44,7 @@ import * as settings from '../../sql/settings.ts'
 import * as signingKeys from '../../sql/signing-keys.ts'
 import * as tokens from '../../sql/tokens.ts'
 import * as usedJwts from '../../sql/used-jwts.ts'
+import * as userEmails from '../../sql/user-emails.ts'
 import * as users from '../../sql/users.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
@@ -686,6 +687,13 @@ const FILES = [
     ],
     findSecurityEventSince: [[ID, 'locked', NOW]],
     findMailRecipient: [[ID]],
+  }),
+  statements('user-emails', userEmails, {
+    listUserEmails: [[ID]],
+    lockUserEmails: [[ID]],
+    clearPrimaryEmail: [[ID]],
+    markPrimaryEmail: [[ID, ID]],
+    deleteUserEmail: [[ID, ID]],
   }),
   statements('users', users, {
     insertUser: [[{ id: ID, username: 'a', folded: 'a', displayName: null, isAdmin: false, now: NOW }]],
