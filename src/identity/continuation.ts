@@ -11,6 +11,8 @@ export interface Continuation {
   grantId: string | undefined
   /** The request of a device to go on with, as a uuid. */
   deviceGrantId?: string
+  /** The login of a legacy client to go on with, as a uuid. */
+  compatLoginId?: string
   /** The path (without prefix) to go to. */
   path: string
 }
@@ -43,7 +45,12 @@ export function readContinuation(params: Params): Continuation {
   }
   if (kind === 'continue_compat_sso_login' && uuid !== undefined) {
     const ulid = id.toUpperCase()
-    return { text: `kind=${kind}&id=${ulid}`, grantId: undefined, path: `/complete-compat-sso/${ulid}` }
+    return {
+      text: `kind=${kind}&id=${ulid}`,
+      grantId: undefined,
+      compatLoginId: uuid,
+      path: `/complete-compat-sso/${ulid}`,
+    }
   }
   if (kind === 'manage_account' && params.page !== undefined && isAccountPage(params.page))
     return { text: `kind=${kind}&page=${params.page}`, grantId: undefined, path: `/account/${params.page}` }

@@ -22,6 +22,8 @@ const KINDS = {
   signed_up: { notice: false },
   signed_in: { notice: false },
   signed_in_new_browser: { notice: true },
+  // With nothing but the password, on a device that was not there before.
+  signed_in_legacy: { notice: true },
   password_changed: { notice: true },
   password_reset: { notice: true },
   email_added: { notice: true },

@@ -1,20 +1,23 @@
 /** Characters of an address that a client may be sent back to. */
 const LONGEST = 4096
 
-/** Schemes that name no app but run or show something in the browser itself. */
+/** Schemes that name no app of their own, but run or show something in the browser or hand over to anything else. */
 const UNSAFE = new Set([
   'about:',
   'blob:',
+  'android-app:',
   'chrome:',
   'content:',
   'data:',
   'file:',
   'filesystem:',
   'ftp:',
+  'intent:',
   'javascript:',
   'jar:',
   'mailto:',
   'resource:',
+  'sms:',
   'tel:',
   'vbscript:',
   'view-source:',
@@ -32,6 +35,14 @@ export function parseSsoRedirect(text: string | undefined): URL | undefined {
   const url = new URL(text)
   if (UNSAFE.has(url.protocol) || url.username !== '' || url.password !== '') return undefined
   return url
+}
+
+/** Where a login leads, as pages name it: the host of a site, or the scheme of an app on this device. */
+export function ssoTarget(redirectUri: string): { target: string; kind: 'web' | 'app' } {
+  const { protocol, host } = new URL(redirectUri)
+  return protocol === 'https:' || protocol === 'http:'
+    ? { target: host, kind: 'web' }
+    : { target: protocol.slice(0, -1), kind: 'app' }
 }
 
 /** The address of a client with the login token added to its query; the rest keeps its spelling. */

@@ -1,3 +1,4 @@
+import { findCompatLogin } from '../../sql/compat-logins.ts'
 import { findDeviceGrant } from '../../sql/device-grants.ts'
 import { findGrant } from '../../sql/grants.ts'
 import type { Deps } from '../deps.ts'
@@ -5,6 +6,7 @@ import { browserHash } from '../http/browser.ts'
 import { PageError } from '../http/errors.ts'
 import { formActionSource } from '../http/headers.ts'
 import type { Continuation } from '../identity/continuation.ts'
+import { ssoTarget } from '../identity/sso-redirect.ts'
 import type { Visit } from '../identity/visit.ts'
 import { addSeconds } from '../lib/clock.ts'
 import { equalBytes } from '../lib/digest.ts'
@@ -47,8 +49,13 @@ export interface Flow {
 export async function openFlow(
   deps: Pick<Deps, 'sql'>,
   visit: Visit,
-  { grantId, deviceGrantId }: Pick<Continuation, 'grantId' | 'deviceGrantId'>,
+  {
+    grantId,
+    deviceGrantId,
+    compatLoginId,
+  }: Pick<Continuation, 'grantId' | 'deviceGrantId' | 'compatLoginId'>,
 ): Promise<Flow> {
+  if (compatLoginId !== undefined) return openCompatFlow(deps, visit, compatLoginId)
   if (deviceGrantId !== undefined) return openDeviceFlow(deps, visit, deviceGrantId)
   const [grant] = grantId === undefined ? [] : await findGrant(deps.sql, grantId)
   if (!grant || !equalBytes(grant.browser_hash, browserHash(visit.browser)))
@@ -69,6 +76,13 @@ async function openDeviceFlow(deps: Pick<Deps, 'sql'>, visit: Visit, id: string)
   const isOurs = grant?.browser_hash && equalBytes(grant.browser_hash, browserHash(visit.browser))
   if (!isOurs) return { visit, formAction: [], images: [] }
   return { visit, client: clientSummary(grant), formAction: [], images: [grant.client_metadata.logo_uri] }
+}
+
+/** The login of a legacy client, of which no more is known than where it leads. Our own page comes before that. */
+async function openCompatFlow(deps: Pick<Deps, 'sql'>, visit: Visit, id: string): Promise<Flow> {
+  const [login] = await findCompatLogin(deps.sql, id)
+  const client = login && { name: ssoTarget(login.redirect_uri).target }
+  return { visit, ...(client && { client }), formAction: [], images: [] }
 }
 
 /** The pages on the way to a request's answer are in its language (`ui_locales`), unless the person chose another. */

@@ -69,6 +69,7 @@ export const mailSamples: { [M in MailName]: MailSample<M>[] } = {
       context: notice(event, { ...DEVICE, email: 'alice@example.org' }),
     })),
     { label: 'email added', context: notice('email_added', { ...DEVICE, email: 'new@example.org' }) },
+    { label: 'legacy client', context: notice('signed_in_legacy', { ...DEVICE, name: 'Old phone' }) },
     { label: 'token', context: notice('personal_token_created', { ...DEVICE, name: 'Backup script' }) },
     ...['locked', 'unlocked', 'recovery_link_issued'].map((event) => ({
       label: event,

@@ -13,13 +13,12 @@ import { redirect } from '../http/reply.ts'
 import type { PathParams, Route } from '../http/route.ts'
 import { type Continuation, readContinuation, withContinuation } from '../identity/continuation.ts'
 import { ensureProvisioned } from '../identity/devices.ts'
-import { withLoginToken } from '../identity/sso-redirect.ts'
+import { ssoTarget, withLoginToken } from '../identity/sso-redirect.ts'
 import { activeSession, openVisit, page, readOwnForm, summary, type Visit } from '../identity/visit.ts'
 import { addSeconds } from '../lib/clock.ts'
 import { sha256 } from '../lib/digest.ts'
 import { randomString } from '../lib/random.ts'
 import { ulidFromUuid, uuidFromUlid } from '../lib/ulid.ts'
-import { hostOf } from '../oauth/grant-context.ts'
 import { registrationEnabled } from '../policy/register.ts'
 import type { Violation } from '../policy/violation.ts'
 import { displayNameOf } from './consent.ts'
@@ -98,7 +97,7 @@ async function answerSso(deps: Deps, request: Request, { id = '' }: PathParams):
   if (form.action === 'cancel') {
     const [cancelled] = await cancelCompatLogin(deps.sql, login.id, deps.clock.now())
     if (!cancelled) throw new PageError('grant_not_pending', 409)
-    return page(deps, visit, 'compat_sso_cancelled', targetOf(login))
+    return page(deps, visit, 'compat_sso_cancelled', ssoTarget(login.redirect_uri))
   }
   if (isOverLimitOnly(violations) && form.action === 'end_sessions') {
     const chosen = await endChosen(deps, session, violations, form, visit.requester)
@@ -131,14 +130,6 @@ async function approve(
   return redirect(withLoginToken(login.redirect_uri, token), visit.browser.cookies)
 }
 
-/** The address of the client as pages name it. */
-function targetOf({ redirect_uri: uri }: CompatLoginRow): { target: string; kind: 'web' | 'app' } {
-  const host = hostOf(uri)
-  return host === undefined
-    ? { target: new URL(uri).protocol.slice(0, -1), kind: 'app' }
-    : { target: host, kind: 'web' }
-}
-
 async function ssoPage(
   deps: Deps,
   visit: Visit,
@@ -153,7 +144,7 @@ async function ssoPage(
     'compat_sso',
     {
       login_id: ulidFromUuid(login.id),
-      ...targetOf(login),
+      ...ssoTarget(login.redirect_uri),
       user: {
         mxid: summary(deps, session).mxid,
         ...(displayName !== undefined && { display_name: displayName }),
@@ -172,7 +163,10 @@ async function denied(
   violations: Violation[],
   chosen?: string[],
 ): Promise<Response> {
-  const about = { client: { name: targetOf(login).target }, compat_login_id: ulidFromUuid(login.id) }
+  const about = {
+    client: { name: ssoTarget(login.redirect_uri).target },
+    compat_login_id: ulidFromUuid(login.id),
+  }
   const options = { status: 403, formAction: [formActionSource(login.redirect_uri)] }
   if (isOverLimitOnly(violations)) {
     const limit = { ...options, ...(chosen && { chosen }) }

@@ -15,6 +15,7 @@ import { json } from '../../http/reply.ts'
 import { requesterOf } from '../../http/requester.ts'
 import type { Route } from '../../http/route.ts'
 import { endCompatSession } from '../../identity/sessions.ts'
+import { noteTokenReuse } from '../../identity/token-reuse.ts'
 import { transact } from '../../lib/transact.ts'
 import { newId } from '../../lib/ulid.ts'
 import { readBody } from './body.ts'
@@ -24,7 +25,17 @@ const RefreshRequest = TypeCompiler.Compile(Type.Object({ refresh_token: Type.St
 
 type Needs = Pick<
   Deps,
-  'config' | 'sql' | 'clock' | 'random' | 'secrets' | 'jobs' | 'activity' | 'log' | 'peers' | 'trustedProxies'
+  | 'config'
+  | 'sql'
+  | 'clock'
+  | 'random'
+  | 'secrets'
+  | 'jobs'
+  | 'activity'
+  | 'translate'
+  | 'log'
+  | 'peers'
+  | 'trustedProxies'
 >
 
 /** What a session gets for a refresh token. */
@@ -96,13 +107,11 @@ async function repeat(
 
 /** A token whose successor was used: a stolen one, or a client restored from a backup (decision 7). */
 async function refuseReuse(deps: Needs, row: CompatRefreshRow): Promise<never> {
-  const ends = deps.config.oauth.refresh_token_reuse === 'end_session'
-  deps.log.warn('security.refresh_token_reused', {
-    session_id: row.session_id,
-    user_id: row.user_id,
-    session_ended: ends,
+  const ended = deps.config.oauth.refresh_token_reuse === 'end_session'
+  await transact(deps.sql, async (tx) => {
+    if (ended) await endCompatSession(deps, tx, row.session_id)
+    await noteTokenReuse(deps, tx, { id: row.session_id, userId: row.user_id, ended })
   })
-  if (ends) await transact(deps.sql, (tx) => endCompatSession(deps, tx, row.session_id))
   throw invalidToken('the successor of the token was used')
 }
 

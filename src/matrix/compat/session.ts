@@ -8,17 +8,19 @@ import type { Deps } from '../../deps.ts'
 import { MatrixError, Unavailable } from '../../http/errors.ts'
 import type { Requester } from '../../http/requester.ts'
 import { addDevice, ensureProvisioned } from '../../identity/devices.ts'
+import { recordSecurityEvent, type SecurityLogNeeds } from '../../identity/security-log.ts'
 import { makeRoom } from '../../identity/session-limit.ts'
 import { endCompatSession } from '../../identity/sessions.ts'
 import { addSeconds } from '../../lib/clock.ts'
 import { randomString } from '../../lib/random.ts'
 import { transact } from '../../lib/transact.ts'
-import { newId } from '../../lib/ulid.ts'
+import { newId, ulidFromUuid } from '../../lib/ulid.ts'
 import { retrying } from '../../lib/waiting.ts'
 import { TOO_MANY_SESSIONS } from '../../policy/session-limit.ts'
 import { userLocked } from './errors.ts'
 
-type Needs = Pick<Deps, 'config' | 'sql' | 'clock' | 'random' | 'homeserver' | 'jobs' | 'log'>
+type Needs = SecurityLogNeeds &
+  Pick<Deps, 'config' | 'sql' | 'clock' | 'random' | 'homeserver' | 'jobs' | 'log'>
 
 /** A login that was found to be right. */
 export interface Login {
@@ -95,9 +97,10 @@ const tooManySessions = () =>
 /** Makes the session usable: its tokens, and the end of the sessions that it replaces. */
 async function issue(
   deps: Needs,
-  { user, withRefreshToken, requester }: Login,
+  login: Login,
   session: { id: string; deviceId: string },
 ): Promise<LoginResponse> {
+  const { user, withRefreshToken, requester } = login
   const now = deps.clock.now()
   const ttl = deps.config.experimental.compat_token_ttl
   const access = newToken('mct', deps.random)
@@ -115,7 +118,16 @@ async function issue(
     })
     // Another login with the same device id was faster; this one may try again.
     if (!issued) throw new Unavailable('database', { cause: new Error('the session was replaced or ended') })
-    return finishDeviceSessions(tx, user.id, session.deviceId, session.id, now)
+    const ended = await finishDeviceSessions(tx, user.id, session.deviceId, session.id, now)
+    // A login by SSO came after a sign-in in a browser, and that had its notice.
+    const isNew = login.browserSessionId === null && ended.length === 0
+    await recordSecurityEvent(deps, tx, {
+      userId: user.id,
+      kind: isNew ? 'signed_in_legacy' : 'signed_in',
+      requester,
+      details: { name: login.deviceName ?? session.deviceId, session_id: ulidFromUuid(session.id) },
+    })
+    return ended
   })
   deps.log.info('legacy_login.succeeded', {
     user_id: user.id,

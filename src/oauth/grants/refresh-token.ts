@@ -11,11 +11,11 @@ import { newToken, parseToken, tokenDigest } from '../../crypto/tokens.ts'
 import type { Deps } from '../../deps.ts'
 import { OAuthError, Unavailable } from '../../http/errors.ts'
 import type { Requester } from '../../http/requester.ts'
-import { recordSecurityEvent } from '../../identity/security-log.ts'
 import { endAppSession } from '../../identity/sessions.ts'
+import { noteTokenReuse } from '../../identity/token-reuse.ts'
 import { addSeconds } from '../../lib/clock.ts'
 import { transact } from '../../lib/transact.ts'
-import { newId, ulidFromUuid } from '../../lib/ulid.ts'
+import { newId } from '../../lib/ulid.ts'
 import { mayRefresh, tokenTypeOf } from '../dpop.ts'
 import { keepsRefreshToken } from '../fapi2.ts'
 import type { TokenResponse } from '../token-response.ts'
@@ -71,8 +71,6 @@ export async function refreshPublic(
   return rotated && note(deps, rotated, requester)
 }
 
-/** Seconds in which the owner hears once of a used token. */
-const REUSE_QUIET = 24 * 3600
 /** Seconds that an access token which ran out can still be revoked, and its session with it. */
 const KEPT = 24 * 3600
 /** Seconds after which an app may ask whether its account was unlocked. */
@@ -200,23 +198,10 @@ function checkOwner({ client, jkt }: Presented, row: RefreshRow): void {
 
 /** A token whose successor was used: a stolen one, or an app restored from a backup (decision 7). */
 async function refuseReuse(deps: Needs, row: RefreshRow): Promise<never> {
-  const ends = deps.config.oauth.refresh_token_reuse === 'end_session'
-  deps.log.warn('security.refresh_token_reused', {
-    session_id: row.session_id,
-    user_id: row.user_id,
-    session_ended: ends,
-  })
+  const ended = deps.config.oauth.refresh_token_reuse === 'end_session'
   await transact(deps.sql, async (tx) => {
-    if (ends) await endAppSession(deps, tx, row.session_id)
-    if (row.user_id)
-      await recordSecurityEvent(deps, tx, {
-        userId: row.user_id,
-        kind: 'refresh_token_reused',
-        actor: 'system',
-        details: { session_id: ulidFromUuid(row.session_id), session_ended: String(ends) },
-        // An app out of a backup tries again and again.
-        quietFor: REUSE_QUIET,
-      })
+    if (ended) await endAppSession(deps, tx, row.session_id)
+    await noteTokenReuse(deps, tx, { id: row.session_id, userId: row.user_id, ended })
   })
   throw new OAuthError('invalid_grant', { cause: 'the successor of the token was used' })
 }

@@ -362,6 +362,24 @@ describe('the device of a login', () => {
   })
 })
 
+test('the owner hears of a login on a new device, and not of one on a device that is there (security log)', async () => {
+  const id = await createPerson(harness, 'watched')
+  const events = async () =>
+    await harness.database.sql<{ kind: string; name: string }[]>`
+      select kind, details->>'name' as name from latchkey.security_events where user_id = ${id} order by id`
+  await login(passwordLogin('watched', { password: 'wrong' }))
+  await legacyLogin(harness, 'watched', { device_id: 'HALL', initial_device_display_name: 'In the hall' })
+  harness.clock.advance(1)
+  await legacyLogin(harness, 'watched', { device_id: 'HALL' })
+  harness.clock.advance(1)
+  await legacyLogin(harness, 'watched', { device_id: 'ATTIC' })
+  expect([...(await events())]).toEqual([
+    { kind: 'signed_in_legacy', name: 'In the hall' },
+    { kind: 'signed_in', name: 'HALL' },
+    { kind: 'signed_in_legacy', name: 'ATTIC' },
+  ])
+})
+
 test('an unknown user, a wrong password and a locked user with a wrong password: the same answer for the same work (edge 45)', async () => {
   const id = await createPerson(harness, 'stuck')
   await lock(harness.deps, id)

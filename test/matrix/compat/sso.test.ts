@@ -134,6 +134,7 @@ describe('GET /_matrix/client/{version}/login/sso/redirect', () => {
     ['a file', 'file:///etc/passwd'],
     ['a page of the browser', 'about:blank'],
     ['a source view', 'view-source:https://chat.example.com/'],
+    ['any app, by an intent', 'intent://x#Intent;scheme=https;end'],
     ['a blob', 'blob:https://chat.example.com/1'],
     ['too long an address', `https://chat.example.com/${'x'.repeat(5000)}`],
   ])('refuses %s with a page, and goes nowhere (edge 44)', async (_what, address) => {
@@ -191,6 +192,7 @@ describe('/complete-compat-sso/{id}', () => {
     expect(login.url.pathname).toBe('/login')
     expect(login.url.searchParams.get('kind')).toBe('continue_compat_sso_login')
     expect(login.url.searchParams.get('upstream_idp')).toBe(PROVIDER)
+    expect(login.text).toContain('chat.example.com')
     const page = await login.submit({ username: 'later', password: PASSWORD }, { action: '/login' })
     expect(page.url.pathname).toContain('/complete-compat-sso/')
     const done = await page.submit({}, { action: 'complete-compat-sso/', button: ['action', 'continue'] })
