@@ -2,12 +2,15 @@ import { type AnyElysia, Elysia } from 'elysia'
 import { accountRoutes } from './account/account.ts'
 import { accountAppsRoutes } from './account/apps.ts'
 import { accountConfirmRoutes } from './account/confirm.ts'
+import { accountDataRoutes } from './account/data.ts'
+import { accountDeactivateRoutes } from './account/deactivate.ts'
 import { accountEmailsRoutes } from './account/emails.ts'
 import { endSessionsRoutes } from './account/end-sessions.ts'
 import { legacyAccountRoutes } from './account/legacy-paths.ts'
 import { accountPasswordRoutes } from './account/password.ts'
 import { accountProfileRoutes } from './account/profile.ts'
 import { accountResetCrossSigningRoutes } from './account/reset-cross-signing.ts'
+import { accountSecurityRoutes } from './account/security.ts'
 import { accountSessionRoutes } from './account/session.ts'
 import { accountSessionsRoutes } from './account/sessions.ts'
 import { accountTokenRoutes } from './account/tokens.ts'
@@ -100,6 +103,9 @@ export function routesOf(deps: Deps, resource: Resource): Route[] {
         ...accountProfileRoutes(deps),
         ...accountPasswordRoutes(deps),
         ...accountResetCrossSigningRoutes(deps),
+        ...accountSecurityRoutes(deps),
+        ...accountDataRoutes(deps),
+        ...accountDeactivateRoutes(deps),
         ...legacyAccountRoutes(deps),
       ]
     case 'compat':

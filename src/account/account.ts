@@ -25,7 +25,7 @@ const PAGES: Partial<Record<AccountAction, string>> = {
   profile: 'profile',
   devices_list: 'sessions',
   cross_signing_reset: 'reset-cross-signing',
-  account_deactivate: '',
+  account_deactivate: 'deactivate',
 }
 
 /** Where an action leads, after `/account/`. A device that is not there leads to the list. */

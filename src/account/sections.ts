@@ -21,6 +21,8 @@ const SECTIONS: Section[] = [
   { key: 'sessions', path: 'sessions' },
   { key: 'apps', path: 'apps' },
   { key: 'tokens', path: 'tokens' },
+  { key: 'security', path: 'security' },
+  { key: 'data', path: 'data' },
 ]
 
 /** The parts that there are. */

@@ -119,7 +119,10 @@ export function discoveryDocument({
     ...(config.branding.policy_uri !== undefined && { op_policy_uri: config.branding.policy_uri }),
     ...(config.branding.tos_uri !== undefined && { op_tos_uri: config.branding.tos_uri }),
     account_management_uri: urls.absolute('/account/'),
-    account_management_actions_supported: ACCOUNT_ACTIONS,
+    account_management_actions_supported: [
+      ...ACCOUNT_ACTIONS,
+      ...(config.account.account_deactivation_allowed ? ['org.matrix.account_deactivate'] : []),
+    ],
   }
 }
 

@@ -147,6 +147,40 @@ export interface AccountResetCrossSigningDonePage extends AccountArea {
   outcome: 'success' | 'cancelled'
 }
 
+/** One line of the security log. */
+export interface LogLine {
+  /** The text is `security_event.<kind>`, where there is one. */
+  kind: string
+  at: Instant
+  by_admin: boolean
+  ip?: string
+  /** For example "Firefox, Linux". */
+  device?: string
+  /** What it was about: an address, the name of an app or a token. */
+  about?: string
+}
+
+export interface AccountSecurityPage extends AccountArea {
+  events: LogLine[]
+  /** The page with the newest events. */
+  first: boolean
+  /** There are older ones: the value of `before`. */
+  older?: string
+}
+
+export interface AccountDataPage extends AccountArea {
+  deactivation_allowed: boolean
+  form_error?: FormError
+}
+
+/** First what deactivation means, then the page where it is confirmed. */
+export interface AccountDeactivatePage extends AccountArea {
+  step: 'explain' | 'confirm'
+  /** The homeserver is asked to hide what the person wrote from those who join later. */
+  erase: boolean
+  form: { errors: FieldErrors; form_error?: FormError }
+}
+
 /** "Confirm that it is you", before something that needs a fresh sign-in. */
 export interface AccountConfirmPage extends AccountArea {
   /** `sign_in`: there is no password to ask for, so the way is to sign out and in again. */
@@ -166,6 +200,9 @@ export interface AccountContexts {
   account_apps: AccountAppsPage
   account_revoke_app: AccountRevokeAppPage
   account_confirm: AccountConfirmPage
+  account_security: AccountSecurityPage
+  account_data: AccountDataPage
+  account_deactivate: AccountDeactivatePage
   account_profile: AccountProfilePage
   account_password: AccountPasswordPage
   account_reset_cross_signing: AccountResetCrossSigningPage

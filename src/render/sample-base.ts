@@ -1,4 +1,5 @@
 import type { BaseContext, Contexts, PageName } from './contexts.ts'
+import type { AccountArea, AccountSectionKey } from './contexts-account.ts'
 
 /** A page as it may look: `base` overrides parts of the base context for this sample. */
 export interface Sample<P extends PageName> {
@@ -42,3 +43,20 @@ export const HOSTILE_URI = 'javascript:alert(1)'
 export const ELEMENT = { name: 'Tern', host: 'tern.example' }
 export const ALICE = { username: 'alice', mxid: '@alice:example.org', display_name: 'Alice Liddell' }
 export const NO_ERRORS = { errors: {} }
+
+/** What every page of the account area is given, in `section`. */
+export const sampleArea = (section: AccountSectionKey, flash?: string): AccountArea => ({
+  sections: [
+    { key: 'overview', path: '' },
+    { key: 'profile', path: 'profile' },
+    { key: 'emails', path: 'emails' },
+    { key: 'password', path: 'password/change' },
+    { key: 'sessions', path: 'sessions' },
+    { key: 'apps', path: 'apps' },
+    { key: 'tokens', path: 'tokens' },
+    { key: 'security', path: 'security' },
+    { key: 'data', path: 'data' },
+  ],
+  section,
+  ...(flash !== undefined && { flash: { code: flash, count: 2 } }),
+})

@@ -1,115 +1,13 @@
-import type { ScopeLine } from './contexts.ts'
-import type {
-  AccountArea,
-  AccountContexts,
-  AccountSectionKey,
-  AccountSession,
-  ConnectedApp,
-} from './contexts-account.ts'
-import {
-  ALICE,
-  ELEMENT,
-  GRANT,
-  HOSTILE,
-  HOSTILE_URI,
-  LONG,
-  NO_ERRORS,
-  RTL_NAME,
-  type Sample,
-} from './sample-base.ts'
+import type { AccountContexts } from './contexts-account.ts'
+import { ALICE, GRANT, HOSTILE, LONG, NO_ERRORS, type Sample, sampleArea } from './sample-base.ts'
+import { sessionSamples } from './samples-sessions.ts'
 
-const session = (fields: Partial<AccountSession> & Pick<AccountSession, 'id' | 'kind'>): AccountSession => ({
-  current: false,
-  created_at: '2026-10-02T08:00:00.000Z',
-  ...fields,
-})
-
-const BROWSER = session({
-  id: '01JDFX2V9S6QK3W4Z5Y7T8R9P1',
-  kind: 'browser',
-  current: true,
-  last_active_at: '2026-11-24T07:59:40.000Z',
-  last_active_ip: '192.0.2.17',
-  user_agent: 'Firefox on Linux',
-})
-const PHONE = session({
-  id: '01JDFX2V9S6QK3W4Z5Y7T8R9P2',
-  kind: 'oauth',
-  name: 'Tern on Pixel 9',
-  client_name: 'Tern',
-  device_id: 'XKQZPLMVWA',
-  last_active_at: '2026-11-24T05:12:00.000Z',
-  last_active_ip: '2001:db8:85a3::8a2e:370:7334',
-  user_agent: 'Android 16',
-})
-const SESSIONS = [
-  BROWSER,
-  PHONE,
-  session({ id: '01JDFX2V9S6QK3W4Z5Y7T8R9P3', kind: 'compat', device_id: 'OLDDEVICE' }),
-]
-const HOSTILE_SESSION = session({
-  id: HOSTILE,
-  kind: 'oauth',
-  name: HOSTILE,
-  client_name: HOSTILE,
-  device_id: HOSTILE,
-  last_active_ip: HOSTILE,
-  user_agent: HOSTILE,
-})
-/** A list on one page, without a search. */
-const LIST = {
-  search: { kind: '', text: '', sort: 'active' },
-  tabs: [
-    { kind: '', query: '' },
-    { kind: 'browser', query: 'kind=browser' },
-    { kind: 'apps', query: 'kind=apps' },
-  ],
-  at: 1,
-  pages: 1,
-} satisfies Partial<AccountContexts['account_sessions']>
-const PASSWORD_FORM = { end_browsers: true, end_apps: false, errors: {} }
-const SCOPES: ScopeLine[] = [
-  { code: 'openid', dangerous: false },
-  { code: 'matrix_api', dangerous: false },
-  { code: 'device', dangerous: false },
-]
-const TERN: ConnectedApp = {
-  id: GRANT,
-  client: { ...ELEMENT, tos_uri: 'https://tern.example/', policy_uri: 'https://tern.example/privacy' },
-  scopes: SCOPES,
-  sessions: 2,
-  since: '2026-03-02T08:00:00.000Z',
-  last_active_at: '2026-11-24T05:12:00.000Z',
-}
-const BRIDGE: ConnectedApp = {
-  id: '01JDFX2V9S6QK3W4Z5Y7T8R9P8',
-  client: { name: 'Admin console' },
-  scopes: [{ code: 'synapse_admin', dangerous: true }],
-  sessions: 0,
-  since: '2026-11-20T08:00:00.000Z',
-}
-
-/** What every page of the area is given, in `section`. */
-export const sampleArea = (section: AccountSectionKey, flash?: string): AccountArea => ({
-  sections: [
-    { key: 'overview', path: '' },
-    { key: 'profile', path: 'profile' },
-    { key: 'emails', path: 'emails' },
-    { key: 'password', path: 'password/change' },
-    { key: 'sessions', path: 'sessions' },
-    { key: 'apps', path: 'apps' },
-    { key: 'tokens', path: 'tokens' },
-    { key: 'security', path: 'security' },
-    { key: 'data', path: 'data' },
-  ],
-  section,
-  ...(flash !== undefined && { flash: { code: flash, count: 2 } }),
-})
 const PAGE = 'kind=manage_account&page=password/change'
-const AREA = sampleArea('sessions')
+const PASSWORD_FORM = { end_browsers: true, end_apps: false, errors: {} }
 
 /** Pages of the account area. */
 export const accountSamples: { [P in keyof AccountContexts]: Sample<P>[] } = {
+  ...sessionSamples,
   account: [
     {
       label: 'plain',
@@ -278,210 +176,92 @@ export const accountSamples: { [P in keyof AccountContexts]: Sample<P>[] } = {
       base: { session: ALICE },
     },
   ],
-  account_sessions: [
+  account_security: [
     {
-      label: 'sessions',
-      context: { ...sampleArea('sessions', 'session_ended'), ...LIST, sessions: SESSIONS, total: 3 },
-      base: { session: ALICE },
-    },
-    {
-      label: 'many',
+      label: 'events',
       context: {
-        ...sampleArea('sessions', 'nothing_selected'),
-        ...LIST,
-        search: { kind: 'apps', text: 'phone', sort: 'name' },
-        sessions: [
-          ...SESSIONS,
-          ...Array.from({ length: 6 }, (_, index) => ({ ...PHONE, id: `01JDFX2V9S6QK3W4Z5Y7T8R9Q${index}` })),
+        ...sampleArea('security'),
+        events: [
+          {
+            kind: 'signed_in',
+            at: '2026-11-24T07:12:00.000Z',
+            by_admin: false,
+            ip: '192.0.2.17',
+            device: 'Firefox, Linux',
+          },
+          {
+            kind: 'email_added',
+            at: '2026-11-23T07:12:00.000Z',
+            by_admin: false,
+            about: 'alice@example.org',
+          },
+          { kind: 'password_changed', at: '2026-10-02T07:12:00.000Z', by_admin: true },
+          { kind: 'something_new', at: '2026-09-02T07:12:00.000Z', by_admin: false },
         ],
-        total: 60,
-        at: 2,
-        pages: 3,
-        previous: 'kind=apps&q=phone&sort=name',
-        next: 'kind=apps&q=phone&sort=name&page=3',
-      },
-      base: { session: ALICE },
-    },
-    {
-      label: 'nothing found',
-      context: {
-        ...AREA,
-        ...LIST,
-        search: { kind: '', text: 'zzz', sort: 'active' },
-        sessions: [],
-        total: 0,
-      },
-      base: { session: ALICE },
-    },
-    {
-      label: 'none',
-      context: { ...AREA, ...LIST, sessions: [], total: 0 },
-      base: { session: ALICE, standalone: true },
-    },
-    {
-      label: 'long and right-to-left names',
-      context: {
-        ...AREA,
-        ...LIST,
-        total: 2,
-        sessions: [
-          session({
-            id: GRANT,
-            kind: 'oauth',
-            name: LONG,
-            client_name: LONG,
-            device_id: LONG,
-            user_agent: LONG,
-          }),
-          session({ id: '01JDFX2V9S6QK3W4Z5Y7T8R9P9', kind: 'oauth', name: RTL_NAME, current: true }),
-        ],
-      },
-      base: {
-        dir: 'rtl',
-        session: { username: 'nora', mxid: `@${LONG.toLowerCase()}:example.org`, display_name: RTL_NAME },
-      },
-    },
-    {
-      label: 'hostile',
-      context: {
-        ...AREA,
-        ...LIST,
-        total: 6,
-        search: { kind: '', text: HOSTILE, sort: 'active' },
-        sessions: [HOSTILE_SESSION],
-      },
-      base: { session: ALICE },
-    },
-  ],
-  account_session: [
-    {
-      label: 'app',
-      context: {
-        ...AREA,
-        target: PHONE,
-        scopes: SCOPES,
-        app: { id: GRANT, ...ELEMENT },
-        ...(SESSIONS[0] && { begun_in: SESSIONS[0] }),
-        form: { name: 'Tern on Pixel 9', ...NO_ERRORS },
+        first: true,
+        older: GRANT,
       },
       base: { session: ALICE, time_zone: 'Europe/Berlin' },
     },
     {
-      label: 'this browser',
-      context: {
-        ...sampleArea('sessions', 'session_renamed'),
-        target: BROWSER,
-        scopes: [],
-        form: { name: '', ...NO_ERRORS },
-      },
-      base: { session: ALICE },
-    },
-    {
-      label: 'no name',
-      context: {
-        ...AREA,
-        target: PHONE,
-        scopes: SCOPES,
-        form: { name: '', errors: { name: [{ code: 'required' }] } },
-      },
-      base: { session: ALICE },
-    },
-    {
-      label: 'homeserver down',
-      context: {
-        ...AREA,
-        target: session({ id: GRANT, kind: 'compat', device_id: 'OLDDEVICE' }),
-        scopes: SCOPES,
-        form: { name: 'Phone', errors: {}, form_error: { code: 'unavailable' } },
-      },
+      label: 'none',
+      context: { ...sampleArea('security'), events: [], first: false },
       base: { session: ALICE },
     },
     {
       label: 'hostile',
       context: {
-        ...AREA,
-        target: HOSTILE_SESSION,
-        scopes: [{ code: 'other', text: HOSTILE, dangerous: false }],
-        app: { id: HOSTILE, name: HOSTILE, host: HOSTILE, logo_uri: HOSTILE_URI },
-        begun_in: HOSTILE_SESSION,
-        form: { name: HOSTILE, ...NO_ERRORS },
-      },
-      base: { session: ALICE },
-    },
-  ],
-  account_end_sessions: [
-    { label: 'two', context: { ...AREA, targets: SESSIONS.slice(1) }, base: { session: ALICE } },
-    { label: 'hostile', context: { ...AREA, targets: [HOSTILE_SESSION] }, base: { session: ALICE } },
-  ],
-  account_end_others: [
-    {
-      label: 'both',
-      context: { ...AREA, counts: { browsers: 2, apps: 3 }, form: NO_ERRORS },
-      base: { session: ALICE },
-    },
-    {
-      label: 'apps only',
-      context: { ...AREA, counts: { browsers: 0, apps: 1 }, form: NO_ERRORS },
-      base: { session: ALICE },
-    },
-    {
-      label: 'nothing ticked',
-      context: {
-        ...AREA,
-        counts: { browsers: 1, apps: 1 },
-        form: { errors: { browsers: [{ code: 'required' }] } },
-      },
-      base: { session: ALICE },
-    },
-  ],
-  account_apps: [
-    { label: 'apps', context: { ...sampleArea('apps'), apps: [TERN, BRIDGE] }, base: { session: ALICE } },
-    { label: 'none', context: { ...sampleArea('apps', 'app_revoked'), apps: [] }, base: { session: ALICE } },
-    {
-      label: 'hostile',
-      context: {
-        ...sampleArea('apps'),
-        apps: [
+        ...sampleArea('security'),
+        events: [
           {
-            ...TERN,
-            id: HOSTILE,
-            client: { name: HOSTILE, host: HOSTILE, logo_uri: HOSTILE_URI, tos_uri: HOSTILE_URI },
+            kind: HOSTILE,
+            at: '2026-11-24T07:12:00.000Z',
+            by_admin: false,
+            ip: HOSTILE,
+            device: HOSTILE,
+            about: HOSTILE,
           },
         ],
+        first: true,
+        older: HOSTILE,
       },
       base: { session: ALICE },
     },
   ],
-  account_revoke_app: [
-    { label: 'two sessions', context: { ...sampleArea('apps'), app: TERN }, base: { session: ALICE } },
-    { label: 'no session', context: { ...sampleArea('apps'), app: BRIDGE }, base: { session: ALICE } },
+  account_data: [
     {
-      label: 'hostile',
-      context: { ...sampleArea('apps'), app: { ...TERN, client: { name: HOSTILE } } },
-      base: { session: ALICE },
-    },
-  ],
-  account_end_session: [
-    {
-      label: 'app',
-      context: { ...AREA, apps: 0, target: PHONE },
+      label: 'plain',
+      context: { ...sampleArea('data'), deactivation_allowed: true },
       base: { session: ALICE },
     },
     {
-      label: 'this browser',
+      label: 'limited, no deactivation',
       context: {
-        ...AREA,
-        apps: 3,
-        target: session({ id: GRANT, kind: 'browser', current: true, user_agent: 'Firefox on Linux' }),
+        ...sampleArea('data', 'deactivation_not_allowed'),
+        deactivation_allowed: false,
+        form_error: { code: 'rate_limited', retry_after_seconds: 60 },
       },
       base: { session: ALICE },
     },
+  ],
+  account_deactivate: [
     {
-      label: 'hostile',
+      label: 'explain',
+      context: { ...sampleArea('data'), step: 'explain', erase: false, form: NO_ERRORS },
+      base: { session: ALICE },
+    },
+    {
+      label: 'confirm',
+      context: { ...sampleArea('data'), step: 'confirm', erase: true, form: NO_ERRORS },
+      base: { session: ALICE },
+    },
+    {
+      label: 'another name',
       context: {
-        ...AREA,
-        apps: 3,
-        target: session({ id: HOSTILE, kind: 'compat', name: HOSTILE, device_id: HOSTILE }),
+        ...sampleArea('data'),
+        step: 'confirm',
+        erase: false,
+        form: { errors: { confirm: [{ code: 'mismatch' }] } },
       },
       base: { session: ALICE },
     },

@@ -1,6 +1,5 @@
 import type { AccountEmail, EmailContexts, RegisterEmailPage } from './contexts-email.ts'
-import { ALICE, GRANT, HOSTILE, LONG, NO_ERRORS, type Sample } from './sample-base.ts'
-import { sampleArea } from './samples-account.ts'
+import { ALICE, GRANT, HOSTILE, LONG, NO_ERRORS, type Sample, sampleArea } from './sample-base.ts'
 
 const AREA = sampleArea('emails')
 const SIGNED_IN = { session: ALICE }

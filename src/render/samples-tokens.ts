@@ -1,6 +1,5 @@
 import type { AccountToken, TokenContexts, TokenLifetime } from './contexts-tokens.ts'
-import { ALICE, GRANT, HOSTILE, LONG, NO_ERRORS, RTL_NAME, type Sample } from './sample-base.ts'
-import { sampleArea } from './samples-account.ts'
+import { ALICE, GRANT, HOSTILE, LONG, NO_ERRORS, RTL_NAME, type Sample, sampleArea } from './sample-base.ts'
 
 const AREA = sampleArea('tokens')
 const LIFETIMES: readonly TokenLifetime[] = ['7', '30', '90', '365', 'never']

@@ -150,6 +150,8 @@ const requests: Record<string, () => Promise<[path: string, form?: Record<string
     '/account/tokens/01J00000000000000000000000/revoke',
     { csrf },
   ],
+  'POST /account/data/export': async () => ['/account/data/export', { csrf }],
+  'POST /account/deactivate': async () => ['/account/deactivate', { csrf, confirm: 'alice' }],
   'POST /account/profile': async () => ['/account/profile', { csrf, display_name: 'Alice' }],
   'POST /account/profile/preferences': async () => ['/account/profile/preferences', { csrf, locale: 'de' }],
   'POST /account/password/change': async () => [

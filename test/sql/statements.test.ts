@@ -20,6 +20,7 @@ import * as consents from '../../sql/consents.ts'
 import * as deviceGrants from '../../sql/device-grants.ts'
 import * as devices from '../../sql/devices.ts'
 import * as emailVerifications from '../../sql/email-verifications.ts'
+import * as exports from '../../sql/export.ts'
 import * as grants from '../../sql/grants.ts'
 import * as inactiveSessions from '../../sql/inactive-sessions.ts'
 import * as knownBrowsers from '../../sql/known-browsers.ts'
@@ -256,6 +257,7 @@ const FILES = [
       ],
     ],
   }),
+  statements('export', exports, { exportAccount: [[ID]] }),
   statements('preferences', preferences, {
     findPreferences: [[ID]],
     setPreferences: [[ID, { locale: 'de', timeZone: null }]],
