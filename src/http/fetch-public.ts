@@ -147,7 +147,8 @@ async function sendThrough(
   form: string | undefined,
   { allows, timeoutMs, maxBytes, ca }: PublicFetchOptions & { allows: (address: string) => boolean },
 ): Promise<PublicResponse> {
-  const address = await resolveGuarded(url.hostname.replace(/^\[|\]$/g, ''), allows)
+  const host = url.hostname.replace(/^\[|\]$/g, '')
+  const address = await resolveGuarded(host, allows)
   const target = new URL(url)
   target.hostname = address.includes(':') ? `[${address}]` : address
   const response = await fetch(target, {
@@ -157,7 +158,7 @@ async function sendThrough(
     redirect: 'manual',
     signal: AbortSignal.timeout(timeoutMs),
     proxy,
-    tls: { serverName: url.hostname, ...(ca !== undefined && { ca }) },
+    tls: { serverName: host, ...(ca !== undefined && { ca }) },
   } as RequestInit)
   const maxAge = maxAgeOf(response.headers.get('cache-control') ?? undefined)
   if (form !== undefined) {

@@ -4,7 +4,7 @@ import type { Deps } from '../deps.ts'
 import { addSeconds } from '../lib/clock.ts'
 import { transact } from '../lib/transact.ts'
 import { sleep } from '../lib/waiting.ts'
-import { HomeserverError } from '../matrix/homeserver/homeserver.ts'
+import { type Homeserver, HomeserverError } from '../matrix/homeserver/homeserver.ts'
 import { CALL_TIMEOUT, withUserLease } from './devices.ts'
 import { recordSecurityEvent, type SecurityLogNeeds } from './security-log.ts'
 
@@ -48,15 +48,20 @@ export interface DriftProgress {
 
 type Needs = SecurityLogNeeds & Pick<Deps, 'sql' | 'homeserver' | 'log'>
 
+/** Whether there is a homeserver, and we may change it. */
+export const canBeRepaired = ({ kind }: Pick<Homeserver, 'kind'>): boolean =>
+  kind !== 'standalone' && kind !== 'synapse_read_only'
+
 /**
- * One step of the nightly check: compares people with the homeserver and repairs what differs. Gives where to go on,
- * undefined at the end, when the counts were logged (`drift.checked`). Does nothing for kinds that cannot be repaired.
+ * One step of the nightly check: compares people with the homeserver and repairs what differs. Gives where to go on;
+ * at the end (`done`) the counts are logged as `drift.checked`. Only for one that `canBeRepaired`.
  *
  * @throws HomeserverError when the homeserver is away: the job begins the step again later
  */
-export async function checkDrift(deps: Needs, progress: DriftProgress): Promise<DriftProgress | undefined> {
-  const { kind } = deps.homeserver
-  if (kind === 'standalone' || kind === 'synapse_read_only') return undefined
+export async function checkDrift(
+  deps: Needs,
+  progress: DriftProgress,
+): Promise<{ done: boolean; progress: DriftProgress }> {
   const begin = deps.clock.now()
   const found = { ...NOTHING, ...progress.found }
   const people = await listPeopleToCheck(deps.sql, progress.after ?? null, addSeconds(begin, -LEAVERS), PAGE)
@@ -67,13 +72,14 @@ export async function checkDrift(deps: Needs, progress: DriftProgress): Promise<
       deps.log.warn('drift.person_failed', { user_id: person.id, error })
     })
     found.people += 1
-    if (addSeconds(begin, STEP) < deps.clock.now()) return { after: person.id, found }
+    if (addSeconds(begin, STEP) < deps.clock.now())
+      return { done: false, progress: { after: person.id, found } }
     await sleep(REST)
   }
   const last = people.length === PAGE ? people.at(-1) : undefined
-  if (last) return { after: last.id, found }
+  if (last) return { done: false, progress: { after: last.id, found } }
   deps.log.info('drift.checked', found)
-  return undefined
+  return { done: true, progress: { found } }
 }
 
 async function checkPerson(deps: Needs, person: CheckedPersonRow, found: DriftFound): Promise<void> {

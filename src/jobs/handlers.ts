@@ -12,12 +12,13 @@ import {
 } from '../../sql/clean-up.ts'
 import { deleteUnusedClients } from '../../sql/client-registrations.ts'
 import { deleteOldPolicyData } from '../../sql/policy-data.ts'
+import { listPeopleToCheck } from '../../sql/provisioning.ts'
 import { deleteExpiredJwts } from '../../sql/used-jwts.ts'
 import { findUser, listUnprovisioned } from '../../sql/users.ts'
 import type { Deps } from '../deps.ts'
 import { KNOWN_LIFETIME } from '../identity/begin-session.ts'
 import { isUnknownUser, provisionUser, syncDevices } from '../identity/devices.ts'
-import { checkDrift } from '../identity/drift.ts'
+import { canBeRepaired, checkDrift } from '../identity/drift.ts'
 import { endInactiveSessions } from '../identity/inactive-sessions.ts'
 import { sendRecoveryMails } from '../identity/recovery.ts'
 import { addSeconds } from '../lib/clock.ts'
@@ -67,18 +68,21 @@ export const jobHandlers = (
   'recovery-mail': ({ recovery_id }) => sendRecoveryMails(deps, recovery_id),
   'end-inactive-sessions': () => endInactiveSessions(deps),
   'check-drift': async (progress) => {
-    const next = await checkDrift(deps, progress)
-    if (next) await transact(deps.sql, (tx) => deps.jobs.enqueue(tx, 'check-drift', next))
+    if (!canBeRepaired(deps.homeserver)) return
+    const step = await checkDrift(deps, progress)
+    if (!step.done) await transact(deps.sql, (tx) => deps.jobs.enqueue(tx, 'check-drift', step.progress))
   },
   'send-mail': ({ mail_id }) => deps.mail.deliver(mail_id),
   'sync-devices': ({ user_id }) => syncDevices(deps, user_id),
   'provision-user': ({ user_id }) => provisionAndSync(deps, user_id),
-  'provision-everyone': ({ after }) =>
+  'provision-everyone': ({ after, all }) =>
     transact(deps.sql, async (tx) => {
-      const users = await listUnprovisioned(tx, after, PAGE)
+      const users = await (all
+        ? listPeopleToCheck(tx, after, deps.clock.now(), PAGE)
+        : listUnprovisioned(tx, after, PAGE))
       for (const { id } of users) await deps.jobs.enqueue(tx, 'provision-user', { user_id: id })
       const last = users.length === PAGE ? users.at(-1) : undefined
-      if (last) await deps.jobs.enqueue(tx, 'provision-everyone', { after: last.id })
+      if (last) await deps.jobs.enqueue(tx, 'provision-everyone', { after: last.id, ...(all && { all }) })
     }),
   'deactivate-user': async ({ user_id, erase }) => {
     const [user] = await findUser(deps.sql, user_id)

@@ -9,8 +9,11 @@ export interface JobData {
   'sync-devices': { user_id: string }
   'provision-user': { user_id: string }
   'deactivate-user': { user_id: string; erase: boolean }
-  /** Provisions everybody, a page at a time; `after` is the last one that was done. */
-  'provision-everyone': { after: string | null }
+  /**
+   * Provisions everybody whom the homeserver does not know, with `all` everybody, a page at a time; `after` is the last
+   * one that was done.
+   */
+  'provision-everyone': { after: string | null; all?: true }
   /** Compares people and devices with the homeserver, some at a time; by itself once a night. */
   'check-drift': DriftProgress
   /** Tells a client that a browser session ended. */

@@ -34,6 +34,8 @@ const COMMANDS = [
     'promote-admin',
     'demote-admin',
     'list-admin-users',
+    'provision-all-users',
+    'check-homeserver',
     'send-test-mail',
     'list-undelivered-mail',
     'retry-mail',

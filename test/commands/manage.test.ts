@@ -236,6 +236,24 @@ describe('latchkey manage, on an account', () => {
     expect(away.err).toMatch(/could not be told of the device .*so there is no token/)
   }, 60_000)
 
+  test('provision-all-users: the homeserver hears of everybody again', async () => {
+    fake.users.delete('alice')
+    expect((await manage(['provision-all-users'])).code).toBe(0)
+    expect(fake.users.has('alice')).toBe(true)
+  }, 30_000)
+
+  test('check-homeserver: says what it found, and has repaired it; one that is away is no success', async () => {
+    fake.users.delete('alice')
+    const checked = await manage(['check-homeserver'])
+    expect(checked).toMatchObject({ code: 0, out: expect.stringMatching(/^people: \d+\nunknown_there: 1$/m) })
+    expect(fake.users.has('alice')).toBe(true)
+    fake.nonsense = true
+    const away = await manage(['check-homeserver'])
+    fake.nonsense = false
+    expect(away).toMatchObject({ code: 1, out: '' })
+    expect(away.err).toMatch(/not a homeserver/)
+  }, 60_000)
+
   test('promote-admin, demote-admin, list-admin-users', async () => {
     expect((await manage(['promote-admin', 'erin'])).code).toBe(0)
     expect((await manage(['list-admin-users'])).out).toBe('erin\n')

@@ -132,7 +132,7 @@ async function retryJobs(): Promise<void> {
 async function night(): Promise<void> {
   const before = new Date(harness.clock.now().getTime() - 3_600_000)
   await harness.deps.sql`update latchkey.oauth_sessions set created_at = ${before}`
-  expect(await checkDrift(harness.deps, {})).toBeUndefined()
+  expect(await checkDrift(harness.deps, {})).toMatchObject({ done: true })
   await harness.runJobs()
 }
 
@@ -375,7 +375,7 @@ describe('Synapse before 1.136, as docs/homeserver.md connects it', () => {
       expect(await ask(tokens.access_token)).toMatchObject({ device_id: 'DEVICEOLD1' })
       const before = new Date(beside.clock.now().getTime() - 3_600_000)
       await beside.deps.sql`update latchkey.oauth_sessions set created_at = ${before}`
-      expect(await checkDrift(beside.deps, {})).toBeUndefined()
+      expect(await checkDrift(beside.deps, {})).toMatchObject({ done: true })
       const again = await beside.form('/oauth2/token', {
         grant_type: 'refresh_token',
         client_id: app,

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
 import { provisionUser, syncDevices } from '../../src/identity/devices.ts'
-import { checkDrift, type DriftFound, type DriftProgress } from '../../src/identity/drift.ts'
+import { canBeRepaired, checkDrift, type DriftFound, type DriftProgress } from '../../src/identity/drift.ts'
 import { deactivate, lock } from '../../src/identity/lifecycle.ts'
+import { transact } from '../../src/lib/transact.ts'
 import { HomeserverError } from '../../src/matrix/homeserver/homeserver.ts'
 import { createHarness } from '../support/harness.ts'
 import {
@@ -51,10 +52,14 @@ const there = () => {
   return user
 }
 
+async function allSteps(begin: DriftProgress): Promise<void> {
+  for (let step = { done: false, progress: begin }; !step.done; )
+    step = await checkDrift(deps(), step.progress)
+}
+
 /** The whole night, then the jobs that it made; gives what was found. */
 async function night(): Promise<DriftFound> {
-  let progress: DriftProgress | undefined = {}
-  while (progress) progress = await checkDrift(deps(), progress)
+  await allSteps({})
   const entry = world.harness.logged.find(({ event }) => event === 'drift.checked')
   await world.harness.runJobs()
   return entry?.fields as unknown as DriftFound
@@ -110,8 +115,7 @@ describe('the nightly check of the homeserver', () => {
   test('when a homeserver lost its devices, only the first 50 sessions end; the other devices are made again', async () => {
     there().devices.delete('AAAAAAAAAA')
     const before = { ...nothing, people: 0, devices_gone: 50 }
-    let progress: DriftProgress | undefined = { found: before }
-    while (progress) progress = await checkDrift(deps(), progress)
+    await allSteps({ found: before })
     expect(world.harness.logged.at(-1)?.fields).toMatchObject({ devices_gone: 50, devices_restored: 1 })
     expect(homeserver().devicesOf(username)).toEqual(['AAAAAAAAAA'])
     expect(await use(one, person.pair.access)).toBe(true)
@@ -186,9 +190,12 @@ describe('the nightly check of the homeserver', () => {
     const [count] = await sql()`select count(*)::int as people from latchkey.users
       where deactivated_at is null or deactivated_at > ${monthAgo}`
     const first = await checkDrift(deps(), {})
-    expect(first).toMatchObject({ after: expect.any(String), found: { people: 100 } })
+    expect(first).toMatchObject({
+      done: false,
+      progress: { after: expect.any(String), found: { people: 100 } },
+    })
     world.harness.logged.length = 0
-    await deps().sql.begin((tx) => deps().jobs.enqueue(tx as never, 'check-drift', {}))
+    await transact(deps().sql, (tx) => deps().jobs.enqueue(tx, 'check-drift', {}))
     await world.harness.runJobs()
     const entry = world.harness.logged.find(({ event }) => event === 'drift.checked')
     expect(entry?.fields).toMatchObject({ people: count?.people })
@@ -204,13 +211,17 @@ describe('the nightly check of the homeserver', () => {
         },
       },
     }
-    expect(await checkDrift(slow, {})).toMatchObject({ found: { people: 1 } })
+    expect(await checkDrift(slow, {})).toMatchObject({ done: false, progress: { found: { people: 1 } } })
   })
 
-  test('standalone: there is nothing to compare with', async () => {
-    const alone = await createHarness({ config: { matrix: { kind: 'standalone' } } })
-    expect(await checkDrift(alone.deps, {})).toBeUndefined()
-    expect(alone.logged).toEqual([])
+  test('standalone and read-only: there is nothing to repair, and the job asks nothing', async () => {
+    const alone = await createHarness({ config: { matrix: { kind: 'synapse_read_only' } } })
+    expect(canBeRepaired(alone.deps.homeserver)).toBe(false)
+    expect(canBeRepaired({ kind: 'standalone' })).toBe(false)
+    await transact(alone.deps.sql, (tx) => alone.deps.jobs.enqueue(tx, 'check-drift', {}))
+    await alone.runJobs()
+    expect(alone.homeserver.calls).toEqual([])
+    expect(alone.logged.filter(({ event }) => event.startsWith('drift'))).toEqual([])
     await alone.close()
   })
 })

@@ -1,4 +1,5 @@
 import { buildCommand, buildRouteMap } from '@stricli/core'
+import { homeserverRoutes } from './homeserver-routes.ts'
 import { aliases, flag, oneUser, shared, text, username } from './parameters.ts'
 import { personalTokenRoutes } from './personal-token-routes.ts'
 
@@ -213,6 +214,7 @@ Example: latchkey manage retry-mail`,
         fullDescription: 'Example: latchkey manage list-admin-users',
       },
     }),
+    ...homeserverRoutes,
     ...personalTokenRoutes,
   },
   docs: {
