@@ -1,4 +1,5 @@
 import type { Db } from './connect.ts'
+import { bounds, type Fragment, type ListTable, type PageBounds, where, window } from './page.ts'
 
 /** Records what an admin did. The id holds the time. */
 export const insertAuditEntry = (
@@ -16,3 +17,47 @@ export const insertAuditEntry = (
   insert into latchkey.audit_log (id, action, actor_user_id, actor_client_id, target_type, target_id, ip)
   values (${entry.id}, ${entry.action}, ${entry.actorUserId}, ${entry.actorClientId}, ${entry.targetType},
     ${entry.targetId}, ${entry.ip})`
+
+/** What an admin did. */
+export interface AuditRow {
+  id: string
+  action: string
+  actor_user_id: string | null
+  actor_username: string | null
+  actor_client_id: string | null
+  target_type: string | null
+  target_id: string | null
+  ip: string | null
+}
+
+/** Which entries; what is undefined does not matter. */
+export interface AuditFilter {
+  actorUserId: string | undefined
+  targetId: string | undefined
+  action: string | undefined
+  /** An id; entries from there on may still be written beside earlier ones. */
+  settledBefore: string | undefined
+}
+
+const entries = (sql: Db): ListTable => ({ from: sql`latchkey.audit_log a`, id: sql`a.id` })
+
+const conditions = (
+  sql: Db,
+  { actorUserId, targetId, action, settledBefore }: AuditFilter,
+): (Fragment | undefined)[] => [
+  actorUserId === undefined ? undefined : sql`a.actor_user_id = ${actorUserId}`,
+  targetId === undefined ? undefined : sql`a.target_id = ${targetId}`,
+  action === undefined ? undefined : sql`a.action = ${action}`,
+  settledBefore === undefined ? undefined : sql`a.id < ${settledBefore}`,
+]
+
+/** A page of what admins did, and one row more when there are more. */
+export const listAuditEntries = (sql: Db, filter: AuditFilter, page: PageBounds) => sql<AuditRow[]>`
+  select a.id, a.action, a.actor_user_id, u.username as actor_username, a.actor_client_id, a.target_type, a.target_id,
+    host(a.ip) as ip
+  from latchkey.audit_log a left join latchkey.users u on u.id = a.actor_user_id
+  ${where(sql, [...conditions(sql, filter), ...bounds(sql, entries(sql), page)])} ${window(sql, entries(sql), page)}`
+
+/** How many there are. */
+export const countAuditEntries = (sql: Db, filter: AuditFilter) => sql<{ count: number }[]>`
+  select count(*)::int as count from latchkey.audit_log a ${where(sql, conditions(sql, filter))}`

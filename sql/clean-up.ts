@@ -71,3 +71,7 @@ export const deleteOldVerifications = (sql: Db, before: Date, limit: number) => 
   delete from latchkey.email_verifications where id in (
     select id from latchkey.email_verifications where created_at < ${before} limit ${limit})
   returning id`
+
+/** Forgets what was asked under idempotency keys before `before`. */
+export const deleteOldIdempotencyKeys = (sql: Db, before: Date) => sql`
+  delete from latchkey.idempotency_keys where created_at < ${before}`

@@ -193,6 +193,16 @@ create table latchkey.email_verifications (
 );
 CREATE INDEX email_verifications_user ON latchkey.email_verifications USING btree (user_id);
 
+create table latchkey.idempotency_keys (
+  key_hash bytea not null,
+  request_hash bytea not null,
+  created_at timestamp with time zone not null,
+  status integer,
+  sealed_answer text,
+  constraint idempotency_keys_pkey PRIMARY KEY (key_hash)
+);
+CREATE INDEX idempotency_keys_created ON latchkey.idempotency_keys USING btree (created_at);
+
 create table latchkey.known_browsers (
   user_id uuid not null,
   browser_hash bytea not null,

@@ -3,7 +3,7 @@ import { Elysia } from 'elysia'
 import packageFile from '../../package.json' with { type: 'json' }
 import type { Deps } from '../deps.ts'
 import { ADMIN_SCOPES, adminPartOf, scopesFor } from '../lib/admin-scope.ts'
-import type { Operation, Refusal } from './operation.ts'
+import { isCreation, type Operation, type Refusal } from './operation.ts'
 import { BASE } from './resource.ts'
 import { Errors, NoQuery } from './schemas.ts'
 
@@ -91,6 +91,22 @@ function scopeSentence(scope: string): string {
   return part === 'read' ? 'Read everything, change nothing' : `Read and change: ${part}`
 }
 
+const IDEMPOTENCY_KEY = {
+  name: 'Idempotency-Key',
+  in: 'header',
+  required: false,
+  description:
+    'A text of your own for this creation. Sent again with the same key and body, within a day, it creates nothing and ' +
+    'answers what it answered first.',
+  schema: { type: 'string', minLength: 1, maxLength: 255 },
+}
+
+/** How a creation refuses its key. */
+const KEY_REFUSALS: readonly Refusal[] = [
+  { status: 409, code: 'in_progress', when: 'A request with this Idempotency-Key is under way.' },
+  { status: 422, code: 'idempotency_key_reused', when: 'The Idempotency-Key was used for another request.' },
+]
+
 function detailOf(operation: Operation): Record<string, unknown> {
   const { path, id, area, summary, description, query, body, success, refusals = [] } = operation
   const scopes = scopesFor(operation)
@@ -103,6 +119,7 @@ function detailOf(operation: Operation): Record<string, unknown> {
       ...(name === 'id' && { example: '01HZX1V2E3Q4R5S6T7V8W9XAYB' }),
     })),
     ...queryParameters(query ?? NoQuery),
+    ...(isCreation(operation) ? [IDEMPOTENCY_KEY] : []),
   ]
   return {
     operationId: id,
@@ -117,7 +134,10 @@ function detailOf(operation: Operation): Record<string, unknown> {
         content: { 'application/json': { schema: plain(body) } },
       },
     }),
-    responses: { ...responsesOf(refusals), [success.status]: successOf(success) },
+    responses: {
+      ...responsesOf([...refusals, ...(isCreation(operation) ? KEY_REFUSALS : [])]),
+      [success.status]: successOf(success),
+    },
   }
 }
 

@@ -54,6 +54,9 @@ export interface Operation<Query extends TObject = TObject, Body extends TSchema
   handle(call: Call<Static<Query>, Static<Body>>): Promise<Reply>
 }
 
+/** Whether it makes something, so that asking twice would make two. */
+export const isCreation = (operation: Operation): boolean => operation.success.status === 201
+
 /** Checks the types of an operation, and forgets them, so that operations of all kinds fit into one list. */
 export const operation = <Query extends TObject, Body extends TSchema>(
   definition: Operation<Query, Body>,

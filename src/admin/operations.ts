@@ -1,3 +1,4 @@
+import { auditOperations } from './audit-log.ts'
 import { clientOperations } from './clients.ts'
 import type { Operation } from './operation.ts'
 import { personalSessionOperations } from './personal-sessions.ts'
@@ -16,4 +17,5 @@ export const OPERATIONS: readonly Operation[] = [
   ...clientOperations,
   ...serverOperations,
   ...policyDataOperations,
+  ...auditOperations,
 ]

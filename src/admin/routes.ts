@@ -9,7 +9,8 @@ import { scopesFor } from '../lib/admin-scope.ts'
 import { newId, uuidFromUlid } from '../lib/ulid.ts'
 import { authenticateCaller, type Caller, requireScope } from './caller.ts'
 import { documentRoutes } from './document.ts'
-import type { Operation, Reply } from './operation.ts'
+import { once } from './idempotency.ts'
+import { isCreation, type Operation, type Reply } from './operation.ts'
 import { OPERATIONS } from './operations.ts'
 import { bodyReader, queryReader } from './read.ts'
 import { BASE } from './resource.ts'
@@ -46,8 +47,17 @@ function routeOf(deps: Deps, operation: Operation): Route {
         body: readBody && (await readBody(request)),
         url: { path: pathOf(operation, params), search: url.searchParams },
       }
-      const reply = await operation.handle(call)
-      if (operation.method !== 'GET') await audit(deps, operation, call, reply)
+      const run = async (): Promise<Reply> => {
+        const reply = await operation.handle(call)
+        if (operation.method !== 'GET') await audit(deps, operation, call, reply)
+        return reply
+      }
+      const key = isCreation(operation) ? request.headers.get('idempotency-key') : null
+      const reply = await once(
+        deps,
+        { key, sessionId: caller.sessionId, operation: operation.id, body: call.body },
+        run,
+      )
       return reply.body === undefined ? empty(204) : json(reply.body, reply.status)
     },
   }

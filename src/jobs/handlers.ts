@@ -4,6 +4,7 @@ import {
   deleteOldCompatLogins,
   deleteOldDeviceGrants,
   deleteOldGrants,
+  deleteOldIdempotencyKeys,
   deleteOldMails,
   deleteOldRecoveries,
   deleteOldRegistrations,
@@ -125,6 +126,7 @@ async function cleanUp(deps: Pick<Deps, 'sql' | 'clock' | 'log'>): Promise<void>
     sign_ups: await inBatches(() => deleteOldRegistrations(sql, ago(DAY), ago(KEPT_SIGN_UP), BATCH)),
   }
   await deleteExpiredJwts(sql, now)
+  await deleteOldIdempotencyKeys(sql, ago(DAY))
   await deleteOldPolicyData(sql, KEPT_POLICY_DATA)
   deps.log.info('clean_up.done', deleted)
 }

@@ -65,6 +65,10 @@ export function uuidFromUlid(ulid: string): string | undefined {
   return withDashes(hex)
 }
 
+/** The smallest id of an instant: everything before it was made earlier. */
+export const firstIdOf = (time: Date): string =>
+  withDashes(time.getTime().toString(16).padStart(12, '0') + '0'.repeat(20))
+
 /** The instant that an id was made at, read from its first 48 bits. */
 export const timeOfId = (uuid: string): Date =>
   new Date(Number.parseInt(uuid.replaceAll('-', '').slice(0, 12), 16))

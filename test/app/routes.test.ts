@@ -160,6 +160,7 @@ const ROUTES: Record<
   'POST /api/admin/v1/policy-data': ['token', 'admin', true],
   'GET /api/admin/v1/policy-data/latest': ['token', 'admin', true],
   'GET /api/admin/v1/policy-data/{id}': ['token', 'admin', true],
+  'GET /api/admin/v1/audit-log': ['token', 'admin', true],
   'GET /api/spec.json': ['none', 'admin', true],
   'GET /api/doc/': ['none', 'admin', false],
   'GET /api/doc/oauth2-callback': ['none', 'admin', false],

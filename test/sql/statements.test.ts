@@ -22,6 +22,7 @@ import * as devices from '../../sql/devices.ts'
 import * as emailVerifications from '../../sql/email-verifications.ts'
 import * as exports from '../../sql/export.ts'
 import * as grants from '../../sql/grants.ts'
+import * as idempotency from '../../sql/idempotency.ts'
 import * as inactiveSessions from '../../sql/inactive-sessions.ts'
 import * as knownBrowsers from '../../sql/known-browsers.ts'
 import * as leases from '../../sql/leases.ts'
@@ -155,6 +156,12 @@ const listed = <Filter>(
 const TOKEN_FILTER = { used: true, revoked: false, expired: false, valid: true, now: NOW }
 
 const FILES = [
+  statements('idempotency', idempotency, {
+    claimIdempotencyKey: [[{ keyHash: HASH, requestHash: HASH, now: NOW, abandoned: NOW }]],
+    findIdempotencyKey: [[HASH]],
+    answerIdempotencyKey: [[HASH, 201, 'v1.x']],
+    releaseIdempotencyKey: [[HASH]],
+  }),
   statements('registration-tokens', registrationTokens, {
     insertRegistrationToken: [
       [{ id: ID, hash: HASH, sealed: 'v1.x', usageLimit: 1, expiresAt: null, now: NOW }],
@@ -201,6 +208,8 @@ const FILES = [
     findAdminUserByName: [['alice', 'alice']],
   }),
   statements('audit', audit, {
+    listAuditEntries: listed([{ actorUserId: ID, targetId: ID, action: 'lockUser', settledBefore: ID }]),
+    countAuditEntries: [[{ actorUserId: ID, targetId: ID, action: 'lockUser', settledBefore: ID }]],
     insertAuditEntry: [
       [
         {
@@ -570,6 +579,7 @@ const FILES = [
     finishIdlestCompatSessions: [[ID, 'DEVICE', 1, NOW]],
   }),
   statements('clean-up', cleanUp, {
+    deleteOldIdempotencyKeys: [[NOW]],
     deleteOldGrants: [[NOW, 10]],
     deleteOldDeviceGrants: [[NOW, 10]],
     deleteOldCompatLogins: [[NOW, 10]],
