@@ -44,6 +44,7 @@ test('a follower waits for the next entry, and gets it once', async () => {
   const { body } = await api('GET', '/audit-log?page[last]=1')
   const cursor = body.data[0].id
   const { id } = await makeUser(harness, 'dave')
+  harness.clock.advance(1)
   const following = api('GET', `/audit-log?page[after]=${cursor}&wait=20`)
   await api('POST', `/users/${id}/lock`)
   harness.clock.advance(5)
