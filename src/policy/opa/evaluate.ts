@@ -13,13 +13,19 @@ let policy: LoadedPolicy | undefined
 
 const answer = (message: Answer) => postMessage(message)
 
+/** The library throws errors, texts, and objects with a message. */
+const reasonOf = (thrown: unknown): string =>
+  typeof thrown === 'object' && thrown !== null && 'message' in thrown
+    ? String(thrown.message)
+    : messageOf(thrown)
+
 async function load(path: string): Promise<void> {
   try {
     policy = await loadPolicy(await readFile(path), { ...MEMORY }, BUILTINS)
     answer({ loaded: true, entrypoints: Object.keys(policy.entrypoints), missing: missingBuiltins(policy) })
   } catch (error) {
     const code = codeOf(error)
-    answer({ loaded: false, error: code ? `the file can't be read (${code})` : messageOf(error) })
+    answer({ loaded: false, error: code ? `the file can't be read (${code})` : reasonOf(error) })
   }
 }
 
@@ -29,7 +35,7 @@ function evaluate({ id, entrypoint, input, data }: Question): void {
     if (data !== undefined) policy.setData(data as object)
     answer({ id, result: policy.evaluate(input, entrypoint) })
   } catch (error) {
-    answer({ id, error: messageOf(error) })
+    answer({ id, error: reasonOf(error) })
   }
 }
 
