@@ -2,6 +2,7 @@ import { deleteIdleLimits } from '../../sql/limits.ts'
 import { anyUserExists } from '../../sql/users.ts'
 import { warmStrength } from '../crypto/strength.ts'
 import { createDeps, type Deps } from '../deps.ts'
+import { fetchLocal } from '../http/outgoing.ts'
 import { jobHandlers } from '../jobs/handlers.ts'
 import { registrationEnabled } from '../policy/register.ts'
 import { listen } from '../server.ts'
@@ -155,7 +156,7 @@ async function warm(addresses: string[]): Promise<void> {
   if (address === undefined) return
   const visit = async (path: string) => {
     const url = new URL(path, address.replace('[::]', '[::1]').replace('0.0.0.0', '127.0.0.1'))
-    await (await fetch(url, { signal: AbortSignal.timeout(2_000) })).arrayBuffer()
+    await (await fetchLocal(url, { signal: AbortSignal.timeout(2_000) })).arrayBuffer()
   }
   await within(
     2_000,

@@ -55,3 +55,6 @@ export function createOutgoingFetch(proxyOf: ProxyOf) {
     return fetch(input, { ...init, proxy: proxyOf(url) ?? false } as RequestInit)
   }
 }
+
+/** A `fetch` for what runs on this machine, whatever the variables of the process say. */
+export const fetchLocal = createOutgoingFetch(() => undefined)

@@ -111,7 +111,6 @@ const announce = (deps: Needs, person: CheckedPersonRow): Promise<void> =>
   transact(deps.sql, async (tx) => {
     await markUnprovisioned(tx, person.id)
     await deps.jobs.enqueue(tx, 'provision-user', { user_id: person.id })
-    await deps.jobs.enqueue(tx, 'sync-devices', { user_id: person.id })
   })
 
 /**

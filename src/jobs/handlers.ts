@@ -12,6 +12,7 @@ import {
   deleteOldVerifications,
 } from '../../sql/clean-up.ts'
 import { deleteUnusedClients } from '../../sql/client-registrations.ts'
+import { listDevices } from '../../sql/devices.ts'
 import { deleteOldPolicyData } from '../../sql/policy-data.ts'
 import { listPeopleToCheck } from '../../sql/provisioning.ts'
 import { deleteExpiredJwts } from '../../sql/used-jwts.ts'
@@ -98,13 +99,14 @@ export const jobHandlers = (
   },
 })
 
-/** The devices after the person, unless they are new and have none (reference 10.1). */
+/** The devices after the person (reference 10.1), unless they are new there and have none. */
 async function provisionAndSync(
   deps: Pick<Deps, 'sql' | 'clock' | 'homeserver' | 'jobs' | 'log'>,
   userId: string,
-) {
+): Promise<void> {
   const { created } = await provisionUser(deps, userId)
-  if (!created) await transact(deps.sql, (tx) => deps.jobs.enqueue(tx, 'sync-devices', { user_id: userId }))
+  if (created && (await listDevices(deps.sql, userId)).length === 0) return
+  await transact(deps.sql, (tx) => deps.jobs.enqueue(tx, 'sync-devices', { user_id: userId }))
 }
 
 /** Deletes what nobody needs any more, and what strangers can make us store. */

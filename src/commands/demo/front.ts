@@ -1,3 +1,4 @@
+import { fetchLocal } from '../../http/outgoing.ts'
 import type { Running } from './start-synapse.ts'
 
 /** The largest body that passes, in bytes: Synapse's own limit for uploads, and room for a form around it. */
@@ -62,7 +63,7 @@ async function wellKnown(origin: string, latchkey: string): Promise<Response> {
   const body: Record<string, unknown> = { 'm.homeserver': { base_url: origin } }
   try {
     const url = new URL('/.well-known/openid-configuration', latchkey)
-    const response = await fetch(url, { signal: AbortSignal.timeout(2_000) })
+    const response = await fetchLocal(url, { signal: AbortSignal.timeout(2_000) })
     const metadata = (await response.json()) as { issuer?: string; account_management_uri?: string }
     const { issuer, account_management_uri: account } = metadata
     if (response.ok && issuer) body['org.matrix.msc2965.authentication'] = { issuer, account }
@@ -89,7 +90,7 @@ async function passOn(request: Request, url: URL, upstream: string): Promise<Res
   }
   if (request.method !== 'GET' && request.method !== 'HEAD') init.body = await request.arrayBuffer()
   try {
-    const response = await fetch(new URL(url.pathname + url.search, upstream), init)
+    const response = await fetchLocal(new URL(url.pathname + url.search, upstream), init)
     const answerHeaders = new Headers(response.headers)
     for (const name of HOP_BY_HOP) answerHeaders.delete(name)
     return new Response(response.body, { status: response.status, headers: answerHeaders })

@@ -1,3 +1,5 @@
+import { fetchLocal } from '../../http/outgoing.ts'
+
 /** The lines of a child's output as they come. */
 export async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
   const decoder = new TextDecoder()
@@ -45,7 +47,7 @@ export async function waitUntilUp(options: {
     signal?.throwIfAborted()
     if (gone) throw new Error(`${name} stopped while it was starting.`)
     try {
-      const response = await fetch(url, { signal: AbortSignal.timeout(2_000) })
+      const response = await fetchLocal(url, { signal: AbortSignal.timeout(2_000) })
       await response.arrayBuffer()
       if (response.ok) return
     } catch {
