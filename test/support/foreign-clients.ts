@@ -6,6 +6,16 @@ import { cacheDirectory } from '../../src/commands/demo/install-synapse.ts'
 const PYTHON = { nio: ['matrix-nio==0.26.0'], mautrix: ['mautrix[encryption]==0.21.1'] }
 const BOT_SDK = 'matrix-bot-sdk@0.8.0'
 
+/**
+ * Whether mautrix can encrypt on this machine: python-olm comes as wheels for Python 3.10 to 3.12 on Linux, and elsewhere
+ * takes a C compiler and CMake.
+ */
+export function mautrixEncrypts(): boolean {
+  const script = 'import sys; assert (3, 10) <= sys.version_info[:2] <= (3, 12) and sys.platform == "linux"'
+  const python3 = Bun.which('python3')
+  return python3 !== null && Bun.spawnSync([python3, '-c', script]).exitCode === 0
+}
+
 /** How long an installation may take, in milliseconds: the first run on a machine downloads. */
 export const INSTALL_MS = 300_000
 

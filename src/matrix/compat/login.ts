@@ -14,7 +14,7 @@ import { userLocked } from './errors.ts'
 import { identifierOf } from './identifier.ts'
 import { findLoginToken } from './login-token.ts'
 import { identityProviders } from './providers.ts'
-import { beginSession, type LoginResponse } from './session.ts'
+import { beginCompatSession, type LoginResponse } from './session.ts'
 
 const text = Type.Optional(Type.String())
 
@@ -82,7 +82,7 @@ async function loginWithPassword(deps: Deps, body: LoginBody, requester: Request
   if (found.result !== 'ok') throw new MatrixError('M_FORBIDDEN', 403, 'Invalid username/password')
   const need = await assertAllowed(deps, found.user, { type: 'm.login.password' }, device.deviceId, requester)
   const withRefreshToken = body.refresh_token === true
-  return beginSession(deps, {
+  return beginCompatSession(deps, {
     user: found.user,
     ...device,
     browserSessionId: null,
@@ -101,7 +101,7 @@ async function loginWithToken(deps: Deps, body: LoginBody, requester: Requester)
   const need = await assertAllowed(deps, user, { type: 'm.login.token' }, device.deviceId, requester)
   const withRefreshToken = body.refresh_token === true
   const login = { user, ...device, browserSessionId, withRefreshToken, requester, need }
-  return beginSession(deps, login, spendable)
+  return beginCompatSession(deps, login, spendable)
 }
 
 /**

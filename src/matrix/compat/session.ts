@@ -62,7 +62,11 @@ const DEVICE_ID_LENGTH = 10
  * @throws Unavailable when the homeserver is down; MatrixError when the account was locked or deactivated meanwhile, or
  *   has too many sessions
  */
-export async function beginSession(deps: Needs, login: Login, spendable?: Spendable): Promise<LoginResponse> {
+export async function beginCompatSession(
+  deps: Needs,
+  login: Login,
+  spendable?: Spendable,
+): Promise<LoginResponse> {
   const { user, requester } = login
   await ensureProvisioned(deps, user.id)
   const now = deps.clock.now()

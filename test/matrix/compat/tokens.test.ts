@@ -15,7 +15,7 @@ import {
   postMatrix,
   refreshLegacy,
 } from '../../support/legacy.ts'
-import { introspect, signedInApp } from '../../support/oauth.ts'
+import { introspect, registerClient, signedInApp } from '../../support/oauth.ts'
 
 let harness: Harness
 let alice: string
@@ -380,6 +380,24 @@ describe('POST /_matrix/client/{version}/logout/all (edge 51)', () => {
 })
 
 describe('sessions of legacy clients elsewhere', () => {
+  test('POST /oauth2/revoke has no effect on their tokens, as in MAS: no OAuth client owns them', async () => {
+    const { client_id: clientId } = await registerClient(harness)
+    const tokens = await legacyLogin(harness, 'alice', { refresh_token: true })
+    for (const token of [tokens.access_token, tokens.refresh_token ?? '']) {
+      const response = await harness.form('/oauth2/revoke', { client_id: clientId, token })
+      expect([response.status, await response.text()]).toEqual([200, ''])
+    }
+    expect((await introspectLegacy(harness, tokens.access_token)).active).toBe(true)
+  })
+
+  test('their tokens are no OAuth tokens: userinfo takes none', async () => {
+    const { access_token: token } = await legacyLogin(harness, 'alice')
+    const response = await harness.request('/oauth2/userinfo', {
+      headers: { authorization: `Bearer ${token}` },
+    })
+    expect(response.status).toBe(401)
+  })
+
   test('killing all sessions of a person ends and counts them', async () => {
     const id = await createPerson(harness, 'killed')
     const tokens = await legacyLogin(harness, 'killed')
