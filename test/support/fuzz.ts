@@ -286,15 +286,15 @@ function changed(
   return { ...address, query: '', headers: { ...carried, 'content-type': type }, body: text }
 }
 
-/** The value of a member: as it was where nothing changed it, otherwise the text that it stands for. */
+/** The value of a member: as it was where nothing changed it, otherwise the JSON or else the text that it stands for. */
 function member(base: GoodRequest, name: string, value: Encoded): unknown {
   const before = base.fields[name]
-  if (typeof before !== 'string' && JSON.stringify(before) === value) return before
-  try {
-    return decodeURIComponent(value)
-  } catch {
-    return value
-  }
+  if (typeof before === 'string' ? encode(before) === value : JSON.stringify(before) === value) return before
+  for (const read of [(text: string): unknown => JSON.parse(decodeURIComponent(text)), decodeURIComponent])
+    try {
+      return read(value)
+    } catch {}
+  return value
 }
 
 /**
