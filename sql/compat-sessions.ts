@@ -9,15 +9,16 @@ export const insertCompatSession = (
     deviceId: string | null
     humanName: string | null
     browserSessionId: string | null
+    synapseAdmin: boolean
     userAgent: string | null
     ip: string | null
     now: Date
   },
 ) => sql`
-  insert into latchkey.compat_sessions (id, user_id, device_id, human_name, browser_session_id, created_at, user_agent,
-    last_active_at, last_active_ip)
+  insert into latchkey.compat_sessions (id, user_id, device_id, human_name, browser_session_id, synapse_admin, created_at,
+    user_agent, last_active_at, last_active_ip)
   values (${session.id}, ${session.userId}, ${session.deviceId}, ${session.humanName}, ${session.browserSessionId},
-    ${session.now}, ${session.userAgent}, ${session.now}, ${session.ip})`
+    ${session.synapseAdmin}, ${session.now}, ${session.userAgent}, ${session.now}, ${session.ip})`
 
 /** Ends a session, whoever asks; no row when it had ended. */
 export const finishCompatSession = (sql: Db, id: string, now: Date) => sql<

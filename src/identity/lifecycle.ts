@@ -147,17 +147,22 @@ export const reactivate = (deps: Needs, userId: string, by: By = ADMIN): Promise
     return true
   })
 
-/** Gives an account another password. Its sessions stay; `killSessions` ends them. */
+/**
+ * Gives an account another password. Its sessions stay, unless `endSessions` ends them all with the old one; gives how
+ * many ended then.
+ */
 export const setPassword = (
   deps: Needs & Pick<Deps, 'passwords'>,
   userId: string,
   password: { version: number; hash: string },
   by: By = ADMIN,
-): Promise<void> =>
+  { endSessions = false }: { endSessions?: boolean } = {},
+): Promise<EndedSessions> =>
   transact(deps.sql, async (tx) => {
     await replacePassword(deps, tx, userId, password)
     await recordSecurityEvent(deps, tx, { userId, kind: 'password_changed', ...by })
     deps.log.info('user.password_set', { user_id: userId })
+    return endSessions ? await endEverything(deps, tx, userId) : { browsers: 0, apps: 0, tokens: 0 }
   })
 
 /** The new password alone takes the place of all others, and links that could set yet another one end. */

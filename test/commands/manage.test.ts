@@ -254,6 +254,53 @@ describe('latchkey manage, on an account', () => {
     expect(away.err).toMatch(/not a homeserver/)
   }, 60_000)
 
+  test('issue-compatibility-token: the arguments of MAS; the token never runs out', async () => {
+    const argued = await manage(['issue-compatibility-token', 'erin', 'OLDBOTDEVI'])
+    expect(argued).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/^mct_[0-9A-Za-z]{30}_[0-9A-Za-z]{6}\n$/),
+    })
+    expect(argued.err).toMatch(/acts as erin, device OLDBOTDEVI/)
+    const flagged = await manage([
+      'issue-compatibility-token',
+      'erin',
+      '--device-id',
+      'ADMINBOTDE',
+      '--yes-i-want-to-grant-synapse-admin-privileges',
+      '--json',
+    ])
+    const { access_token: token, device_id: device, expires_in_ms: end } = JSON.parse(flagged.out)
+    expect([device, end]).toEqual(['ADMINBOTDE', undefined])
+    const described = await fetch(new URL('/oauth2/introspect', address.url), {
+      method: 'POST',
+      headers: { authorization: `Bearer ${SECRET}`, 'content-type': 'application/x-www-form-urlencoded' },
+      body: new URLSearchParams({ token }).toString(),
+    })
+    expect(await described.json()).toMatchObject({
+      active: true,
+      username: 'erin',
+      device_id: 'ADMINBOTDE',
+      scope: expect.stringContaining('urn:synapse:admin:*'),
+    })
+    expect(fake.devicesOf('erin')).toEqual(['ADMINBOTDE', 'OLDBOTDEVI'])
+    for (const args of [
+      ['erin', 'A', '--device-id', 'B'],
+      ['erin', 'a b'],
+    ])
+      expect((await manage(['issue-compatibility-token', ...args])).code).toBe(1)
+    await manage(['lock-user', 'erin'])
+    const locked = await manage(['issue-compatibility-token', 'erin'])
+    expect([locked.code, locked.out]).toEqual([1, ''])
+    expect(locked.err).toMatch(/locked or deactivated/)
+    await manage(['unlock-user', 'erin'])
+  }, 60_000)
+
+  test('set-password --kill-sessions ends every session with the old password', async () => {
+    const done = await manage(['set-password', 'erin', '--ignore-complexity', '--kill-sessions'], 'erin123')
+    expect(done.out).toMatch(/^erin has a new password. Ended \d+ browser sessions? and 2 app sessions\.$/m)
+    expect(fake.devicesOf('erin')).toEqual([])
+  }, 30_000)
+
   test('promote-admin, demote-admin, list-admin-users', async () => {
     expect((await manage(['promote-admin', 'erin'])).code).toBe(0)
     expect((await manage(['list-admin-users'])).out).toBe('erin\n')
@@ -281,6 +328,7 @@ describe('latchkey manage, on an account', () => {
       'promote-admin',
       'issue-personal-token',
       'list-personal-tokens',
+      'issue-compatibility-token',
     ]) {
       const { code, out, err } = await manage([command, 'nobody'])
       expect({ command, code, out, err }).toEqual({

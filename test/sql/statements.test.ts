@@ -290,6 +290,7 @@ const FILES = [
           deviceId: 'DEVICE',
           humanName: null,
           browserSessionId: null,
+          synapseAdmin: false,
           userAgent: null,
           ip: '::1',
           now: NOW,

@@ -101,7 +101,8 @@ export async function endSessions(
   })
 }
 
-const phrase = ({ browsers, apps, tokens }: EndedSessions): string =>
+/** What ended, for people. */
+export const phrase = ({ browsers, apps, tokens }: EndedSessions): string =>
   new Intl.ListFormat('en-GB').format([
     counted(browsers, 'browser session'),
     counted(apps, 'app session'),

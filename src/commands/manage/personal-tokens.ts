@@ -75,7 +75,8 @@ function scopeOf(deps: Pick<Deps, 'random'>, flags: IssueFlags): string[] {
   return [...scope].sort()
 }
 
-function homeserverAway(deps: Deps, error: Unavailable): CommandError {
+/** For whoever waits for a device. */
+export function homeserverAway(deps: Pick<Deps, 'config'>, error: Unavailable): CommandError {
   const reason = error.cause === undefined ? '' : ` (${reasonOf(error.cause)})`
   return new CommandError(
     `The homeserver at ${deps.config.matrix.endpoint} could not be told of the device${reason}, so there is no token; mend that, and try again.`,
@@ -145,7 +146,8 @@ function tell(context: Context, issued: { session: PersonalSessionRow; token: st
 }
 
 /** Not on standard output: that is for scripts. */
-const note = (context: Context, sentence: string): void => context.process.stderr.write(`${sentence}\n`)
+export const note = (context: Context, sentence: string): void =>
+  context.process.stderr.write(`${sentence}\n`)
 
 /** A personal token as JSON: names as in the admin API (reference operations 2.2), and the username. */
 const describe = (session: PersonalSessionRow) => ({

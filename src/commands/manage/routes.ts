@@ -1,7 +1,7 @@
 import { buildCommand, buildRouteMap } from '@stricli/core'
 import { homeserverRoutes } from './homeserver-routes.ts'
 import { aliases, flag, oneUser, shared, text, username } from './parameters.ts'
-import { personalTokenRoutes } from './personal-token-routes.ts'
+import { tokenRoutes } from './token-routes.ts'
 
 /** For commands that take a name and nothing else. */
 const nameOnly = { flags: shared, aliases, positional: oneUser } as const
@@ -61,15 +61,19 @@ Example: printf '%s' "$PASSWORD" | latchkey manage register-user alice --admin -
     setPassword: buildCommand({
       loader: () => import('./set-password.ts'),
       parameters: {
-        flags: { ...shared, ignoreComplexity: flag('Accept a password that is easy to guess') },
+        flags: {
+          ...shared,
+          ignoreComplexity: flag('Accept a password that is easy to guess'),
+          killSessions: flag('End every session of the account with the old password'),
+        },
         aliases,
         positional: { kind: 'tuple', parameters: [username, passwordArgument] },
       },
       docs: {
         brief: 'Give an account another password',
-        customUsage: ['[--config file]... [--ignore-complexity] <username>'],
-        fullDescription: `Asks for the password in a terminal, else reads it from standard input. Sessions go on; end them with
-latchkey manage kill-sessions.
+        customUsage: ['[--config file]... [--ignore-complexity] [--kill-sessions] <username>'],
+        fullDescription: `Asks for the password in a terminal, else reads it from standard input. Sessions go on, unless --kill-sessions
+ends them: browsers, apps and personal access tokens.
 
 Examples: latchkey manage set-password alice
           printf '%s' "$PASSWORD" | latchkey manage set-password alice`,
@@ -215,7 +219,7 @@ Example: latchkey manage retry-mail`,
       },
     }),
     ...homeserverRoutes,
-    ...personalTokenRoutes,
+    ...tokenRoutes,
   },
   docs: {
     brief: 'Care for accounts',

@@ -31,6 +31,10 @@ export interface Login {
   browserSessionId: string | null
   withRefreshToken: boolean
   requester: Requester
+  /** Its token may use Synapse's admin API: only an operator says so. */
+  synapseAdmin?: boolean
+  /** An operator signs in for somebody: the limit of sessions is not looked at. */
+  unlimited?: boolean
   /** How many other sessions the policy wants ended, where the operator lets them make room. */
   need?: number
 }
@@ -77,13 +81,14 @@ export async function beginCompatSession(
     deviceId,
     humanName: login.deviceName ?? null,
     browserSessionId: login.browserSessionId,
+    synapseAdmin: login.synapseAdmin ?? false,
     userAgent: requester.userAgent ?? null,
     ip: requester.ip ?? null,
     now,
   }
   try {
     await transact(deps.sql, async (tx) => {
-      if (!(await makeRoom(deps, tx, session, login.need))) throw tooManySessions()
+      if (!login.unlimited && !(await makeRoom(deps, tx, session, login.need))) throw tooManySessions()
       await insertCompatSession(tx, session)
       await spendable?.spend(tx, session.id)
     })

@@ -42,7 +42,7 @@ async function imported(
     refresh: fields.refresh ?? newToken('mcr', random),
   }
   const { deviceId = null } = fields
-  const nothing = { humanName: null, browserSessionId: null, userAgent: null, ip: null }
+  const nothing = { humanName: null, browserSessionId: null, synapseAdmin: false, userAgent: null, ip: null }
   await insertCompatSession(sql, { id, userId: alice, deviceId, ...nothing, now })
   if (fields.admin) await sql`update latchkey.compat_sessions set synapse_admin = true where id = ${id}`
   await insertCompatTokens(sql, {

@@ -1,5 +1,5 @@
 import { buildCommand } from '@stricli/core'
-import { aliases, flag, oneUser, shared, text } from './parameters.ts'
+import { aliases, flag, oneUser, shared, text, username } from './parameters.ts'
 
 const json = flag('Print JSON, for scripts')
 const expiresIn = {
@@ -21,8 +21,8 @@ function wholeSeconds(input: string): number {
   return seconds
 }
 
-/** `latchkey manage …-personal-token`. */
-export const personalTokenRoutes = {
+/** `latchkey manage …-token`: tokens for scripts and bots. */
+export const tokenRoutes = {
   issuePersonalToken: buildCommand({
     loader: () => import('./personal-tokens.ts').then((module) => module.issuePersonalToken),
     parameters: {
@@ -70,6 +70,32 @@ Example: TOKEN=$(latchkey manage issue-personal-token reminder-bot --name 'Remin
       fullDescription: `Each line has, between tabs: id, name, whom it acts as, its end, its last use, its scopes.
 
 Example: latchkey manage list-personal-tokens alice --json`,
+    },
+  }),
+  issueCompatibilityToken: buildCommand({
+    loader: () => import('./compat-token.ts'),
+    parameters: {
+      flags: {
+        ...shared,
+        deviceId: text('The Matrix device that it is; a new one by default', 'id'),
+        yesIWantToGrantSynapseAdminPrivileges: flag("Let it use Synapse's admin API too"),
+        json,
+      },
+      aliases,
+      positional: {
+        kind: 'tuple',
+        parameters: [
+          username,
+          { brief: 'The same as --device-id', parse: String, placeholder: 'device_id', optional: true },
+        ],
+      },
+    },
+    docs: {
+      brief: 'Make a token as older clients get it; issue-personal-token is what new scripts want',
+      fullDescription: `Signs the account in as an older client would, and prints the access token, which never runs out.
+For programs that MAS made such tokens for; a personal access token can also be named, listed, replaced and revoked.
+
+Example: TOKEN=$(latchkey manage issue-compatibility-token reminder-bot)`,
     },
   }),
 }
