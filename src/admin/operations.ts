@@ -6,11 +6,15 @@ import { policyDataOperations } from './policy-data.ts'
 import { registrationTokenOperations } from './registration-tokens.ts'
 import { serverOperations } from './server.ts'
 import { sessionOperations } from './sessions.ts'
+import { userActions } from './user-actions.ts'
+import { userEmailOperations } from './user-emails.ts'
 import { userOperations } from './users.ts'
 
 /** Every operation of the admin API, in the order of the document. */
 export const OPERATIONS: readonly Operation[] = [
   ...userOperations,
+  ...userActions,
+  ...userEmailOperations,
   ...sessionOperations,
   ...personalSessionOperations,
   ...registrationTokenOperations,

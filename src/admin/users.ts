@@ -1,70 +1,27 @@
 import { Type } from '@sinclair/typebox'
 import {
-  type AdminUserRow,
   countUsers,
   findAdminUser,
   findAdminUserByName,
   listUsers,
   type UserFilter,
 } from '../../sql/admin-users.ts'
-import { setAdmin } from '../../sql/users.ts'
-import { PASSWORD_LIMIT } from '../crypto/passwords.ts'
+import { PASSWORD_LIMIT, type StoredPassword } from '../crypto/passwords.ts'
 import { passwordStrength } from '../crypto/strength.ts'
 import type { Deps } from '../deps.ts'
 import { AdminError, Unavailable } from '../http/errors.ts'
 import { ensureProvisioned } from '../identity/devices.ts'
-import { createUser, deactivate, lock, reactivate, setPassword, unlock } from '../identity/lifecycle.ts'
+import { addEmail } from '../identity/emails.ts'
+import { createUser } from '../identity/lifecycle.ts'
 import { fold } from '../lib/fold.ts'
-import { MAS_ADMIN } from '../lib/scope.ts'
 import { transact } from '../lib/transact.ts'
 import { existingClients } from './existing.ts'
-import { type Call, operation, type Reply } from './operation.ts'
-import { answersOf, found, list, type ResourceKind, single, timeOf } from './resource.ts'
-import { listQuery, nullable, oneOf, Time, Ulid } from './schemas.ts'
-
-const USER: ResourceKind<AdminUserRow> = {
-  type: 'user',
-  path: '/users',
-  attributes: (row) => ({
-    username: row.username,
-    display_name: row.display_name,
-    created_at: row.created_at.toISOString(),
-    locked_at: timeOf(row.locked_at),
-    deactivated_at: timeOf(row.deactivated_at),
-    admin: row.is_admin,
-    legacy_guest: row.is_guest,
-  }),
-}
-
-const answers = answersOf(
-  'user',
-  Type.Object({
-    username: Type.String({
-      description: 'The part of the Matrix id before the colon.',
-      examples: ['alice'],
-    }),
-    display_name: nullable(
-      Type.String({ description: 'As it was set here; a Matrix client may have changed it.' }),
-    ),
-    created_at: Time('When the account was made.'),
-    locked_at: nullable(Time('When it was locked; its sessions rest until it is unlocked.')),
-    deactivated_at: nullable(Time('When it was deactivated.')),
-    admin: Type.Boolean({ description: 'May ask for the scopes of the admin API.' }),
-    legacy_guest: Type.Boolean({ description: 'A guest of the homeserver, from before the move.' }),
-  }),
-)
-
-const NO_USER = { status: 404, code: 'not_found', when: 'There is no such user.' } as const
-const one = { status: 200, description: 'The user.', schema: answers.single } as const
-
-/** The user of a path. @throws AdminError 404 */
-async function userOf({ deps, params }: Call): Promise<AdminUserRow> {
-  const [row] = await findAdminUser(deps.sql, params.id ?? '')
-  return found(row, 'user')
-}
-
-/** The user as it is now, after a change. */
-const changed = async (call: Call): Promise<Reply> => single(call, USER, await userOf(call))
+import type { Operation } from './operation.ts'
+import { operation } from './operation.ts'
+import { found, list, single } from './resource.ts'
+import { listQuery, oneOf, Ulid } from './schemas.ts'
+import { answers, changed, NO_USER, one, USER } from './user.ts'
+import { emailIn, emailTaken } from './user-emails.ts'
 
 const listOperation = operation({
   method: 'GET',
@@ -156,16 +113,34 @@ const createOperation = operation({
         Type.Boolean({ description: 'Also when the homeserver says that the name is taken.' }),
       ),
       displayname: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
+      password: Type.Optional(Type.String({ minLength: 1, maxLength: PASSWORD_LIMIT })),
+      skip_password_check: Type.Optional(Type.Boolean({ description: 'Also when it is easy to guess.' })),
+      emails: Type.Optional(
+        Type.Array(Type.String({ minLength: 1, maxLength: 254 }), {
+          maxItems: 20,
+          description: 'Addresses that count as proven.',
+        }),
+      ),
     },
     { additionalProperties: false },
   ),
   success: { status: 201, description: 'The new user.', schema: answers.single },
   refusals: [
+    { status: 400, code: 'password_weak', when: 'The password is too easy to guess.' },
+    { status: 400, code: 'invalid_email', when: 'One of the addresses is none.' },
+    { status: 403, code: 'passwords_off', when: 'Passwords are off on this server.' },
+    {
+      status: 409,
+      code: 'email_taken',
+      when: 'Another account has one of the addresses; nothing was created.',
+    },
     { status: 409, code: 'username_taken', when: 'There is a user of this name, in whichever case.' },
     { status: 409, code: 'username_reserved', when: 'The homeserver has given the name away.' },
   ],
   async handle(call) {
     const { deps, body } = call
+    const emails = (body.emails ?? []).map((text, index) => emailIn(text, `/emails/${index}`))
+    const password = body.password === undefined ? undefined : await newPassword(deps, body, body.username)
     const [taken] = await findAdminUserByName(deps.sql, body.username, fold(body.username))
     if (taken) throw usernameTaken()
     if (!body.skip_homeserver_check && !(await isFree(deps, body.username)))
@@ -176,12 +151,15 @@ const createOperation = operation({
       const user = await createUser(deps, tx, {
         username: body.username,
         displayName: body.displayname ?? null,
-        password: undefined,
+        password,
         isAdmin: false,
         // Who may call this is an admin already.
         foreignName: true,
       })
-      return user ?? usernameTaken()
+      if (!user) throw usernameTaken()
+      for (const [index, email] of emails.entries())
+        if (!(await addEmail(deps, tx, user.id, email))) throw emailTaken(`/emails/${index}`)
+      return user
     })
     // The account stands if this fails: a job goes on trying, and a script that tried again would find the name taken.
     await ensureProvisioned(deps, created.id).catch((error: unknown) =>
@@ -203,43 +181,16 @@ const usernameTaken = (): AdminError =>
     source: { pointer: '/username' },
   })
 
-const setPasswordOperation = operation({
-  method: 'POST',
-  path: '/users/{id}/set-password',
-  id: 'setUserPassword',
-  area: 'users',
-  summary: "Set a user's password",
-  description: 'Sessions go on; finish them where the old password may be known.',
-  body: Type.Object(
-    {
-      password: Type.String({ minLength: 1, maxLength: PASSWORD_LIMIT }),
-      skip_password_check: Type.Optional(Type.Boolean({ description: 'Also when it is easy to guess.' })),
-    },
-    { additionalProperties: false },
-  ),
-  success: { status: 204, description: 'The password is set.' },
-  refusals: [
-    { status: 400, code: 'password_weak', when: 'The password is too easy to guess.' },
-    { status: 403, code: 'passwords_off', when: 'Passwords are off on this server.' },
-    { status: 403, code: 'admin_account', when: 'It is an admin, and the token is not good for everything.' },
-    NO_USER,
-  ],
-  async handle(call) {
-    const { deps, body } = call
-    if (!deps.passwords.enabled)
-      throw new AdminError(403, 'passwords_off', 'Passwords are off on this server (passwords.enabled).')
-    const user = await userOf(call)
-    requireRightsOver(call, user)
-    if (!body.skip_password_check) await requireStrength(deps, body.password, user.username)
-    await setPassword(deps, user.id, await deps.passwords.hash(body.password))
-    return { status: 204, target: single(call, USER, user).target }
-  },
-})
-
-/** Who may administer accounts only must not take over one that may do more. @throws AdminError 403 */
-function requireRightsOver({ caller }: Call, user: AdminUserRow): void {
-  if (!user.is_admin || caller.scope.includes(MAS_ADMIN)) return
-  throw new AdminError(403, 'admin_account', `Changing the account of an admin needs the scope ${MAS_ADMIN}.`)
+/** A password of a body, hashed. @throws AdminError 400, 403 */
+export async function newPassword(
+  deps: Pick<Deps, 'config' | 'passwords'>,
+  { password = '', skip_password_check }: { password?: string; skip_password_check?: boolean },
+  username: string,
+): Promise<StoredPassword> {
+  if (!deps.passwords.enabled)
+    throw new AdminError(403, 'passwords_off', 'Passwords are off on this server (passwords.enabled).')
+  if (!skip_password_check) await requireStrength(deps, password, username)
+  return deps.passwords.hash(password)
 }
 
 async function requireStrength(
@@ -255,87 +206,4 @@ async function requireStrength(
   })
 }
 
-const setAdminOperation = operation({
-  method: 'POST',
-  path: '/users/{id}/set-admin',
-  id: 'setUserAdmin',
-  area: 'users',
-  everythingOnly: true,
-  summary: 'Let a user administer, or not',
-  description: 'Sessions keep the scopes that they were granted.',
-  body: Type.Object({ admin: Type.Boolean() }, { additionalProperties: false }),
-  success: one,
-  refusals: [NO_USER],
-  async handle(call) {
-    const [row] = await setAdmin(call.deps.sql, (await userOf(call)).id, call.body.admin)
-    found(row, 'user')
-    return changed(call)
-  },
-})
-
-/** An operation that changes the state of a user, and answers the user. */
-const act = (
-  verb: string,
-  id: string,
-  summary: string,
-  description: string,
-  change: (deps: Deps, userId: string) => Promise<unknown>,
-) =>
-  operation({
-    method: 'POST',
-    path: `/users/{id}/${verb}`,
-    id,
-    area: 'users',
-    summary,
-    description,
-    success: one,
-    refusals: [NO_USER],
-    async handle(call) {
-      await change(call.deps, (await userOf(call)).id)
-      return changed(call)
-    },
-  })
-
-const deactivateOperation = operation({
-  method: 'POST',
-  path: '/users/{id}/deactivate',
-  id: 'deactivateUser',
-  area: 'users',
-  summary: 'Deactivate a user',
-  description:
-    'Ends every session, deletes passwords and addresses, and deactivates the user on the homeserver, which also hides ' +
-    'what the user wrote unless `skip_erase` is true. The name stays taken.',
-  body: Type.Object({ skip_erase: Type.Optional(Type.Boolean()) }, { additionalProperties: false }),
-  bodyOptional: true,
-  success: one,
-  refusals: [NO_USER],
-  async handle(call) {
-    await deactivate(call.deps, (await userOf(call)).id, !call.body.skip_erase)
-    return changed(call)
-  },
-})
-
-export const userOperations = [
-  listOperation,
-  createOperation,
-  getOperation,
-  byNameOperation,
-  setPasswordOperation,
-  setAdminOperation,
-  act(
-    'lock',
-    'lockUser',
-    'Lock a user',
-    'The user cannot sign in, and the sessions rest until the user is unlocked. A locked user stays as it was.',
-    lock,
-  ),
-  act(
-    'reactivate',
-    'reactivateUser',
-    'Reactivate a user',
-    'Also at the homeserver. Addresses, passwords and sessions do not come back; a lock stays.',
-    reactivate,
-  ),
-  act('unlock', 'unlockUser', 'Unlock a user', 'The sessions go on. Does not reactivate.', unlock),
-  deactivateOperation,
-]
+export const userOperations: Operation[] = [listOperation, createOperation, getOperation, byNameOperation]

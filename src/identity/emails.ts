@@ -78,19 +78,32 @@ export async function confirmEmail(
   return transact(deps.sql, async (tx) => {
     const answer = await confirmCode(deps, tx, verification, code)
     if (answer !== 'ok') return answer
-    const { email } = verification
-    // Before it is there: a new address alone need not hear that it is new.
-    const event = { userId, kind: 'email_added' as const, requester, details: { email } }
-    await recordSecurityEvent(deps, tx, event)
-    if (!(await addEmail(deps, tx, userId, email))) throw new Taken()
-    await deps.jobs.enqueue(tx, 'provision-user', { user_id: userId })
-    deps.log.info('email.added', { user_id: userId })
+    await attach(deps, tx, userId, verification.email, { requester })
     return 'ok' as const
   }).catch((error: unknown) => {
     if (error instanceof Taken) return 'taken' as const
     throw error
   })
 }
+
+/** Writes down that the account has another address, and tells the homeserver by a job. @throws Taken */
+async function attach(deps: Needs, tx: Db, userId: string, email: string, by: By): Promise<void> {
+  // Before it is there: a new address alone need not hear that it is new.
+  await recordSecurityEvent(deps, tx, { userId, kind: 'email_added', details: { email }, ...by })
+  if (!(await addEmail(deps, tx, userId, email))) throw new Taken()
+  await deps.jobs.enqueue(tx, 'provision-user', { user_id: userId })
+  deps.log.info('email.added', { user_id: userId })
+}
+
+/** Gives an account an address because an admin says that it is theirs; false when another account has it. */
+export const addEmailUnproven = (deps: Needs, userId: string, email: string): Promise<boolean> =>
+  transact(deps.sql, async (tx) => {
+    await attach(deps, tx, userId, email, { actor: 'admin' })
+    return true
+  }).catch((error: unknown) => {
+    if (error instanceof Taken) return false
+    throw error
+  })
 
 /** Rolls back, so that neither the log nor a mail says that the address was added. */
 class Taken extends Error {}

@@ -1,0 +1,167 @@
+import { Type } from '@sinclair/typebox'
+import { setAdmin } from '../../sql/users.ts'
+import { PASSWORD_LIMIT } from '../crypto/passwords.ts'
+import type { Deps } from '../deps.ts'
+import { deactivate, killSessions, lock, reactivate, setPassword, unlock } from '../identity/lifecycle.ts'
+import { DISPLAY_NAME_LIMIT, setDisplayName } from '../identity/profile.ts'
+import type { Operation } from './operation.ts'
+import { operation } from './operation.ts'
+import { found, single } from './resource.ts'
+import { requireRightsOver } from './rights.ts'
+import { nullable } from './schemas.ts'
+import { changed, NO_USER, one, USER, userOf } from './user.ts'
+import { newPassword } from './users.ts'
+
+const setPasswordOperation = operation({
+  method: 'POST',
+  path: '/users/{id}/set-password',
+  id: 'setUserPassword',
+  area: 'users',
+  summary: "Set a user's password",
+  description: 'Sessions go on; finish them where the old password may be known.',
+  body: Type.Object(
+    {
+      password: Type.String({ minLength: 1, maxLength: PASSWORD_LIMIT }),
+      skip_password_check: Type.Optional(Type.Boolean({ description: 'Also when it is easy to guess.' })),
+    },
+    { additionalProperties: false },
+  ),
+  success: { status: 204, description: 'The password is set.' },
+  refusals: [
+    { status: 400, code: 'password_weak', when: 'The password is too easy to guess.' },
+    { status: 403, code: 'passwords_off', when: 'Passwords are off on this server.' },
+    { status: 403, code: 'admin_account', when: 'It is an admin, and the token is not good for everything.' },
+    NO_USER,
+  ],
+  async handle(call) {
+    const { deps, body } = call
+    const user = await userOf(call)
+    requireRightsOver(call.caller, user)
+    await setPassword(deps, user.id, await newPassword(deps, body, user.username))
+    return { status: 204, target: single(call, USER, user).target }
+  },
+})
+
+const setAdminOperation = operation({
+  method: 'POST',
+  path: '/users/{id}/set-admin',
+  id: 'setUserAdmin',
+  area: 'users',
+  everythingOnly: true,
+  summary: 'Let a user administer, or not',
+  description: 'Sessions keep the scopes that they were granted.',
+  body: Type.Object({ admin: Type.Boolean() }, { additionalProperties: false }),
+  success: one,
+  refusals: [NO_USER],
+  async handle(call) {
+    const [row] = await setAdmin(call.deps.sql, (await userOf(call)).id, call.body.admin)
+    found(row, 'user')
+    return changed(call)
+  },
+})
+
+/** An operation that changes the state of a user, and answers the user. */
+const act = (
+  verb: string,
+  id: string,
+  summary: string,
+  description: string,
+  change: (deps: Deps, userId: string) => Promise<unknown>,
+) =>
+  operation({
+    method: 'POST',
+    path: `/users/{id}/${verb}`,
+    id,
+    area: 'users',
+    summary,
+    description,
+    success: one,
+    refusals: [NO_USER],
+    async handle(call) {
+      await change(call.deps, (await userOf(call)).id)
+      return changed(call)
+    },
+  })
+
+const killOperation = operation({
+  method: 'POST',
+  path: '/users/{id}/kill-sessions',
+  id: 'killUserSessions',
+  area: 'sessions',
+  summary: 'End every session of a user',
+  description: 'Browsers, apps, older clients and personal tokens. The homeserver forgets their devices.',
+  success: {
+    status: 200,
+    description: 'How many ended, by kind.',
+    schema: Type.Object({ ended: Type.Record(Type.String(), Type.Integer()) }),
+    example: { ended: { browsers: 1, apps: 2 } },
+  },
+  refusals: [NO_USER],
+  async handle(call) {
+    const user = await userOf(call)
+    const ended = await killSessions(call.deps, user.id)
+    return { body: { ended }, target: single(call, USER, user).target }
+  },
+})
+
+const displayNameOperation = operation({
+  method: 'POST',
+  path: '/users/{id}/set-displayname',
+  id: 'setUserDisplayName',
+  area: 'users',
+  summary: 'Set the name that others see',
+  description: 'At the homeserver too; null takes the name away.',
+  body: Type.Object(
+    { displayname: nullable(Type.String({ minLength: 1, maxLength: DISPLAY_NAME_LIMIT })) },
+    { additionalProperties: false },
+  ),
+  success: one,
+  refusals: [NO_USER],
+  async handle(call) {
+    const user = await userOf(call)
+    if (!(await setDisplayName(call.deps, user.id, call.body.displayname))) found(undefined, 'user')
+    return changed(call)
+  },
+})
+
+const deactivateOperation = operation({
+  method: 'POST',
+  path: '/users/{id}/deactivate',
+  id: 'deactivateUser',
+  area: 'users',
+  summary: 'Deactivate a user',
+  description:
+    'Ends every session, deletes passwords and addresses, and deactivates the user on the homeserver, which also hides ' +
+    'what the user wrote unless `skip_erase` is true. The name stays taken.',
+  body: Type.Object({ skip_erase: Type.Optional(Type.Boolean()) }, { additionalProperties: false }),
+  bodyOptional: true,
+  success: one,
+  refusals: [NO_USER],
+  async handle(call) {
+    await deactivate(call.deps, (await userOf(call)).id, !call.body.skip_erase)
+    return changed(call)
+  },
+})
+
+export const userActions: Operation[] = [
+  setPasswordOperation,
+  setAdminOperation,
+  displayNameOperation,
+  killOperation,
+  act(
+    'lock',
+    'lockUser',
+    'Lock a user',
+    'The user cannot sign in, and the sessions rest until the user is unlocked. A locked user stays as it was.',
+    lock,
+  ),
+  act(
+    'reactivate',
+    'reactivateUser',
+    'Reactivate a user',
+    'Also at the homeserver. Addresses, passwords and sessions do not come back; a lock stays.',
+    reactivate,
+  ),
+  act('unlock', 'unlockUser', 'Unlock a user', 'The sessions go on. Does not reactivate.', unlock),
+  deactivateOperation,
+]
