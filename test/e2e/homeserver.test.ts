@@ -34,14 +34,31 @@ const connect = (secret: string, endpoint = synapse.url): Homeserver =>
 
 const devicesOf = (localpart: string) => listDevices(synapse, localpart, ADMIN_TOKEN)
 
-/** The ids of the devices that a Synapse has, as its admin API tells. */
-async function listDevices(synapse: TestSynapse, localpart: string, token: string): Promise<string[]> {
-  const user = encodeURIComponent(`@${localpart}:${synapse.serverName}`)
-  const response = await fetch(`${synapse.url}/_synapse/admin/v2/users/${user}/devices`, {
+/** What Synapse's admin API tells about a user, or below it. */
+async function askAdmin(
+  { url, serverName }: TestSynapse,
+  localpart: string,
+  token: string,
+  below = '',
+): Promise<unknown> {
+  const user = encodeURIComponent(`@${localpart}:${serverName}`)
+  const response = await fetch(`${url}/_synapse/admin/v2/users/${user}${below}`, {
     headers: { authorization: `Bearer ${token}` },
   })
-  const answer = (await response.json()) as { devices: Array<{ device_id: string }> }
-  return answer.devices.map((device) => device.device_id).sort()
+  return response.json()
+}
+
+async function listDevices(synapse: TestSynapse, localpart: string, token: string): Promise<string[]> {
+  const answer = await askAdmin(synapse, localpart, token, '/devices')
+  return (answer as { devices: { device_id: string }[] }).devices.map(({ device_id }) => device_id).sort()
+}
+
+async function findAccount(synapse: TestSynapse, localpart: string, token: string) {
+  const { threepids, locked } = (await askAdmin(synapse, localpart, token)) as {
+    threepids: { medium: string; address: string }[]
+    locked: boolean
+  }
+  return { emails: threepids.map(({ address }) => address).sort(), locked }
 }
 
 beforeAll(async () => {
@@ -56,7 +73,11 @@ afterAll(async () => {
   await introspection?.stop()
 })
 
-describeHomeserver('the Synapse client against Synapse', () => ({ homeserver, devicesOf }))
+describeHomeserver('the Synapse client against Synapse', () => ({
+  homeserver,
+  devicesOf,
+  accountOf: (localpart) => findAccount(synapse, localpart, ADMIN_TOKEN),
+}))
 
 describe('the link between Synapse and Latchkey', () => {
   test('a wrong secret is refused with 403 (reference 10.1)', async () => {
@@ -103,6 +124,7 @@ describe('Synapse before 1.136', () => {
   describeHomeserver('the client of the admin API against Synapse', () => ({
     homeserver: connectLegacy(SECRET),
     devicesOf: (localpart) => listDevices(legacy, localpart, SECRET),
+    accountOf: (localpart) => findAccount(legacy, localpart, SECRET),
   }))
 
   test('a wrong secret is taken for a token that is not active: refused', async () => {

@@ -44,6 +44,8 @@ export interface FakeHomeserver {
   failOnce(name: string): void
   /** The ids of a user's devices, sorted; empty for a user that is not there. */
   devicesOf(localpart: string): string[]
+  /** The addresses, sorted, and the lock of a user. */
+  accountOf(localpart: string): { emails: string[]; locked: boolean }
   /** The calls of one endpoint. */
   callsOf(name: string): FakeCall[]
 }
@@ -73,6 +75,10 @@ export function createFakeHomeserver(options: { serverName?: string; secret?: st
     nonsense: false,
     failOnce: (name) => void failing.add(name),
     devicesOf: (localpart) => [...(fake.users.get(localpart)?.devices.keys() ?? [])].sort(),
+    accountOf: (localpart) => {
+      const { emails = [], locked = false } = fake.users.get(localpart) ?? {}
+      return { emails: emails.toSorted(), locked }
+    },
     callsOf: (name) => fake.calls.filter((call) => call.name === name),
   }
   return fake

@@ -1,11 +1,15 @@
 import { describe, expect, test } from 'bun:test'
 import type { Homeserver } from '../../../src/matrix/homeserver/homeserver.ts'
 
-/** What a contract run needs: the client under test, and a look at the devices that the homeserver has. */
+/** What a contract run needs: the client under test, and a look at what the homeserver has. */
 export interface ContractSubject {
   homeserver: Homeserver
   devicesOf(localpart: string): string[] | Promise<string[]>
+  /** The addresses, sorted, and the lock of a user. */
+  accountOf(localpart: string): Account | Promise<Account>
 }
+
+type Account = { emails: string[]; locked: boolean }
 
 /**
  * The requirements on a homeserver with the `/_synapse/mas` API. They run against the fake and against a real
@@ -59,6 +63,31 @@ export function describeHomeserver(title: string, subject: () => ContractSubject
       expect(found?.displayName).toBeUndefined()
     })
 
+    test('provision_user: the list of addresses replaces those that are there, none leaves them (edge 39)', async () => {
+      const { homeserver, accountOf } = subject()
+      const localpart = newName()
+      const user = { localpart, sub: localpart, locked: false }
+      const emailsAfter = async (emails?: string[]) => {
+        await homeserver.provisionUser({ ...user, ...(emails && { emails }) })
+        return (await accountOf(localpart)).emails
+      }
+      const [one, two, three] = ['1', '2', '3'].map((name) => `${localpart}-${name}@example.test`)
+      if (!one || !two || !three) throw new Error('three addresses')
+      expect(await emailsAfter([one, two])).toEqual([one, two])
+      expect(await emailsAfter([two, three])).toEqual([two, three])
+      expect(await emailsAfter()).toEqual([two, three])
+      expect(await emailsAfter([])).toEqual([])
+    })
+
+    test('provision_user: the lock is set and taken away, for a new user too', async () => {
+      const { homeserver, accountOf } = subject()
+      const localpart = newName()
+      for (const locked of [true, false, true]) {
+        await homeserver.provisionUser({ localpart, sub: localpart, locked })
+        expect((await accountOf(localpart)).locked).toBe(locked)
+      }
+    })
+
     test('is_localpart_available: free names yes; taken, invalid and non-ASCII ones no', async () => {
       const { homeserver } = subject()
       expect(await homeserver.isLocalpartAvailable(newName())).toBe(true)
@@ -108,12 +137,15 @@ export function describeHomeserver(title: string, subject: () => ContractSubject
     })
 
     test('delete_user: deactivates and removes the devices; reactivate_user makes the user active again', async () => {
-      const { homeserver, devicesOf } = subject()
+      const { homeserver, devicesOf, accountOf } = subject()
       const localpart = await provisioned()
+      const emails = [`${localpart}@example.test`]
+      await homeserver.provisionUser({ localpart, sub: localpart, emails, locked: false })
       await homeserver.upsertDevice(localpart, 'DEVICE1')
       await homeserver.deleteUser(localpart, true)
       expect(await homeserver.queryUser(localpart)).toMatchObject({ deactivated: true })
       expect(await devicesOf(localpart)).toEqual([])
+      expect((await accountOf(localpart)).emails).toEqual([])
       expect(await homeserver.isLocalpartAvailable(localpart)).toBe(false)
       await homeserver.reactivateUser(localpart)
       expect(await homeserver.queryUser(localpart)).toMatchObject({ deactivated: false })

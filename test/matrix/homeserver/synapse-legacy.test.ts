@@ -30,6 +30,7 @@ const shared = setUp()
 describeHomeserver('the client of the admin API against the fake', () => ({
   homeserver: shared.homeserver,
   devicesOf: shared.fake.devicesOf,
+  accountOf: shared.fake.accountOf,
 }))
 
 describe('what is sent (reference 10.1)', () => {

@@ -46,6 +46,7 @@ const shared = setUp()
 describeHomeserver('the Synapse client against the fake', () => ({
   homeserver: shared.homeserver,
   devicesOf: shared.fake.devicesOf,
+  accountOf: shared.fake.accountOf,
 }))
 
 describe('what is sent', () => {
