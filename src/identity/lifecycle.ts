@@ -4,6 +4,7 @@ import type { Db } from '../../sql/connect.ts'
 import { finishOAuthSessions } from '../../sql/oauth-sessions.ts'
 import { markErased, reactivateUser } from '../../sql/provisioning.ts'
 import { voidRecoveryTickets } from '../../sql/recoveries.ts'
+import { lockSessionsOf } from '../../sql/sessions.ts'
 import {
   anyUserExists,
   deactivateUser,
@@ -193,6 +194,8 @@ async function endAllSessions(
   tokens: { owned: boolean },
 ): Promise<EndedSessions> {
   const now = deps.clock.now()
+  // A sign-in at this moment comes before all of this, and ends with the others, or after it, and finds its session gone.
+  await lockSessionsOf(tx, userId)
   const browsers = await finishBrowserSessions(tx, userId, now, null)
   await announceLogout(
     deps,
