@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, mock, test } from 'bun:test'
+import { join } from 'node:path'
 import { createClient, type MatrixClient } from 'matrix-js-sdk'
 import type { Stack } from '../../src/commands/demo/demo.ts'
 import {
@@ -228,6 +229,63 @@ describe('matrix-js-sdk with the login API, and Synapse', () => {
     LONG,
   )
 })
+
+/** Runs a command of an administrator beside the running server; `input` is what is typed. */
+async function manage(args: string[], input = ''): Promise<void> {
+  const main = join(import.meta.dirname, '..', '..', 'src', 'main.ts')
+  const command = [process.execPath, main, 'manage', ...args, '-c', stack.configPath]
+  const child = Bun.spawn(command, { stdin: new Blob([input]), stdout: 'ignore', stderr: 'pipe' })
+  const said = await new Response(child.stderr).text()
+  if ((await child.exited) !== 0) throw new Error(`manage ${args.join(' ')}: ${said}`)
+}
+
+test(
+  'lock and unlock: the client is told to keep what it has, and goes on with the same tokens afterwards (decision 8)',
+  async () => {
+    const login = await anonymous().loginRequest({
+      type: 'm.login.password',
+      user: 'lena',
+      password: PASSWORD,
+      device_id: 'RESTING',
+      refresh_token: true,
+    })
+    const again = { type: 'm.login.password', user: 'lena', password: PASSWORD }
+    await manage(['lock-user', 'lena'])
+    const locked = { errcode: 'M_USER_LOCKED', data: { soft_logout: true } }
+    await expect(anonymous().loginRequest(again)).rejects.toMatchObject(locked)
+    await expect(anonymous().refreshToken(login.refresh_token ?? '')).rejects.toMatchObject(locked)
+    await manage(['unlock-user', 'lena'])
+    const fresh = await anonymous().refreshToken(login.refresh_token ?? '')
+    const client = signedIn({ ...login, access_token: fresh.access_token })
+    expect(await client.whoami()).toMatchObject({ device_id: 'RESTING' })
+    await client.logout()
+  },
+  LONG,
+)
+
+test(
+  'deactivation ends the tokens at Synapse too; after reactivation a new password lets the person in again',
+  async () => {
+    const visitor = await chromium.visitor()
+    await visitor.page.goto(`${stack.latchkeyUrl}/register`)
+    await signUp(visitor.page, 'gone', 'Gone')
+    await visitor.close()
+    const again = { type: 'm.login.password', user: 'gone', password: PASSWORD }
+    const login = await anonymous().loginRequest(again)
+    expect(await signedIn(login).whoami()).toMatchObject({ user_id: '@gone:localhost' })
+    await manage(['deactivate', 'gone', '--yes'])
+    expect((await whenRefused(login.access_token)).errcode).toMatch(/^M_(UNKNOWN_TOKEN|USER_DEACTIVATED)$/)
+    await expect(anonymous().loginRequest(again)).rejects.toMatchObject({ errcode: 'M_FORBIDDEN' })
+    // Back, with neither sessions nor password.
+    await manage(['unlock-user', 'gone', '--reactivate'])
+    await expect(anonymous().loginRequest(again)).rejects.toMatchObject({ errcode: 'M_FORBIDDEN' })
+    await manage(['set-password', 'gone'], PASSWORD)
+    expect(await signedIn(await anonymous().loginRequest(again)).whoami()).toMatchObject({
+      user_id: '@gone:localhost',
+    })
+  },
+  LONG,
+)
 
 test(
   'matrix-nio: password login, sync, a message, logout',

@@ -48,6 +48,8 @@ export interface Stack {
   serverName: string
   /** The secret between Latchkey and Synapse. */
   secret: string
+  /** Latchkey's configuration, for its other commands. */
+  configPath: string
   /** Stops the front, Latchkey and Synapse, in this order. */
   stop(): Promise<void>
 }
@@ -118,6 +120,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     synapseUrl: synapse.url,
     serverName: SERVER_NAME,
     secret: secrets.matrix,
+    configPath,
     stop: () => started.disposeAsync(),
   }
 }
