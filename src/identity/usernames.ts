@@ -6,7 +6,10 @@ import { fold } from '../lib/fold.ts'
 import type { RegisterInput } from '../policy/register.ts'
 import type { Violation } from '../policy/violation.ts'
 
-/** Why a name cannot be had. `refused`: a rule of the operator's own, whose `message` says why. */
+/**
+ * Why a name cannot be had. `refused`: a rule of the operator's own, whose `message` says why; `email`: the same, about
+ * the address.
+ */
 export type UsernameProblem =
   | 'taken'
   | 'too_short'
@@ -17,6 +20,7 @@ export type UsernameProblem =
   | 'not_allowed'
   | 'requester_banned'
   | 'refused'
+  | 'email'
 
 /** Whether somebody may register a name, and why not. */
 export type UsernameAnswer =
@@ -41,7 +45,8 @@ function problemOf({ code = '', msg }: Violation): UsernameAnswer {
 
 /**
  * Whether a name may be registered: the policy of reference operations 6.3, then our own accounts, then the homeserver,
- * which also knows the namespaces of application services. What the policy says of an address is not looked at here.
+ * which also knows the namespaces of application services. Rules of an operator's own may look at name and address
+ * together; `nameOnly` leaves out what they say of the address, while it may still be typed in.
  *
  * @throws Unavailable when the homeserver cannot be asked
  */
@@ -49,19 +54,20 @@ export async function checkUsername(
   deps: Pick<Deps, 'policy' | 'sql' | 'homeserver'>,
   username: string,
   requester: Requester,
-  method: RegisterInput['method'] = 'password',
+  { nameOnly = false, ...about }: Partial<Omit<RegisterInput, 'username'>> & { nameOnly?: boolean } = {},
 ): Promise<UsernameAnswer> {
-  const [violation] = await deps.policy.register({ username, method }, requester)
-  if (violation) return problemOf(violation)
+  const violations = await deps.policy.register({ username, method: 'password', ...about }, requester)
+  const aboutName = violations.find(({ field }) => field !== 'email')
+  if (aboutName) return problemOf(aboutName)
   const [user] = await findUserByName(deps.sql, username, fold(username))
   if (user) return { available: false, reason: 'taken' }
   try {
-    return (await deps.homeserver.isLocalpartAvailable(username))
-      ? { available: true }
-      : { available: false, reason: 'taken' }
+    if (!(await deps.homeserver.isLocalpartAvailable(username))) return { available: false, reason: 'taken' }
   } catch (cause) {
     throw new Unavailable('homeserver', { cause })
   }
+  const [aboutEmail] = nameOnly ? [] : violations
+  return aboutEmail ? { available: false, reason: 'email', message: aboutEmail.msg } : { available: true }
 }
 
 /** The localpart that a person means: `@name:this.server` and `name` are the same; another server's id stays as is. */

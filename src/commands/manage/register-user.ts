@@ -83,6 +83,7 @@ async function requireAvailable(deps: Deps, username: string): Promise<void> {
     banned: `The name ${username} is not allowed here (policy.data.registration.banned_usernames).`,
     not_allowed: `The name ${username} is not allowed here (policy.data.registration.allowed_usernames).`,
     requester_banned: 'The policy of this server bans requests without a user agent.',
+    email: `The address is not allowed here: ${answer.message ?? ''}`,
     refused: `The name ${username} is not allowed here: ${answer.message ?? ''}`,
   }
   throw new CommandError(sentences[answer.reason])

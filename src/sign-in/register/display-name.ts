@@ -84,7 +84,8 @@ async function usernameRefusal(
 ): Promise<Response | undefined> {
   try {
     await take(deps, 'sign-up-form.ip', limitSubject(visit.requester.ip), FORM_LIMIT)
-    const answer = await checkUsername(deps, username, visit.requester)
+    const email = step.verification?.email
+    const answer = await checkUsername(deps, username, visit.requester, email === undefined ? {} : { email })
     if (answer.available) {
       if (username !== step.registration.username)
         await renameRegistration(deps.sql, step.registration.id, username)

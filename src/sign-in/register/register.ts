@@ -6,7 +6,7 @@ import { type Params, readPageQuery } from '../../http/params.ts'
 import { json, redirect } from '../../http/reply.ts'
 import type { Route } from '../../http/route.ts'
 import { type Continuation, readContinuation } from '../../identity/continuation.ts'
-import { checkEmail } from '../../identity/email-address.ts'
+import { checkEmail, parseEmail } from '../../identity/email-address.ts'
 import { beginVerification, takeCodeLimits } from '../../identity/email-verification.ts'
 import { limitSubject, take } from '../../identity/limits.ts'
 import { checkNewPassword } from '../../identity/new-password.ts'
@@ -101,11 +101,14 @@ async function checkForm(deps: Deps, visit: Visit, username: string, form: Param
   if (username === '') errors.username = [{ code: 'required' }]
   else
     try {
-      const answer = await checkUsername(deps, username, visit.requester)
+      const answer = await checkUsername(deps, username, visit.requester, aboutAddress(deps, form))
       if (!answer.available) {
-        if (answer.reason === 'requester_banned') formError = { code: 'not_allowed' }
+        const { reason, message = '' } = answer
+        if (reason === 'email' && !asksForEmail(deps)) formError = { code: 'not_allowed', message }
+        else if (reason === 'email') errors.email = [{ code: 'not_allowed', message }]
+        else if (answer.reason === 'requester_banned') formError = { code: 'not_allowed' }
         else errors.username = [usernameError(answer, deps.config.matrix.homeserver)]
-        if (formError) errors.username = [{ code: 'not_allowed' }]
+        if (formError) errors.username ??= [{ code: 'not_allowed' }]
       }
     } catch (error) {
       if (!(error instanceof Unavailable)) throw error
@@ -123,6 +126,12 @@ async function checkForm(deps: Deps, visit: Visit, username: string, form: Param
   if (deps.config.branding.tos_uri !== undefined && form.accept_terms === undefined)
     errors.accept_terms = [{ code: 'terms_required' }]
   return { errors, outage, ...(formError && { formError }), ...(feedback && { feedback }) }
+}
+
+/** The address of the form, where it asks for one and it is one; otherwise its field says what is wrong with it. */
+function aboutAddress(deps: Pick<Deps, 'config'>, form: Params): { email?: string } {
+  const email = asksForEmail(deps) ? parseEmail(form.email ?? '') : undefined
+  return email === undefined ? {} : { email }
 }
 
 /** Hashes the password and stores the sign-up, bound to this browser, with the mail that proves its address. */
@@ -197,7 +206,7 @@ async function check(deps: Deps, request: Request): Promise<Response> {
   let status: UsernameStatus
   try {
     await take(deps, 'username-check.ip', limitSubject(visit.requester.ip), CHECK_LIMIT)
-    const answer = await checkUsername(deps, username, visit.requester)
+    const answer = await checkUsername(deps, username, visit.requester, { nameOnly: true })
     status = answer.available ? 'available' : usernameStatus(answer.reason)
   } catch (error) {
     if (!(error instanceof RateLimited) && !(error instanceof Unavailable)) throw error

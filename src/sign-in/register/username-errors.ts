@@ -15,6 +15,7 @@ export function usernameError(
     case 'requester_banned':
       return { code: 'not_allowed' }
     case 'refused':
+    case 'email':
       return { code: 'not_allowed', ...(message !== undefined && { message }) }
     default:
       return { code: reason }
@@ -33,6 +34,7 @@ export function usernameStatus(reason: UsernameProblem): UsernameStatus {
     case 'not_allowed':
     case 'requester_banned':
     case 'refused':
+    case 'email':
       return 'reserved'
     case 'all_numeric':
       return 'invalid'

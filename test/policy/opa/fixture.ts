@@ -20,6 +20,9 @@ const ANSWERS: Record<string, string | { data: string; say: string } | 'loop' | 
     '[{"result":[{"code":"username-banned","field":"username","msg":"No mallory here."}]}]',
   '"username":"tuesday"': '[{"result":[{"field":"username","msg":"Not on a Tuesday."}]}]',
   '"username":"blocked"': { data: 'block-them', say: '[{"result":[{"msg":"Blocked by data."}]}]' },
+  '"username":"wants-mail","requester"': '[{"result":[{"field":"email","msg":"An address, please."}]}]',
+  '"username":"both","email":"both@example.org"':
+    '[{"result":[{"field":"email","msg":"Not both the same."}]}]',
   '"username":"silent"': '[]',
   '"username":"nonsense"': '[{"result":[{"msg":7}]}]',
   '"username":"loop"': 'loop',

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { setPolicyData } from '../../../src/identity/policy-data.ts'
 import type { Browser } from '../../support/browser.ts'
 import { createHarness, type Harness } from '../../support/harness.ts'
+import { mailConfig, startMailServer } from '../../support/mail-server.ts'
 import { authorizeUrl, PASSWORD, registerClient, signUp, WEB_CLIENT } from '../../support/oauth.ts'
 import { moduleFile } from './fixture.ts'
 
@@ -48,6 +49,14 @@ describe("with the operator's own module (policy.wasm_module)", () => {
     expect((await tryName('carol')).url.pathname).toContain('/display-name')
   })
 
+  test('sign-up: what the module says of an address that nobody asked for stops the form, not the check of a name', async () => {
+    const refused = await tryName('wants-mail')
+    expect(refused.status).toBe(422)
+    expect(refused.text).toContain('An address, please.')
+    const check = await harness.request('/register/check?username=wants-mail')
+    expect(await check.json()).toMatchObject({ status: 'available' })
+  })
+
   test('the module sees what was set at run time', async () => {
     expect((await tryName('blocked')).url.pathname).toContain('/display-name')
     await setPolicyData(harness.deps, { anything: { of_its_own: 'block-them' } })
@@ -87,4 +96,28 @@ describe("with the operator's own module (policy.wasm_module)", () => {
       expect((await tryName('bob')).url.pathname).toContain('/display-name')
     },
   )
+})
+
+test('sign-up with an address: the module sees both, and what it says of the address is told there', async () => {
+  const server = await startMailServer()
+  const withMail = await createHarness({
+    config: {
+      email: mailConfig(server),
+      account: { password_registration_enabled: true, password_registration_email_required: true },
+      policy: { wasm_module: await moduleFile() },
+    },
+  })
+  const begin = async (username: string, email: string) => {
+    const form = await withMail.browser().open('/register')
+    return form.submit(
+      { username, email, password: PASSWORD, password_confirm: PASSWORD },
+      { action: 'register/password' },
+    )
+  }
+  const refused = await begin('both', 'both@example.org')
+  expect(refused.status).toBe(422)
+  expect(refused.text).toContain('Not both the same.')
+  expect((await begin('both', 'other@example.org')).url.pathname).toContain('/verify-email')
+  await withMail.close()
+  await server.close()
 })
