@@ -1,0 +1,253 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { join } from 'node:path'
+import type { BrowserContextOptions } from 'playwright-core'
+import { CHROMIUM_START_MS, PASSWORD, type Visitor } from '../support/chromium.ts'
+import { type MailServer, mailConfig, startMailServer } from '../support/mail-server.ts'
+import { type BrowserService, SERVICE, startService } from './service.ts'
+
+const LONG = 90_000
+const NEW_PASSWORD = 'an entirely different passphrase 7'
+const PLENTY = { burst: 10_000, per_second: 1000 }
+
+/** A phone and a desktop, light and dark, with script and without. */
+const LOOKS: Record<string, BrowserContextOptions> = {
+  'desktop, light, with JavaScript': { viewport: { width: 1280, height: 800 }, colorScheme: 'light' },
+  'phone, dark, with JavaScript': {
+    viewport: { width: 360, height: 740 },
+    colorScheme: 'dark',
+    hasTouch: true,
+  },
+  'phone, light, without JavaScript': {
+    viewport: { width: 320, height: 640 },
+    colorScheme: 'light',
+    javaScriptEnabled: false,
+    hasTouch: true,
+  },
+}
+
+let server: MailServer
+let service: BrowserService
+beforeAll(async () => {
+  server = await startMailServer()
+  service = await startService(() => new Response('no application'), {
+    email: mailConfig(server),
+    account: {
+      password_registration_enabled: true,
+      password_registration_email_required: true,
+      password_recovery_enabled: true,
+    },
+    rate_limiting: {
+      login: { per_ip: PLENTY, per_account: PLENTY },
+      registration: PLENTY,
+      account_recovery: { per_ip: PLENTY, per_address: PLENTY },
+      email_authentication: {
+        per_ip: PLENTY,
+        per_address: PLENTY,
+        emails_per_session: PLENTY,
+        attempt_per_session: PLENTY,
+      },
+    },
+  })
+}, CHROMIUM_START_MS)
+afterAll(async () => {
+  await service?.stop()
+  await server?.close()
+}, LONG)
+
+/** Where pictures of the pages go, for somebody who wants to look at them. */
+const pictures = process.env.LATCHKEY_TEST_PICTURES
+
+/** Somebody at a browser, whose pages are looked at on the way. */
+interface Walker extends Visitor {
+  /** Waits for the page with this heading; it must fit the window and, looked at with script, be accessible. */
+  sees(heading: string): Promise<void>
+}
+
+/** Answers that a walk provokes: a wrong code, a weak password, a link that was used. */
+const isProvoked = (problem: string): boolean => /status of (422|410)/.test(problem)
+
+async function visit(
+  name: string,
+  look: BrowserContextOptions,
+  act: (walker: Walker) => Promise<void>,
+): Promise<void> {
+  const visitor = await service.chromium.visitor(look)
+  const found: string[] = []
+  let count = 0
+  try {
+    await act({
+      ...visitor,
+      async sees(heading) {
+        const { page } = visitor
+        await page.getByRole('heading', { level: 1, name: heading, exact: true }).waitFor()
+        // axe needs the page's own timers, which a browser without script does not run.
+        if (look.javaScriptEnabled !== false)
+          found.push(...(await visitor.accessibilityProblems()).map((line) => `${heading}: ${line}`))
+        const tooWide = await page.evaluate(
+          () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+        )
+        if (tooWide > 0) found.push(`${heading}: ${tooWide} pixels wider than the window`)
+        if (pictures) {
+          const file = `${name} ${String(++count).padStart(2, '0')} ${heading}`.replace(/[^\w]+/g, '-')
+          await page.screenshot({ path: join(pictures, `${file}.png`), fullPage: true })
+        }
+      },
+    })
+    expect(found).toEqual([])
+    expect(visitor.problems.filter((problem) => !isProvoked(problem))).toEqual([])
+  } finally {
+    await visitor.close()
+  }
+}
+
+const press = ({ page }: Visitor, name: string) => page.getByRole('button', { name, exact: true }).click()
+const fill = ({ page }: Visitor, label: string, text: string) =>
+  page.getByLabel(label, { exact: true }).fill(text)
+async function codeFor(address: string): Promise<string> {
+  await service.harness.runJobs()
+  return /^ {4}(\d{6})$/m.exec(server.last(address).text)?.[1] ?? ''
+}
+
+let people = 0
+for (const [name, look] of Object.entries(LOOKS))
+  describe(name, () => {
+    const username = `walker${++people}`
+    const address = `${username}@example.test`
+
+    test(
+      'sign-up with an address that was mistyped first, and its code',
+      () =>
+        visit(`${name} sign-up`, look, async (walker) => {
+          const { page, sees } = walker
+          await page.goto(`${SERVICE}/register`)
+          await fill(walker, 'Username', username)
+          await fill(walker, 'Email address', `typo-${address}`)
+          await fill(walker, 'Password', PASSWORD)
+          await fill(walker, 'Password again', PASSWORD)
+          await sees('Create account')
+          await press(walker, 'Create account')
+          await sees('Is this your address?')
+          await fill(walker, 'Code from the mail', '123')
+          await press(walker, 'Continue')
+          await page.getByRole('alert').waitFor()
+          await sees('Is this your address?')
+          await page.getByText('Use another address').click()
+          await fill(walker, 'Other email address', address)
+          await press(walker, 'Send a code there')
+          await page.getByText('A new code is on its way').waitFor()
+          await sees('Is this your address?')
+          await fill(walker, 'Code from the mail', await codeFor(address))
+          await press(walker, 'Continue')
+          await page.getByLabel('Display name').fill('Walker')
+          await press(walker, 'Continue')
+          await page.getByText(`@${username}:`).first().waitFor()
+        }),
+      LONG,
+    )
+
+    test(
+      'a lost password: the mail, its link, a weak password, a good one; the link does not work twice',
+      () =>
+        visit(`${name} recovery`, look, async (walker) => {
+          const { page, sees } = walker
+          await page.goto(`${SERVICE}/login`)
+          await page.getByRole('link', { name: 'Forgot your password?' }).click()
+          await sees('Get back into your account')
+          await fill(walker, 'Email address', address)
+          await press(walker, 'Send the link')
+          await sees('Look into your mail')
+          await service.harness.runJobs()
+          const [link = ''] = /https:\/\/\S+ticket=\w+/.exec(server.last(address).text) ?? []
+          await page.goto(link)
+          await fill(walker, 'Password', 'password')
+          await fill(walker, 'Password again', 'password')
+          await press(walker, 'Set password and sign in')
+          await page.getByRole('alert').waitFor()
+          await sees('Choose a new password')
+          await fill(walker, 'Password', NEW_PASSWORD)
+          await fill(walker, 'Password again', NEW_PASSWORD)
+          await press(walker, 'Set password and sign in')
+          await page.waitForURL(`${SERVICE}/account/`)
+          await page.goto(link)
+          await sees('This link does not work any more')
+        }),
+      LONG,
+    )
+
+    test(
+      'another address: its code, the main address, and its removal',
+      () =>
+        visit(`${name} addresses`, look, async (walker) => {
+          const { page, sees } = walker
+          const second = `second-${address}`
+          // The main address is the oldest one.
+          service.harness.clock.advance(1)
+          await page.goto(`${SERVICE}/account/emails`)
+          await fill(walker, 'Username', username)
+          await fill(walker, 'Password', NEW_PASSWORD)
+          await press(walker, 'Sign in')
+          await sees('Email addresses')
+          await page.getByRole('link', { name: 'Add an address' }).click()
+          await sees('Add an email address')
+          await fill(walker, 'Email address', second)
+          await press(walker, 'Send a code')
+          await sees('Is this your address?')
+          await fill(walker, 'Code from the mail', await codeFor(second))
+          await press(walker, 'Continue')
+          await page.getByText('The address is yours now.').waitFor()
+          await page.getByRole('button', { name: `Make main address ${second}` }).click()
+          await page.getByText('Mail about your account goes there from now on.').waitFor()
+          await sees('Email addresses')
+          await page.getByRole('link', { name: `Remove ${address}` }).click()
+          await sees('Remove this address?')
+          await press(walker, 'Remove')
+          await page.getByText('The address is removed.').waitFor()
+          await page.getByText(second).waitFor()
+        }),
+      LONG,
+    )
+  })
+
+describe('mails as people see them', () => {
+  for (const [look, options] of Object.entries({
+    light: { colorScheme: 'light', viewport: { width: 700, height: 800 } },
+    'dark, phone': { colorScheme: 'dark', viewport: { width: 320, height: 640 } },
+  } as const))
+    test(
+      `are accessible and fit the window: ${look}`,
+      async () => {
+        const seen = new Map(server.mails.map((mail) => [mail.subject.replace(/\d{6}/, 'code'), mail]))
+        expect([...seen.keys()].sort()).toEqual([
+          'A new password for your account',
+          'Email address added',
+          'Email address removed',
+          'Main email address changed',
+          'Password reset',
+          'Sign-in from a new browser',
+          'code is your code',
+        ])
+        const visitor = await service.chromium.visitor(options)
+        const found: string[] = []
+        for (const [subject, { html }] of seen) {
+          await visitor.page.goto(`${SERVICE}/health`)
+          await visitor.page.setContent(html)
+          found.push(...(await visitor.accessibilityProblems()).filter((line) => !MAIL_RULES.test(line)))
+          const tooWide = await visitor.page.evaluate(
+            () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+          )
+          if (tooWide > 0) found.push(`${subject}: ${tooWide} pixels wider than the window`)
+          if (pictures)
+            await visitor.page.screenshot({
+              path: join(pictures, `mail-${look}-${subject}.png`.replace(/[^\w.]+/g, '-')),
+              fullPage: true,
+            })
+        }
+        await visitor.close()
+        expect(found).toEqual([])
+      },
+      LONG,
+    )
+})
+
+/** What pages have and mails do not: landmarks and a heading around the whole. */
+const MAIL_RULES = /: (region|landmark-one-main|page-has-heading-one) /
