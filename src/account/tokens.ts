@@ -151,7 +151,8 @@ async function replace(deps: Deps, request: Request, { id = '' }: PathParams): P
   // The person may have lost a right since: what they cannot grant today, they do not grant again.
   if ((await scopeViolations(deps, opened, row.scope)).length > 0)
     return replacePage(deps, target, expires, { code: 'not_allowed' })
-  const issued = await regeneratePersonalToken(deps, row.id, lifetimeOf(expires))
+  const by = { actor: 'self', requester: opened.visit.requester } as const
+  const issued = await regeneratePersonalToken(deps, row.id, lifetimeOf(expires), by)
   return issued ? issuedPage(deps, opened, issued) : goTo(deps, opened, 'tokens', { code: 'token_gone' })
 }
 
@@ -193,7 +194,10 @@ async function revoke(deps: Deps, request: Request, { id = '' }: PathParams): Pr
   if (row instanceof Response) return row
   const { own } = await readOwnForm(deps, opened.visit)
   if (!own) return goTo(deps, opened, `tokens/${id}/revoke`)
-  const ended = await revokePersonalSession(deps, row.id)
+  // Whoever made a token for somebody else is not the one in whose log it stands.
+  const isOwn = row.user_id === opened.session.user_id
+  const by = isOwn ? ({ actor: 'self', requester: opened.visit.requester } as const) : undefined
+  const ended = await revokePersonalSession(deps, row.id, by)
   return goTo(deps, opened, 'tokens', { code: ended ? 'token_revoked' : 'token_gone' })
 }
 

@@ -19,14 +19,19 @@ import { addSeconds } from '../lib/clock.ts'
 import { type Random, randomString } from '../lib/random.ts'
 import { deviceOf } from '../lib/scope.ts'
 import { transact } from '../lib/transact.ts'
-import { newId } from '../lib/ulid.ts'
+import { newId, ulidFromUuid } from '../lib/ulid.ts'
 import { checkAdminTokenPolicy, type TokenMaker } from '../policy/personal-token.ts'
 import { TOO_MANY_SESSIONS } from '../policy/session-limit.ts'
 import type { Violation } from '../policy/violation.ts'
 import { addDevice, ensureProvisioned } from './devices.ts'
+import { recordSecurityEvent, type SecurityEvent, type SecurityLogNeeds } from './security-log.ts'
 import { makeRoom } from './session-limit.ts'
 
-type Needs = Pick<Deps, 'config' | 'sql' | 'clock' | 'random' | 'homeserver' | 'jobs' | 'log' | 'policy'>
+type Needs = Pick<Deps, 'sql' | 'homeserver' | 'policy'> & SecurityLogNeeds
+
+/** Who does it, for the security log: the people who run the server, unless it says otherwise. */
+type By = Pick<SecurityEvent, 'actor' | 'requester'>
+const ADMIN: By = { actor: 'admin' }
 
 /** Characters of a token's name: it is also the name of its device, and Synapse refuses longer ones. */
 export const TOKEN_NAME_LIMIT = 100
@@ -101,7 +106,8 @@ export async function createPersonalToken(
   if (begun === 'deactivated') return { result: 'deactivated' }
   if (begun === 'full') return { result: 'refused', violations: [TOO_MANY_SESSIONS] }
   if (deviceId !== null) await makeDevice(deps, actor, id, { id: deviceId, name: wanted.name })
-  const issued = await issue(deps, id, wanted.expiresIn, { userId: actor.id, deviceId })
+  const by: By = wanted.maker === 'admin' ? ADMIN : { actor: 'self', requester }
+  const issued = await issue(deps, id, wanted.expiresIn, by, { userId: actor.id, deviceId })
   if (!issued) {
     // Ended while it was made, with the account or with all its sessions; the device may have come after that.
     if (deviceId !== null) await deps.jobs.enqueue(deps.sql, 'sync-devices', { user_id: actor.id })
@@ -143,8 +149,9 @@ export async function regeneratePersonalToken(
   deps: Needs,
   sessionId: string,
   expiresIn: number | undefined,
+  by: By = ADMIN,
 ): Promise<{ session: PersonalSessionRow; token: string } | undefined> {
-  const issued = await issue(deps, sessionId, expiresIn)
+  const issued = await issue(deps, sessionId, expiresIn, by)
   if (issued)
     deps.log.info('personal_token.regenerated', { session_id: sessionId, user_id: issued.session.user_id })
   return issued
@@ -158,6 +165,7 @@ function issue(
   deps: Needs,
   sessionId: string,
   expiresIn: number | undefined,
+  by: By,
   begun?: { userId: string; deviceId: string | null },
 ): Promise<{ session: PersonalSessionRow; token: string } | undefined> {
   return transact(deps.sql, async (tx) => {
@@ -177,16 +185,35 @@ function issue(
       expiresAt: expiresIn === undefined ? null : addSeconds(now, expiresIn),
     })
     const [session] = await findPersonalSession(tx, sessionId)
-    return session && { session, token }
+    if (!session) return undefined
+    await record(deps, tx, 'personal_token_created', session, by)
+    return { session, token }
   })
 }
 
 /** Ends a personal session with its token and its device; false when it had ended. */
-export const revokePersonalSession = (deps: Needs, sessionId: string): Promise<boolean> =>
+export const revokePersonalSession = (deps: Needs, sessionId: string, by: By = ADMIN): Promise<boolean> =>
   transact(deps.sql, async (tx) => {
-    const ended = await endPersonalSession(deps, tx, sessionId)
-    if (ended) deps.log.info('personal_token.revoked', { session_id: sessionId })
-    return ended
+    if (!(await endPersonalSession(deps, tx, sessionId))) return false
+    const [session] = await findPersonalSession(tx, sessionId)
+    if (session) await record(deps, tx, 'personal_token_revoked', session, by)
+    deps.log.info('personal_token.revoked', { session_id: sessionId })
+    return true
+  })
+
+/** The account that a token acts as has it in its security log. */
+const record = (
+  deps: Needs,
+  tx: Db,
+  kind: 'personal_token_created' | 'personal_token_revoked',
+  session: PersonalSessionRow,
+  by: By,
+): Promise<void> =>
+  recordSecurityEvent(deps, tx, {
+    userId: session.user_id,
+    kind,
+    details: { name: session.human_name, session_id: ulidFromUuid(session.id) },
+    ...by,
   })
 
 /** The same in the caller's transaction. The homeserver learns of a vanished device through a job. */

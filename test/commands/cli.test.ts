@@ -26,6 +26,8 @@ const COMMANDS = [
   ...[
     'register-user',
     'set-password',
+    'add-email',
+    'remove-email',
     'issue-recovery-link',
     'lock-user',
     'unlock-user',

@@ -71,3 +71,30 @@ test('latchkey manage list-undelivered-mail, retry-mail: shows what the mail ser
   expect((await manage(['retry-mail', id])).code).toBe(1)
   expect((await manage(['retry-mail', 'x'])).code).toBe(1)
 }, 90_000)
+
+test('latchkey manage add-email, remove-email: without a code; the owner hears of it', async () => {
+  await manage(['register-user', 'bob', '-e', 'bob@example.test'])
+  expect((await manage(['add-email', 'bob', 'second@example.test'])).out).toBe(
+    'bob has the address second@example.test.\n',
+  )
+  expect(server.last('bob@example.test').subject).toBe('Email address added')
+  const taken = await manage(['add-email', 'alice', 'SECOND@example.test'])
+  expect([taken.code, taken.err]).toEqual([1, expect.stringContaining('belongs to an account already')])
+  expect((await manage(['add-email', 'bob', 'nowhere'])).code).toBe(1)
+  expect((await manage(['remove-email', 'bob', 'bob@example.test'])).code).toBe(0)
+  expect(server.last('bob@example.test').subject).toBe('Email address removed')
+  expect(server.last('second@example.test').subject).toBe('Email address removed')
+  expect((await manage(['remove-email', 'bob', 'bob@example.test'])).code).toBe(1)
+}, 90_000)
+
+test('latchkey manage issue-recovery-link: prints a link and tells the owner; not for a locked account', async () => {
+  const { code, out } = await manage(['issue-recovery-link', 'bob'])
+  expect([code, out]).toEqual([
+    0,
+    expect.stringMatching(/^http:\/\/localhost:8080\/account\/password\/recovery\?ticket=\w{32}\n$/),
+  ])
+  expect(server.last('second@example.test').subject).toBe('Link to a new password made')
+  await manage(['lock-user', 'bob'])
+  const locked = await manage(['issue-recovery-link', 'bob'])
+  expect([locked.code, locked.out]).toEqual([1, ''])
+}, 90_000)

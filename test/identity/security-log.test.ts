@@ -171,3 +171,31 @@ test('a refresh token that was used before: a warning in the log, and one mail a
     await world.close()
   }
 })
+
+test('an access token that is made, replaced or revoked stands in the log of the account that it acts as', async () => {
+  const browser = harness.browser({ 'user-agent': FIREFOX })
+  await signUp(browser, 'tokenmaker')
+  const [user] = await harness.database.sql<{ id: string }[]>`
+    select id from latchkey.users where username = 'tokenmaker'`
+  const userId = user?.id ?? ''
+  harness.clock.advance(1)
+  const form = await browser.open('/account/tokens/new')
+  const fields = { token_name: 'Reminders', scope_matrix_api: '1', expires: '30' }
+  const made = await form.submit(fields, { action: 'tokens/new' })
+  const token = /mpt_\w+/.exec(made.text)?.[0] ?? 'none'
+  harness.clock.advance(1)
+  const [path = ''] =
+    /\/account\/tokens\/\w+\/revoke/.exec((await browser.open('/account/tokens')).text) ?? []
+  await (await browser.open(path)).submit({}, { action: '/revoke' })
+  const logged = await events(userId)
+  expect(logged.slice(0, 2)).toMatchObject([
+    { kind: 'personal_token_revoked', actor: 'self', details: { name: 'Reminders' } },
+    {
+      kind: 'personal_token_created',
+      actor: 'self',
+      device: 'Firefox, Linux',
+      details: { name: 'Reminders' },
+    },
+  ])
+  expect(JSON.stringify(logged)).not.toContain(token)
+})

@@ -1,15 +1,15 @@
-import { findUser, insertEmail, setAdmin } from '../../../sql/users.ts'
+import { findUser, setAdmin } from '../../../sql/users.ts'
 import type { Deps } from '../../deps.ts'
 import { Unavailable } from '../../http/errors.ts'
 import { provisionUser } from '../../identity/devices.ts'
+import { addEmail } from '../../identity/emails.ts'
 import { createUser } from '../../identity/lifecycle.ts'
 import { checkUsername, localpartOf, type UsernameAnswer } from '../../identity/usernames.ts'
-import { fold } from '../../lib/fold.ts'
 import { transact } from '../../lib/transact.ts'
-import { newId } from '../../lib/ulid.ts'
 import { CommandError, type Context, say } from '../context.ts'
 import { reasonOf } from '../explain.ts'
 import type { ConfigOnly } from '../flags.ts'
+import { requireEmail } from './emails.ts'
 import { hashNewPassword, readNewPassword, refuseArgument } from './read-password.ts'
 import { runJobs, withLatchkey } from './with-latchkey.ts'
 
@@ -38,9 +38,7 @@ export default async function registerUser(
       'Sign-in through other providers is not built yet; leave --upstream-provider-mapping out.',
     )
   if (flags.admin && flags.noAdmin) throw new CommandError('Choose one of --admin and --no-admin.')
-  const emails = (flags.email ?? []).map((address) => address.trim())
-  for (const address of emails)
-    if (!/^[^\s@]+@[^\s@]+$/.test(address)) throw new CommandError(`${address} is not an email address.`)
+  const emails = (flags.email ?? []).map(requireEmail)
 
   await withLatchkey(this, flags, async (deps) => {
     const username = localpartOf(input, deps.config.matrix.homeserver)
@@ -109,13 +107,9 @@ const store = (
     if (!created) throw new CommandError(`The name ${username} is taken.`)
     // The first account becomes an admin by itself, unless somebody says no.
     if (flags.noAdmin) await setAdmin(tx, created.id, false)
-    const now = deps.clock.now()
-    for (const email of emails) {
-      const row = { id: newId(now, deps.random), userId: created.id, email, folded: fold(email), now }
-      const [added] = await insertEmail(tx, row)
-      if (!added)
+    for (const email of emails)
+      if (!(await addEmail(deps, tx, created.id, email)))
         throw new CommandError(`The address ${email} belongs to another account; nothing was created.`)
-    }
     return { id: created.id, isAdmin: created.isAdmin && !flags.noAdmin }
   })
 

@@ -1,5 +1,6 @@
 import { buildCommand, buildRouteMap } from '@stricli/core'
 import { homeserverRoutes } from './homeserver-routes.ts'
+import { mailRoutes } from './mail-routes.ts'
 import { aliases, flag, oneUser, shared, text, username } from './parameters.ts'
 import { tokenRoutes } from './token-routes.ts'
 
@@ -79,17 +80,6 @@ Examples: latchkey manage set-password alice
           printf '%s' "$PASSWORD" | latchkey manage set-password alice`,
       },
     }),
-    issueRecoveryLink: buildCommand({
-      loader: () => import('./recovery-link.ts'),
-      parameters: nameOnly,
-      docs: {
-        brief: 'Make a link with which a person sets a new password, once, within a day',
-        fullDescription: `Prints the link: give it to nobody but the person. It works whatever the configuration says of resetting
-passwords by email, also for an account without a password or an address.
-
-Example: latchkey manage issue-recovery-link alice`,
-      },
-    }),
     lockUser: buildCommand({
       loader: () => import('./accounts.ts').then((module) => module.lockUser),
       parameters: {
@@ -144,56 +134,6 @@ Example: latchkey manage unlock-user alice`,
         fullDescription: 'Example: latchkey manage kill-sessions alice --dry-run',
       },
     }),
-    sendTestMail: buildCommand({
-      loader: () => import('./mail.ts').then((module) => module.sendTestMail),
-      parameters: {
-        flags: shared,
-        aliases,
-        positional: {
-          kind: 'tuple',
-          parameters: [{ brief: 'Where the mail goes', parse: String, placeholder: 'address' }],
-        },
-      },
-      docs: {
-        brief: 'Send a mail, to see whether mail works',
-        fullDescription: 'Example: latchkey manage send-test-mail me@example.org',
-      },
-    }),
-    listUndeliveredMail: buildCommand({
-      loader: () => import('./mail.ts').then((module) => module.listUndeliveredMail),
-      parameters: { flags: shared, aliases },
-      docs: {
-        brief: 'List the mail that could not be sent, and why',
-        fullDescription: `One mail a line: id, kind, address, attempts, and what the mail server said. Mail that is still tried is
-listed too.
-
-Example: latchkey manage list-undelivered-mail`,
-      },
-    }),
-    retryMail: buildCommand({
-      loader: () => import('./mail.ts').then((module) => module.retryMail),
-      parameters: {
-        flags: shared,
-        aliases,
-        positional: {
-          kind: 'tuple',
-          parameters: [
-            {
-              brief: 'One mail of the list; all without it',
-              parse: String,
-              placeholder: 'id',
-              optional: true,
-            },
-          ],
-        },
-      },
-      docs: {
-        brief: 'Try mail anew that could not be sent',
-        fullDescription: `Mail whose code or link has run out is left alone.
-
-Example: latchkey manage retry-mail`,
-      },
-    }),
     promoteAdmin: buildCommand({
       loader: () => import('./admins.ts').then((module) => module.promoteAdmin),
       parameters: nameOnly,
@@ -220,6 +160,7 @@ Example: latchkey manage retry-mail`,
     }),
     ...homeserverRoutes,
     ...tokenRoutes,
+    ...mailRoutes,
   },
   docs: {
     brief: 'Care for accounts',
