@@ -1,4 +1,4 @@
-import { mkdtemp, writeFile } from 'node:fs/promises'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import wabt from 'wabt'
@@ -119,9 +119,13 @@ export async function moduleFile(
   return write(buffer)
 }
 
-/** A file with these bytes. */
+const folder = mkdtempSync(join(tmpdir(), 'latchkey-policy-'))
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+let files = 0
+
+/** A file with these bytes, which is gone when the tests end. */
 export async function write(bytes: Uint8Array | string): Promise<string> {
-  const path = join(await mkdtemp(join(tmpdir(), 'latchkey-policy-')), 'policy.wasm')
-  await writeFile(path, bytes)
+  const path = join(folder, `${++files}`, 'policy.wasm')
+  await Bun.write(path, bytes)
   return path
 }
