@@ -183,11 +183,75 @@ Example: latchkey demo`,
   },
 })
 
+const token = buildCommand({
+  loader: () => import('./token/token.ts'),
+  parameters: {
+    flags: {
+      config: configFlag,
+      server: {
+        kind: 'parsed',
+        parse: String,
+        brief: "The server's address; that of the configuration where one is here",
+        placeholder: 'url',
+        optional: true,
+      },
+      scope: {
+        kind: 'parsed',
+        parse: String,
+        brief: 'What the token may do',
+        placeholder: 'scopes',
+        default: 'urn:mas:admin',
+      },
+      clientId: {
+        kind: 'parsed',
+        parse: String,
+        brief: 'Another client than the one that comes with the server',
+        placeholder: 'id',
+        optional: true,
+      },
+      clientSecretFile: {
+        kind: 'parsed',
+        parse: String,
+        brief: 'Sign the client itself in, with the secret in this file; - for standard input',
+        placeholder: 'file',
+        optional: true,
+      },
+      authMethod: {
+        kind: 'enum',
+        values: ['basic', 'post'],
+        brief: 'Where the secret goes; in a header (basic) unless given',
+        optional: true,
+      },
+      fresh: {
+        kind: 'boolean',
+        brief: 'Do not use the token that is kept',
+        optional: true,
+        withNegated: false,
+      },
+      prompt: { kind: 'boolean', brief: 'Ask somebody to sign in where that is needed', default: true },
+      forget: { kind: 'boolean', brief: 'End the sign-in that is kept', optional: true, withNegated: false },
+      json: { kind: 'boolean', brief: 'Print JSON, for scripts', optional: true, withNegated: false },
+    },
+    aliases: { c: 'config' },
+  },
+  docs: {
+    brief: 'Get an access token, for curl and scripts',
+    fullDescription: `Prints an access token and nothing else. The first time somebody signs in with a browser, on this machine or
+another one; after that the sign-in is kept (0600, in $XDG_STATE_HOME/latchkey or ~/.local/state/latchkey) and renewed.
+With --client-secret-file a client of the configuration gets the token, without anybody.
+
+Examples: curl -H "Authorization: Bearer $(latchkey token --server https://auth.example.org)" \\
+            https://auth.example.org/api/admin/v1/users
+          latchkey token --server auth.example.org --scope 'urn:latchkey:admin:users' --json
+          latchkey token --server auth.example.org --client-id 01KAV4M7C0X9T8Z6Y5W3V2S1R0 --client-secret-file secret`,
+  },
+})
+
 /** The command line. Every command loads its code when it runs. */
 export const createCli = (version: () => Promise<string>): Application<Context> =>
   buildApplication(
     buildRouteMap({
-      routes: { start, server, worker, manage: manageRoutes, keys, config, database, demo },
+      routes: { start, server, worker, manage: manageRoutes, token, keys, config, database, demo },
       docs: {
         brief: 'Latchkey: an authentication service for Matrix homeservers',
         fullDescription: `Latchkey: an authentication service for Matrix homeservers.

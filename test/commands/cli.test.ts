@@ -21,6 +21,7 @@ const COMMANDS = [
   'server',
   'worker',
   'demo',
+  'token',
   ...['check', 'generate', 'schema'].map((name) => `config ${name}`),
   ...['migrate', 'status'].map((name) => `database ${name}`),
   ...[

@@ -113,11 +113,13 @@ export async function newFolder(closed = false): Promise<{ path: string; remove:
   }
 }
 
-/** Variables that move a generated configuration to a free port. */
-export async function freeAddress(): Promise<{ port: number; url: string; env: Record<string, string> }> {
+/** Variables that move a generated configuration to a free port, where it serves `more` than the usual. */
+export async function freeAddress(
+  more: string[] = [],
+): Promise<{ port: number; url: string; env: Record<string, string> }> {
   const port = await findFreePort(0)
   const url = `http://localhost:${port}/`
-  const resources = ['discovery', 'human', 'oauth', 'assets', 'health'].map((name) => ({ name }))
+  const resources = ['discovery', 'human', 'oauth', 'assets', 'health', ...more].map((name) => ({ name }))
   const listeners = JSON.stringify([{ name: 'web', resources, binds: [{ host: 'localhost', port }] }])
   return { port, url, env: { LATCHKEY_HTTP__PUBLIC_BASE: url, LATCHKEY_HTTP__LISTENERS: listeners } }
 }

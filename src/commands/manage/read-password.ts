@@ -2,7 +2,7 @@ import { PASSWORD_LIMIT, type StoredPassword } from '../../crypto/passwords.ts'
 import { passwordStrength } from '../../crypto/strength.ts'
 import type { Deps } from '../../deps.ts'
 import { CommandError, type Context } from '../context.ts'
-import { aborted } from '../stopping.ts'
+import { readAll } from '../read-all.ts'
 
 const interrupted = () => new CommandError('Interrupted; nothing was changed.')
 
@@ -15,9 +15,7 @@ export const refuseArgument = (instead: string): CommandError =>
 /** A new password: asked for twice in a terminal, else what standard input holds (one line break at its end is cut). */
 export async function readNewPassword(context: Context): Promise<string> {
   if (!context.stdin.isTTY) {
-    const text = await Promise.race([readAll(context.stdin), aborted(context.signal)])
-    if (text === undefined) throw interrupted()
-    return text.replace(/\r?\n$/, '')
+    return (await readAll(context)).replace(/\r?\n$/, '')
   }
   const first = await ask(context, 'New password: ', { hidden: true })
   const second = await ask(context, 'The same again: ', { hidden: true })
@@ -45,14 +43,6 @@ export async function hashNewPassword(
     }
   }
   return deps.passwords.hash(password)
-}
-
-async function readAll(stream: AsyncIterable<Uint8Array | string>): Promise<string> {
-  const decoder = new TextDecoder()
-  let text = ''
-  for await (const chunk of stream)
-    text += typeof chunk === 'string' ? chunk : decoder.decode(chunk, { stream: true })
-  return text + decoder.decode()
 }
 
 /** One line from the terminal; `hidden` does not show what is typed. */
