@@ -1,3 +1,4 @@
+import { findAccountSummary } from '../../sql/account-summary.ts'
 import { countActiveSessions, findActiveDevice } from '../../sql/sessions.ts'
 import type { Deps } from '../deps.ts'
 import { readPageQuery } from '../http/params.ts'
@@ -14,9 +15,27 @@ async function account(deps: Deps, request: Request): Promise<Response> {
   const { action, device_id: deviceId } = readPageQuery(request)
   const path = await pathOf(deps, opened, accountAction(action), deviceId)
   if (path !== '') return goTo(deps, opened, path)
-  const [counts] = await countActiveSessions(deps.sql, opened.session.user_id)
+  return overview(deps, opened)
+}
+
+async function overview(deps: Deps, opened: Opened): Promise<Response> {
+  const { session } = opened
+  const [[counts], [row]] = await Promise.all([
+    countActiveSessions(deps.sql, session.user_id),
+    findAccountSummary(deps.sql, session.user_id),
+  ])
   return accountPage(deps, opened, 'overview', 'account', {
-    counts: { browsers: counts?.browser ?? 0, apps: (counts?.oauth ?? 0) + (counts?.compat ?? 0) },
+    counts: {
+      browsers: counts?.browser ?? 0,
+      apps: (counts?.oauth ?? 0) + (counts?.compat ?? 0),
+      emails: row?.emails ?? 0,
+      clients: row?.apps ?? 0,
+      tokens: row?.tokens ?? 0,
+    },
+    ...(row?.email && { email: row.email }),
+    ...(row?.password_set_at && { password_set_at: row.password_set_at.toISOString() }),
+    ...(row?.event_kind &&
+      row.event_at && { last_event: { kind: row.event_kind, at: row.event_at.toISOString() } }),
   })
 }
 

@@ -49,8 +49,14 @@ export interface AccountSession {
 
 /** The first page: how things stand, and the ways on. */
 export interface AccountPage extends AccountArea {
-  /** Active sessions of each kind. */
-  counts: { browsers: number; apps: number }
+  /** Active sessions of each kind, addresses, clients with a session, tokens. */
+  counts: { browsers: number; apps: number; emails: number; clients: number; tokens: number }
+  /** The main address. */
+  email?: string
+  /** Absent for an account without a password. */
+  password_set_at?: Instant
+  /** The newest line of the security log. */
+  last_event?: { kind: string; at: Instant }
 }
 
 /** A list of sessions: what was searched for, one page of what was found, and the queries of its neighbours. */

@@ -11,17 +11,31 @@ export const accountSamples: { [P in keyof AccountContexts]: Sample<P>[] } = {
   account: [
     {
       label: 'plain',
-      context: { ...sampleArea('overview'), counts: { browsers: 1, apps: 2 } },
+      context: {
+        ...sampleArea('overview'),
+        counts: { browsers: 1, apps: 2, emails: 3, clients: 2, tokens: 1 },
+        email: 'alice@example.org',
+        password_set_at: '2026-03-02T08:00:00.000Z',
+        last_event: { kind: 'signed_in', at: '2026-11-24T05:12:00.000Z' },
+      },
       base: { session: ALICE },
     },
     {
       label: 'after something',
-      context: { ...sampleArea('overview', 'session_ended'), counts: { browsers: 2, apps: 0 } },
+      context: {
+        ...sampleArea('overview', 'session_ended'),
+        counts: { browsers: 2, apps: 0, emails: 0, clients: 0, tokens: 0 },
+      },
       base: { session: { username: 'bob', mxid: '@bob:example.org' }, standalone: true },
     },
     {
       label: 'hostile',
-      context: { ...sampleArea('overview'), counts: { browsers: 1, apps: 1 } },
+      context: {
+        ...sampleArea('overview'),
+        counts: { browsers: 1, apps: 1, emails: 1, clients: 1, tokens: 0 },
+        email: HOSTILE,
+        last_event: { kind: HOSTILE, at: '2026-11-24T05:12:00.000Z' },
+      },
       base: { session: { username: HOSTILE, mxid: HOSTILE, display_name: HOSTILE } },
     },
   ],

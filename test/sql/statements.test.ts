@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { join } from 'node:path'
 import { Glob } from 'bun'
+import * as accountSummary from '../../sql/account-summary.ts'
 import * as adminClients from '../../sql/admin-clients.ts'
 import * as adminEmails from '../../sql/admin-emails.ts'
 import * as adminPersonalSessions from '../../sql/admin-personal-sessions.ts'
@@ -266,6 +267,7 @@ const FILES = [
       ],
     ],
   }),
+  statements('account-summary', accountSummary, { findAccountSummary: [[ID]] }),
   statements('export', exports, { exportAccount: [[ID]] }),
   statements('preferences', preferences, {
     findPreferences: [[ID]],
