@@ -61,6 +61,12 @@ export const listPersonalSessions = (sql: Db, userId: string, limit: number) => 
   where (s.user_id = ${userId} or s.owner_user_id = ${userId}) and s.finished_at is null
   order by s.id desc limit ${limit}`
 
+/** The sessions that a person made for themselves, not ended, newest first, at most `limit`. */
+export const listOwnTokens = (sql: Db, userId: string, limit: number) => sql<PersonalSessionRow[]>`
+  ${personalSessions(sql)}
+  where s.user_id = ${userId} and s.owner_user_id = ${userId} and s.finished_at is null
+  order by s.id desc limit ${limit}`
+
 /** Keeps an active session from ending or getting another token until the transaction is over; no row when it ended. */
 export const lockPersonalSession = (sql: Db, id: string) => sql<{ id: string }[]>`
   select id from latchkey.personal_sessions where id = ${id} and finished_at is null for no key update`

@@ -1,4 +1,5 @@
 import { countAppsOf } from '../../sql/logout.ts'
+import { listOwnTokens } from '../../sql/personal-sessions.ts'
 import { findActiveSession, listActiveSessions, type SessionRow } from '../../sql/sessions.ts'
 import type { Deps } from '../deps.ts'
 import { noSessionCookie } from '../http/browser.ts'
@@ -86,13 +87,17 @@ async function askOthers(deps: Deps, request: Request): Promise<Response> {
   return opened instanceof Response ? opened : othersPage(deps, opened)
 }
 
-/** POST /account/sessions/end-others: `browsers`, `apps` or both. */
+/** POST /account/sessions/end-others: `browsers`, `apps`, `tokens` or several of them. */
 async function endOthers(deps: Deps, request: Request): Promise<Response> {
   const opened = await openAccount(deps, request)
   if (opened instanceof Response) return opened
   const { form, own } = await readOwnForm(deps, opened.visit)
-  const kinds = { browsers: form.browsers !== undefined, apps: form.apps !== undefined }
-  if (!own || (!kinds.browsers && !kinds.apps)) return othersPage(deps, opened, own)
+  const kinds = {
+    browsers: form.browsers !== undefined,
+    apps: form.apps !== undefined,
+    tokens: form.tokens !== undefined,
+  }
+  if (!own || !Object.values(kinds).includes(true)) return othersPage(deps, opened, own)
   const count = await endOtherSessions(
     deps,
     opened.session.user_id,
@@ -108,14 +113,15 @@ async function othersPage(deps: Deps, opened: Opened, own?: boolean): Promise<Re
   const rows = await listActiveSessions(deps.sql, session.user_id, 1000)
   const others = rows.filter(({ id }) => id !== session.id)
   const browsers = others.filter(({ kind }) => kind === 'browser').length
-  if (others.length === 0) return goTo(deps, opened, 'sessions', { code: 'no_others' })
+  const tokens = (await listOwnTokens(deps.sql, session.user_id, 1000)).length
+  if (others.length + tokens === 0) return goTo(deps, opened, 'sessions', { code: 'no_others' })
   return accountPage(
     deps,
     opened,
     'sessions',
     'account_end_others',
     {
-      counts: { browsers, apps: others.length - browsers },
+      counts: { browsers, apps: others.length - browsers, tokens },
       form: {
         errors: own ? { browsers: [{ code: 'required' }] } : {},
         ...(own === false && { form_error: { code: 'expired_form' } }),

@@ -69,7 +69,11 @@ async function setAndGoOn(deps: Deps, opened: Opened, form: Params): Promise<Res
   const { session, visit } = opened
   const by = { actor: 'self', requester: visit.requester } as const
   await setPassword(deps, session.user_id, await deps.passwords.hash(form.password ?? ''), by)
-  const kinds = { browsers: form.end_browsers !== undefined, apps: form.end_apps !== undefined }
+  const kinds = {
+    browsers: form.end_browsers !== undefined,
+    apps: form.end_apps !== undefined,
+    tokens: form.end_tokens !== undefined,
+  }
   const count = await endOtherSessions(deps, session.user_id, session.id, kinds, visit.requester)
   // The password was just proved: the sign-in is fresh, and its cookie changes.
   const secret = await reauthenticate(deps, session)
@@ -90,6 +94,7 @@ async function passwordPage(deps: Deps, opened: Opened, state?: FormState): Prom
       form: {
         end_browsers: form ? form.end_browsers !== undefined : true,
         end_apps: form?.end_apps !== undefined,
+        end_tokens: form?.end_tokens !== undefined,
         errors: state?.errors ?? {},
         ...(state?.formError && { form_error: state.formError }),
       },

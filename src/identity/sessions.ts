@@ -14,7 +14,7 @@ import {
   finishOAuthSessionsOfClient,
   renameOAuthSession,
 } from '../../sql/oauth-sessions.ts'
-import { finishPersonalSessionOf } from '../../sql/personal-sessions.ts'
+import { finishPersonalSessionOf, listOwnTokens } from '../../sql/personal-sessions.ts'
 import { findActiveSession, listActiveSessions } from '../../sql/sessions.ts'
 import type { Deps } from '../deps.ts'
 import { type Browser, sessionHash } from '../http/browser.ts'
@@ -155,22 +155,26 @@ async function finishAppSessionOf(tx: Db, sessionId: string, userId: string, now
 /** Sessions that are ended in one transaction: more than a person has. */
 const MOST = 10_000
 
-/** Ends the other sessions of a person: the browsers, the apps or both. Gives how many there were to end. */
+/**
+ * Ends the other sessions of a person: browsers, apps, tokens that the person made for themselves, or several of them.
+ * Gives how many there were to end.
+ */
 export async function endOtherSessions(
   deps: EndNeeds,
   userId: string,
   exceptId: string,
-  kinds: { browsers: boolean; apps: boolean },
+  kinds: { browsers: boolean; apps: boolean; tokens: boolean },
   requester: Requester,
 ): Promise<number> {
   const rows = await listActiveSessions(deps.sql, userId, MOST)
   const others = rows.filter(
     ({ id, kind }) => id !== exceptId && (kind === 'browser' ? kinds.browsers : kinds.apps),
   )
+  const tokens = kinds.tokens ? await listOwnTokens(deps.sql, userId, MOST) : []
   return endSessions(
     deps,
     userId,
-    others.map(({ id }) => id),
+    [...others, ...tokens].map(({ id }) => id),
     requester,
   )
 }

@@ -91,7 +91,7 @@ export interface AccountEndSessionsPage extends AccountArea {
 
 /** All but this session: which kinds, and how many there are of each. */
 export interface AccountEndOthersPage extends AccountArea {
-  counts: { browsers: number; apps: number }
+  counts: { browsers: number; apps: number; tokens: number }
   form: { errors: FieldErrors; form_error?: FormError }
 }
 
@@ -137,8 +137,14 @@ export interface AccountProfilePage extends AccountArea {
 export interface AccountPasswordPage extends AccountArea {
   /** `none`: this account has no password; `not_allowed`: the operator does not let people change it. */
   way: 'change' | 'none' | 'not_allowed'
-  /** `end_browsers`, `end_apps`: the other sessions end with the old password. */
-  form: { end_browsers: boolean; end_apps: boolean; errors: FieldErrors; form_error?: FormError }
+  /** `end_browsers`, `end_apps`, `end_tokens`: the other sessions end with the old password. */
+  form: {
+    end_browsers: boolean
+    end_apps: boolean
+    end_tokens: boolean
+    errors: FieldErrors
+    form_error?: FormError
+  }
   minimum_complexity: number
   password_feedback?: PasswordFeedback
 }

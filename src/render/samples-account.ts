@@ -3,7 +3,7 @@ import { ALICE, GRANT, HOSTILE, LONG, NO_ERRORS, type Sample, sampleArea } from 
 import { sessionSamples } from './samples-sessions.ts'
 
 const PAGE = 'kind=manage_account&page=password/change'
-const PASSWORD_FORM = { end_browsers: true, end_apps: false, errors: {} }
+const PASSWORD_FORM = { end_browsers: true, end_apps: false, end_tokens: false, errors: {} }
 
 /** Pages of the account area. */
 export const accountSamples: { [P in keyof AccountContexts]: Sample<P>[] } = {

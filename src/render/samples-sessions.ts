@@ -259,19 +259,19 @@ export const sessionSamples: { [P in SessionPage]: Sample<P>[] } = {
   account_end_others: [
     {
       label: 'both',
-      context: { ...AREA, counts: { browsers: 2, apps: 3 }, form: NO_ERRORS },
+      context: { ...AREA, counts: { browsers: 2, apps: 3, tokens: 1 }, form: NO_ERRORS },
       base: { session: ALICE },
     },
     {
       label: 'apps only',
-      context: { ...AREA, counts: { browsers: 0, apps: 1 }, form: NO_ERRORS },
+      context: { ...AREA, counts: { browsers: 0, apps: 1, tokens: 0 }, form: NO_ERRORS },
       base: { session: ALICE },
     },
     {
       label: 'nothing ticked',
       context: {
         ...AREA,
-        counts: { browsers: 1, apps: 1 },
+        counts: { browsers: 1, apps: 1, tokens: 0 },
         form: { errors: { browsers: [{ code: 'required' }] } },
       },
       base: { session: ALICE },

@@ -1,5 +1,5 @@
 import type { BrowserSessionRow } from '../../sql/browser-sessions.ts'
-import { listPersonalSessions, type PersonalSessionRow } from '../../sql/personal-sessions.ts'
+import { listOwnTokens, type PersonalSessionRow } from '../../sql/personal-sessions.ts'
 import { listActiveSessions } from '../../sql/sessions.ts'
 import type { Deps } from '../deps.ts'
 import type { PageOptions } from '../http/page-response.ts'
@@ -64,9 +64,7 @@ async function countedSessions(
   const apps = (await listActiveSessions(deps.sql, session.user_id, ALL)).filter(
     ({ kind }) => kind !== 'browser',
   )
-  const tokens = (await listPersonalSessions(deps.sql, session.user_id, ALL)).filter(
-    (token) => token.user_id === session.user_id && token.owner_user_id === session.user_id,
-  )
+  const tokens = await listOwnTokens(deps.sql, session.user_id, ALL)
   return [...apps.map((row) => describeSession(row, session)), ...tokens.map(describeOwnToken)]
     .sort((a, b) => lastUse(a).localeCompare(lastUse(b)) || a.id.localeCompare(b.id))
     .slice(0, LIMIT)

@@ -221,3 +221,33 @@ test('a token that an administrator made for a person: both see it, the person m
   await (await browser.open(revoke)).submit({}, { action: 'revoke' })
   expect(await isActive(token)).toBe(false)
 })
+
+test('a new password, and signing out everywhere else, may end the tokens that I made; not those of others', async () => {
+  const mine = tokenOn(await create())
+  const other = harness.browser()
+  await signUp(other, `owner${people}`)
+  const theirs = await personalToken(harness, await userId(), {
+    maker: 'admin',
+    owner: { userId: await userId(`owner${people}`) },
+    scope: [API_SCOPE],
+  })
+  const change = async (from: string, to: string, fields: Record<string, string>) => {
+    const page = await browser.open('/account/password/change')
+    const passwords = { current_password: from, password: to, password_confirm: to }
+    const done = await page.submit({ ...passwords, ...fields }, { action: 'password/change' })
+    expect(done.status).toBe(200)
+  }
+  const next = `${PASSWORD} and more`
+  await change(PASSWORD, next, { end_apps: '1' })
+  expect(await isActive(mine)).toBe(true)
+  await change(next, PASSWORD, { end_tokens: '1' })
+  expect([await isActive(mine), await isActive(theirs.token)]).toEqual([false, true])
+
+  const again = tokenOn(await create())
+  const page = await browser.open('/account/sessions/end-others')
+  expect(page.text).toContain('One access token')
+  await page.submit({ tokens: '1' }, { action: 'end-others' })
+  expect([await isActive(again), await isActive(theirs.token)]).toEqual([false, true])
+  await harness.runJobs()
+  expect(ownDevices()).toEqual([])
+})

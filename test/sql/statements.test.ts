@@ -487,6 +487,7 @@ const FILES = [
     ],
     findPersonalSession: [[ID]],
     listPersonalSessions: [[ID, 10]],
+    listOwnTokens: [[ID, 10]],
     lockPersonalSession: [[ID]],
     insertPersonalToken: [[{ id: ID, sessionId: ID, hash: HASH, now: NOW, expiresAt: null }]],
     revokePersonalToken: [[ID, NOW]],
