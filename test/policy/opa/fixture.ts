@@ -1,3 +1,4 @@
+import { afterAll } from 'bun:test'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -120,7 +121,7 @@ export async function moduleFile(
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'latchkey-policy-'))
-process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
 let files = 0
 
 /** A file with these bytes, which is gone when the tests end. */
