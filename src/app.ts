@@ -195,12 +195,14 @@ function addPath(deps: Deps, router: AnyElysia, prefix: string, path: string, en
     if (endpoint.method === 'GET') extended = extended.route('HEAD', pattern, handle, UNPARSED)
   }
   const cors = endpoints.find((endpoint) => endpoint.cors)?.cors
+  // Browsers only open the one page below /_matrix: whoever uses another method there is a Matrix client.
+  const surface = path.startsWith('/_matrix/') ? 'matrix' : surfaceOf(path)
   const others = ({ request }: Context) => {
     if ((request as Request).method === 'OPTIONS')
       return cors
         ? preflight(cors, methods)
         : new Response(null, { status: 204, headers: { allow: methods.join(', ') } })
-    const response = methodNotAllowed(surfaceOf(path), methods)
+    const response = methodNotAllowed(surface, methods)
     return cors ? allowAnyOrigin(response) : response
   }
   return extended.route('ALL', pattern, others, UNPARSED)
