@@ -8,3 +8,7 @@ export const noteKnownBrowser = (sql: Db, userId: string, browserHash: Uint8Arra
   values (${userId}, ${browserHash}, ${now})
   on conflict (user_id, browser_hash) do update set last_used_at = excluded.last_used_at
   returning k.xmax = 0 as is_new`
+
+/** Forgets every browser of an account: the next sign-in with each is one from a new browser. */
+export const deleteKnownBrowsers = (sql: Db, userId: string) => sql`
+  delete from latchkey.known_browsers where user_id = ${userId}`

@@ -180,8 +180,13 @@ function withoutModuleData(input: unknown): { rest: unknown; policyData?: object
 
 const asSentence = (line: string): string => (/[.!?]$/.test(line) ? line : `${line}.`)
 
-/** What is on and needs mail, while no mail leaves. */
+/** What is on and needs mail, while no mail leaves, or none that arrives. */
 function warnWithoutMail({ account, passwords, email }: MutableConfig, report: Report): void {
+  if (email.transport !== 'blackhole' && /@localhost>?$/.test(email.from))
+    report.warn(
+      ['email', 'from'],
+      'is an address that nobody can answer to; many mail servers refuse such mail',
+    )
   if (email.transport !== 'blackhole' || !passwords.enabled) return
   if (account.password_registration_enabled && account.password_registration_email_required)
     report.warn(

@@ -18,7 +18,7 @@ import { limitSubject, take } from './limits.ts'
 import { queueMail } from './mails.ts'
 import { recoveryEnabled } from './recovery.ts'
 import { recipientLanguage, type SecurityLogNeeds } from './security-log.ts'
-import { describeUserAgent } from './user-agent.ts'
+import { knownUserAgent } from './user-agent.ts'
 
 /** Seconds that a code works. */
 export const CODE_LIFETIME = 600
@@ -116,7 +116,7 @@ async function sendCode(
   code: string,
   { username, requester, ...language }: Claimant,
 ): Promise<void> {
-  const device = describeUserAgent(requester.userAgent)
+  const device = knownUserAgent(requester.userAgent)
   const facts = {
     at: deps.clock.now().toISOString(),
     ...(requester.ip !== undefined && { ip: requester.ip }),

@@ -1,6 +1,7 @@
 import { finishBrowserSessions } from '../../sql/browser-sessions.ts'
 import { finishCompatSessions } from '../../sql/compat-sessions.ts'
 import type { Db } from '../../sql/connect.ts'
+import { deleteKnownBrowsers } from '../../sql/known-browsers.ts'
 import { finishOAuthSessions } from '../../sql/oauth-sessions.ts'
 import { markErased, reactivateUser } from '../../sql/provisioning.ts'
 import { voidRecoveryTickets } from '../../sql/recoveries.ts'
@@ -182,6 +183,8 @@ export async function replacePassword(
 /** Ends every session as `killSessions` does, in the caller's transaction and without a word in the security log. */
 export async function endEverything(deps: Needs, tx: Db, userId: string): Promise<EndedSessions> {
   const ended = await endAllSessions(deps, tx, userId, { owned: false })
+  // One of them may have been a stranger's: should it sign in again, the owner hears of it.
+  await deleteKnownBrowsers(tx, userId)
   await deps.jobs.enqueue(tx, 'sync-devices', { user_id: userId })
   deps.log.info('user.sessions_ended', { user_id: userId, ...ended })
   return ended

@@ -27,7 +27,7 @@ import { endEverything, replacePassword } from './lifecycle.ts'
 import { limitSubject, take } from './limits.ts'
 import { queueMail } from './mails.ts'
 import { recipientLanguage, recordSecurityEvent, type SecurityLogNeeds } from './security-log.ts'
-import { describeUserAgent } from './user-agent.ts'
+import { knownUserAgent } from './user-agent.ts'
 import type { Visit } from './visit.ts'
 
 /** Seconds that a link from a mail works (reference operations 5.3). */
@@ -136,7 +136,7 @@ async function sendRecoveryMail(
     })
     await recordSecurityEvent(deps, tx, { userId: account.user_id, kind: 'recovery_requested', requester })
   }
-  const device = describeUserAgent(requester.userAgent)
+  const device = knownUserAgent(requester.userAgent)
   await queueMail(
     deps,
     tx,

@@ -12,7 +12,7 @@ import { addSeconds } from '../lib/clock.ts'
 import { newId, ulidFromUuid } from '../lib/ulid.ts'
 import { chooseLanguage } from '../render/translate.ts'
 import { type MailNeeds, queueMail } from './mails.ts'
-import { describeUserAgent } from './user-agent.ts'
+import { describeUserAgent, knownUserAgent } from './user-agent.ts'
 
 /**
  * What happens to accounts, and whether the owner gets a mail about it: what somebody who got in would do, and what
@@ -99,7 +99,7 @@ export async function recordSecurityEvent(
   if (!isNoticed(kind)) return
   const [owner] = await findMailRecipient(tx, userId)
   if (!owner) return
-  const device = describeUserAgent(requester?.userAgent)
+  const device = knownUserAgent(requester?.userAgent)
   const addresses = [owner.email, event.alsoTo].filter((address) => address !== null && address !== undefined)
   for (const address of new Set(addresses))
     await queueMail(deps, tx, 'security_notice', {

@@ -11,6 +11,16 @@ export function describeUserAgent(userAgent: string | undefined): string | undef
   return browser ?? system
 }
 
+/**
+ * The same from our own words alone, for mails: a stranger can have one sent to anybody, and whatever their User-Agent
+ * says would stand in it.
+ */
+export function knownUserAgent(userAgent: string | undefined): string | undefined {
+  if (!userAgent) return undefined
+  if (userAgent.includes('Mozilla/')) return describeUserAgent(userAgent)
+  return SYSTEMS.find(([pattern]) => pattern.test(userAgent))?.[1]
+}
+
 /** Order matters: most browsers also name the ones that they descend from. */
 const BROWSERS: [RegExp, string][] = [
   [/Electron\//, 'Desktop app'],

@@ -144,11 +144,16 @@ describe('warnings', () => {
       expect(warnings).toEqual([
         expect.stringMatching(new RegExp(`^account\\.${key} in config\\.yaml: no mail leaves `)),
       ])
-      const sent = 'email: { transport: smtp, mode: tls, hostname: mail.test }'
+      const sent = 'email: { transport: smtp, mode: tls, hostname: mail.test, from: accounts@example.org }'
       expect((await withMinimal(`${yaml}\n${sent}`)).warnings).toEqual([])
       expect((await withMinimal(`${yaml}\npasswords: { enabled: false }`)).warnings).toEqual([])
     },
   )
+
+  test('mail that is sent from localhost', async () => {
+    const { warnings } = await withMinimal('email: { transport: smtp, mode: tls, hostname: mail.test }')
+    expect(warnings).toEqual([expect.stringMatching(/^email\.from in config\.yaml: /)])
+  })
 
   test('no signing key at all', async () => {
     const { warnings } = await parseText(

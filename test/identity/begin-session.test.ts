@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'bun:test'
 import { insertEmail } from '../../sql/users.ts'
+import { killSessions } from '../../src/identity/lifecycle.ts'
 import { listSecurityEvents } from '../../src/identity/security-log.ts'
 import { newId } from '../../src/lib/ulid.ts'
 import type { Browser } from '../support/browser.ts'
@@ -85,6 +86,16 @@ test('a browser that one account knows is new to another, and the table does not
   const rows = await harness.database.sql<{ browser_hash: Uint8Array }[]>`
     select browser_hash from latchkey.known_browsers where user_id in (${one.userId}, ${two.userId})`
   expect(new Set(rows.map(({ browser_hash }) => browser_hash.toHex())).size).toBe(3)
+})
+
+test('after the end of all sessions every browser is new again', async () => {
+  const { browser, username, userId } = await person()
+  await killSessions(harness.deps, userId)
+  await subjects()
+  server.mails.length = 0
+  browser.cookies.delete('session')
+  await signIn(browser, username)
+  expect(await subjects()).toEqual(['Sign-in from a new browser'])
 })
 
 test('the cookie of a known browser is HttpOnly, kept 400 days, and is no session', async () => {

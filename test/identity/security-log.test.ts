@@ -172,6 +172,21 @@ test('a refresh token that was used before: a warning in the log, and one mail a
   }
 })
 
+test('a User-Agent that is a text for somebody else does not stand in a mail', async () => {
+  const { userId, address } = await person()
+  const userAgent = 'Prize/1 (Claim your prize at https://evil.test now; iPhone; x)'
+  await setPassword(
+    harness.deps,
+    userId,
+    { version: 1, hash: 'x' },
+    { actor: 'self', requester: { ip: undefined, userAgent } },
+  )
+  await harness.runJobs()
+  const { raw, text } = server.last(address)
+  expect(raw).not.toMatch(/prize|evil/i)
+  expect(text).toContain('Device: iOS')
+})
+
 test('an access token that is made, replaced or revoked stands in the log of the account that it acts as', async () => {
   const browser = harness.browser({ 'user-agent': FIREFOX })
   await signUp(browser, 'tokenmaker')

@@ -659,7 +659,10 @@ const FILES = [
     reopenEmailVerification: [[ID, HASH, NOW]],
     deleteUserVerification: [[ID, ID]],
   }),
-  statements('known-browsers', knownBrowsers, { noteKnownBrowser: [[ID, HASH, NOW]] }),
+  statements('known-browsers', knownBrowsers, {
+    noteKnownBrowser: [[ID, HASH, NOW]],
+    deleteKnownBrowsers: [[ID]],
+  }),
   statements('recoveries', recoveries, {
     insertRecovery: [
       [

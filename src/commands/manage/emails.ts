@@ -1,7 +1,5 @@
 import { parseEmail } from '../../identity/email-address.ts'
-import { addEmail, listEmailAddresses, removeEmail } from '../../identity/emails.ts'
-import { recordSecurityEvent } from '../../identity/security-log.ts'
-import { transact } from '../../lib/transact.ts'
+import { addEmailUnproven, listEmailAddresses, removeEmail } from '../../identity/emails.ts'
 import { CommandError, type Context, say } from '../context.ts'
 import type { ConfigOnly } from '../flags.ts'
 import { requireUser, runJobs, withLatchkey } from './with-latchkey.ts'
@@ -24,13 +22,8 @@ export async function addAddress(
   await withLatchkey(this, flags, async (deps) => {
     const user = await requireUser(deps, username)
     if (user.deactivated_at) throw new CommandError(`${user.username} is deactivated; nothing was changed.`)
-    await transact(deps.sql, async (tx) => {
-      const event = { userId: user.id, kind: 'email_added', actor: 'admin', details: { email } } as const
-      await recordSecurityEvent(deps, tx, event)
-      if (!(await addEmail(deps, tx, user.id, email)))
-        throw new CommandError(`The address ${email} belongs to an account already; nothing was changed.`)
-      await deps.jobs.enqueue(tx, 'provision-user', { user_id: user.id })
-    })
+    if (!(await addEmailUnproven(deps, user.id, email)))
+      throw new CommandError(`The address ${email} belongs to an account already; nothing was changed.`)
     await runJobs(deps)
     say(this, `${user.username} has the address ${email}.`)
   })
