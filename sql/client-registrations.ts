@@ -53,8 +53,11 @@ export const replaceRegistration = (
 
 /** The people who have a device of a client: the homeserver must hear of its end. */
 export const listDeviceUsers = (sql: Db, clientId: string) => sql<{ user_id: string }[]>`
-  select distinct user_id from latchkey.oauth_sessions
-  where client_id = ${clientId} and user_id is not null and device_id is not null and finished_at is null`
+  select user_id from latchkey.oauth_sessions
+  where client_id = ${clientId} and user_id is not null and device_id is not null and finished_at is null
+  union
+  select user_id from latchkey.personal_sessions
+  where owner_client_id = ${clientId} and device_id is not null and finished_at is null`
 
 /** Deletes a registered client with its sessions, tokens, requests and consents. */
 export const deleteClient = (sql: Db, id: string) => sql<{ id: string }[]>`

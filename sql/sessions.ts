@@ -72,12 +72,17 @@ export const searchActiveSessions = (
 /** One active session of a user; no row when it ended or is somebody else's. */
 export const findActiveSession = (sql: Db, id: string, userId: string) => activeSessions(sql, userId, id)
 
-/** The active session of a user with a device, the one last begun when several share it. */
-export const findActiveDevice = (sql: Db, userId: string, deviceId: string) => sql<{ id: string }[]>`
-  select id from latchkey.oauth_sessions
+/** The active session of a user with a device, of whichever kind; the one last begun when several share it. */
+export const findActiveDevice = (sql: Db, userId: string, deviceId: string) => sql<
+  { id: string; kind: 'app' | 'token' }[]
+>`
+  select id, 'app' as kind from latchkey.oauth_sessions
   where user_id = ${userId} and device_id = ${deviceId} and finished_at is null
   union all
-  select id from latchkey.compat_sessions
+  select id, 'app' from latchkey.compat_sessions
+  where user_id = ${userId} and device_id = ${deviceId} and finished_at is null
+  union all
+  select id, 'token' from latchkey.personal_sessions
   where user_id = ${userId} and device_id = ${deviceId} and finished_at is null
   order by id desc limit 1`
 

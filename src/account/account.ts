@@ -58,6 +58,8 @@ async function pathOf(
   if (page !== undefined) return page
   const [found] = deviceId === undefined ? [] : await findActiveDevice(deps.sql, session.user_id, deviceId)
   if (!found) return 'sessions'
+  if (found.kind === 'token')
+    return action === 'device_delete' ? `tokens/${ulidFromUuid(found.id)}/revoke` : 'tokens'
   return `sessions/${ulidFromUuid(found.id)}${action === 'device_delete' ? '/end' : ''}`
 }
 

@@ -161,6 +161,15 @@ describe('replacing and revoking', () => {
     expect((await browser.open(link)).text).toContain('That token was already revoked.')
   })
 
+  test('GET /account/: a link to the device of a token leads to that token (MSC4191)', async () => {
+    await create()
+    const [device = ''] = ownDevices()
+    const link = `/account/?action=org.matrix.device_delete&device_id=${device}`
+    expect((await browser.open(link)).url.pathname).toBe(await linkTo('revoke'))
+    const view = await browser.open(link.replace('delete', 'view'))
+    expect(view.url.pathname).toBe('/account/tokens')
+  })
+
   test('POST …/revoke: a form of another site revokes nothing', async () => {
     const token = tokenOn(await create())
     await browser.post(await linkTo('revoke'), { csrf: 'A'.repeat(43) })
