@@ -6,6 +6,7 @@ import { readOwnForm } from '../identity/visit.ts'
 import { ulidFromUuid, uuidFromUlid } from '../lib/ulid.ts'
 import { clientSummary } from '../oauth/grant-context.ts'
 import { scopeLine } from '../oauth/scope-line.ts'
+import type { ClientSummary } from '../render/contexts.ts'
 import type { ConnectedApp } from '../render/contexts-account.ts'
 import { accountPage, goTo, openAccount } from './area.ts'
 
@@ -19,20 +20,22 @@ async function list(deps: Deps, request: Request): Promise<Response> {
   const opened = await openAccount(deps, request)
   if (opened instanceof Response) return opened
   const rows = await listConnectedApps(deps.sql, opened.session.user_id, LIMIT)
-  return accountPage(
-    deps,
-    opened,
-    'apps',
-    'account_apps',
-    { apps: rows.map(describe) },
-    { images: rows.map((row) => row.client_metadata.logo_uri) },
-  )
+  return accountPage(deps, opened, 'apps', 'account_apps', { apps: rows.map(describe) })
+}
+
+/** Without its picture: whoever looks through their apps tells none of their servers so. */
+function summaryOf({ client_metadata, redirect_uris: [redirect_uri] }: ConnectedAppRow): ClientSummary {
+  const { logo_uri: _, ...summary } = clientSummary({
+    client_metadata,
+    ...(redirect_uri !== undefined && { redirect_uri }),
+  })
+  return summary
 }
 
 function describe(row: ConnectedAppRow): ConnectedApp {
   return {
     id: ulidFromUuid(row.client_id),
-    client: clientSummary({ ...row, ...(row.redirect_uris[0] && { redirect_uri: row.redirect_uris[0] }) }),
+    client: summaryOf(row),
     scopes: row.scope.map(scopeLine).filter(isFirst),
     sessions: row.sessions,
     since: row.since.toISOString(),
@@ -54,14 +57,7 @@ async function confirm(deps: Deps, request: Request, { id = '' }: PathParams): P
   const uuid = uuidFromUlid(id)
   const [row] = uuid === undefined ? [] : await findConnectedApp(deps.sql, opened.session.user_id, uuid)
   if (!row) return goTo(deps, opened, 'apps', GONE)
-  return accountPage(
-    deps,
-    opened,
-    'apps',
-    'account_revoke_app',
-    { app: describe(row) },
-    { images: [row.client_metadata.logo_uri] },
-  )
+  return accountPage(deps, opened, 'apps', 'account_revoke_app', { app: describe(row) })
 }
 
 /** POST /account/apps/{id}/revoke: ends its sessions and forgets what was agreed to. */

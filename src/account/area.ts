@@ -30,7 +30,7 @@ export async function openAccount(deps: Deps, request: Request, back?: string): 
   const visit = await openVisit(deps, request)
   const session = activeSession(visit)
   if (session) return { visit, session }
-  const way = withContinuation('/login', hereOf(request, back))
+  const way = withContinuation('/login', hereOf(deps, request, back))
   const hint = readPageQuery(request)['org.matrix.msc4198.login_hint']
   const query = hint === undefined ? '' : `&login_hint=${encodeURIComponent(hint)}`
   return redirect(deps.urls.path(way + query), visit.browser.cookies)
@@ -44,7 +44,7 @@ export async function openFresh(deps: Deps, request: Request, back?: string): Pr
   const opened = await openAccount(deps, request, back)
   if (opened instanceof Response || isFresh(deps, opened)) return opened
   return redirect(
-    deps.urls.path(withContinuation('/account/confirm', hereOf(request, back))),
+    deps.urls.path(withContinuation('/account/confirm', hereOf(deps, request, back))),
     opened.visit.browser.cookies,
   )
 }
@@ -58,10 +58,12 @@ export const accountContinuation = (path: string): Continuation =>
   readContinuation({ kind: 'manage_account', page: path })
 
 /** Where a request is in the account area: a page, or the start with the action of a deep link. */
-function hereOf(request: Request, back?: string): Continuation {
+function hereOf({ urls }: Pick<Deps, 'urls'>, request: Request, back?: string): Continuation {
   if (back !== undefined) return accountContinuation(back)
   const { pathname } = new URL(request.url)
-  const path = pathname.slice(pathname.indexOf('/account/') + '/account/'.length)
+  // A proxy may have taken the prefix away, or not, or the listener has another one (decision 4).
+  const route = pathname.startsWith(`${urls.prefix}/account/`) ? pathname.slice(urls.prefix.length) : pathname
+  const path = route.slice(route.indexOf('/account/') + '/account/'.length)
   if (path !== '') return accountContinuation(path)
   const { action, device_id } = readPageQuery(request)
   return readContinuation({

@@ -94,7 +94,6 @@ async function sessionPage(
   return accountPage(deps, opened, 'sessions', 'account_session', context, {
     status: state ? (state.status ?? 422) : 200,
     retryAfter: state?.status === 503 ? 5 : undefined,
-    images: [client?.client_metadata.logo_uri],
   })
 }
 

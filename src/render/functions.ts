@@ -57,11 +57,9 @@ export function templateFunctions(translate: Translate): Record<string, Template
     wait: (base, seconds) => wait(base, Number(seconds)),
     ago: (base, instant) => relativeTime(base, Date.parse(String(instant))) ?? text(base, 'time.just_now'),
     date_time: (base, instant) =>
-      new Intl.DateTimeFormat(base.lang, { ...zoneOf(base), ...DATE_AND_TIME }).format(
-        Date.parse(String(instant)),
-      ),
+      dateFormat(base, 'date and time', DATE_AND_TIME).format(Date.parse(String(instant))),
     moment: (base, instant) =>
-      new Intl.DateTimeFormat(base.lang, { ...zoneOf(base), dateStyle: 'long', timeStyle: 'long' }).format(
+      dateFormat(base, 'moment', { dateStyle: 'long', timeStyle: 'long' }).format(
         Date.parse(String(instant)),
       ),
     initial: (base, name) => initial(base.lang, String(name)),
@@ -129,13 +127,28 @@ const DATE_AND_TIME: Intl.DateTimeFormatOptions = {
   timeZoneName: 'short',
 }
 
-const zoneOf = (base: BaseContext): { timeZone: string } => ({ timeZone: base.time_zone ?? 'UTC' })
+/** Made once for each language and zone: making one takes longer than a page. */
+const dateFormats = new Map<string, Intl.DateTimeFormat>()
+
+function dateFormat(
+  { lang, time_zone = 'UTC' }: BaseContext,
+  name: string,
+  options: Intl.DateTimeFormatOptions,
+): Intl.DateTimeFormat {
+  const key = `${lang} ${time_zone} ${name}`
+  let format = dateFormats.get(key)
+  if (!format) {
+    format = new Intl.DateTimeFormat(lang, { ...options, timeZone: time_zone })
+    dateFormats.set(key, format)
+  }
+  return format
+}
 
 /** "2 hours ago" within a week, a date beyond. Under a minute, and in the future (clocks differ): undefined. */
 function relativeTime(base: BaseContext, then: number): string | undefined {
   const seconds = Math.max(0, Math.floor((Date.parse(base.now) - then) / 1000))
   if (seconds >= 7 * 86_400) {
-    return new Intl.DateTimeFormat(base.lang, { ...zoneOf(base), dateStyle: 'medium' }).format(then)
+    return dateFormat(base, 'date', { dateStyle: 'medium' }).format(then)
   }
   const relative = new Intl.RelativeTimeFormat(base.lang, { numeric: 'auto' })
   for (const [unit, size] of UNITS) {

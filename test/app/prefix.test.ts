@@ -81,6 +81,12 @@ describe.each([
       { action: 'login' },
     )
     expect(back.url.pathname).toBe('/auth/')
+    const stranger = createBrowser(seen, { origin: 'https://matrix.example.com' })
+    const devices = await (await stranger.open('/auth/account/sessions')).submit(
+      { username, password: PASSWORD },
+      { action: 'login' },
+    )
+    expect(devices.url.pathname).toBe('/auth/account/sessions')
     expect(visited.filter((path) => !path.startsWith('/auth/'))).toEqual([])
   })
 

@@ -1,16 +1,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
 import type { Page } from 'playwright-core'
-import { selfSigned } from '../support/certificate.ts'
-import { CHROMIUM_START_MS, startChromium, type TestChromium, type Visitor } from '../support/chromium.ts'
-import { createHarness, type Harness } from '../support/harness.ts'
+import { CHROMIUM_START_MS, type TestChromium, type Visitor } from '../support/chromium.ts'
+import type { Harness } from '../support/harness.ts'
 import { introspect, PASSWORD, signedInApp, type TokenBody } from '../support/oauth.ts'
+import { APPLICATION, type BrowserService, SERVICE, startService } from './service.ts'
 
 const LONG = 120_000
 /** Bytes that a page may have with its styles and scripts, uncompressed. */
 const WEIGHT = 60_000
-// Over https: without it Chromium ignores the header that separates a page from its opener.
-const ORIGIN = 'https://auth.test'
-const APP = 'https://app.test'
 
 /** Every page of the area that needs no id. */
 const PAGES = [
@@ -32,34 +29,18 @@ const PAGES = [
 
 let harness: Harness
 let chromium: TestChromium
-let service: Bun.Server<undefined>
-let app: Bun.Server<undefined>
+let service: BrowserService
 beforeAll(async () => {
-  harness = await createHarness({ config: { http: { public_base: `${ORIGIN}/` } } as never })
-  service = Bun.serve({
-    port: 0,
-    hostname: '127.0.0.1',
-    tls: await selfSigned('auth.test'),
-    fetch: (request) => harness.app.handle(request),
-  })
-  // An app of another origin, which opens the page and waits for its message.
-  app = Bun.serve({
-    port: 0,
-    hostname: '127.0.0.1',
-    tls: await selfSigned('app.test'),
-    fetch: () =>
+  // The application opens the page and waits for its message.
+  service = await startService(
+    () =>
       new Response('<!doctype html><title>App</title><h1>App</h1>', {
         headers: { 'content-type': 'text/html' },
       }),
-  })
-  chromium = await startChromium({ 'auth.test:443': service.port ?? 0, 'app.test:443': app.port ?? 0 })
+  )
+  ;({ harness, chromium } = service)
 }, CHROMIUM_START_MS)
-afterAll(async () => {
-  await chromium?.stop()
-  service?.stop(true)
-  app?.stop(true)
-  await harness?.close()
-}, LONG)
+afterAll(() => service?.stop(), LONG)
 
 let people = 0
 let username: string
@@ -69,7 +50,7 @@ beforeEach(async () => {
   username = `person${++people}`
   const signedIn = await signedInApp(harness, username)
   tokens = signedIn.tokens
-  cookies = [...signedIn.browser.cookies].map(([name, value]) => ({ name, value, url: ORIGIN }))
+  cookies = [...signedIn.browser.cookies].map(([name, value]) => ({ name, value, url: SERVICE }))
 })
 
 /** A visit of the person, signed in unless `stranger`. */
@@ -93,7 +74,7 @@ const isActive = async () => (await introspect(harness, tokens.access_token)).ac
 
 /** The pages of the person's own app, with their ids. */
 async function pagesOf(page: Page): Promise<string[]> {
-  await page.goto(`${ORIGIN}/account/sessions?kind=apps`)
+  await page.goto(`${SERVICE}/account/sessions?kind=apps`)
   const session = await page
     .getByRole('link', { name: /on|Web App/ })
     .nth(0)
@@ -101,7 +82,7 @@ async function pagesOf(page: Page): Promise<string[]> {
   const own = (
     await page.locator('.session h2 a').evaluateAll((links) => links.map((link) => link.getAttribute('href')))
   ).at(-1)
-  await page.goto(`${ORIGIN}/account/apps`)
+  await page.goto(`${SERVICE}/account/apps`)
   const revoke = await page.getByRole('link', { name: /Remove access/ }).getAttribute('href')
   expect(session).toBeTruthy()
   return [`${own}`, `${own}/end`, `${revoke}`].map((path) => path.slice(1))
@@ -124,7 +105,7 @@ describe.each([
             weight += (await response.body().catch(() => Buffer.alloc(0))).length
           }
           page.on('response', weigh)
-          await page.goto(`${ORIGIN}/${path}`)
+          await page.goto(`${SERVICE}/${path}`)
           page.off('response', weigh)
           if (weight > WEIGHT) found.push(`${path}: ${weight} bytes`)
           const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)
@@ -133,7 +114,7 @@ describe.each([
         }
         expect(found).toEqual([])
         expect(problems).toEqual([])
-        expect(requests.filter((request) => !request.startsWith(ORIGIN))).toEqual([])
+        expect(requests.filter((request) => !request.startsWith(SERVICE))).toEqual([])
       }),
     LONG,
   )
@@ -146,7 +127,7 @@ describe('with JavaScript off', () => {
       visit(
         { javaScriptEnabled: false, viewport: { width: 390, height: 844 } },
         async ({ page, problems }) => {
-          await page.goto(`${ORIGIN}/account/`)
+          await page.goto(`${SERVICE}/account/`)
           await page.getByText('Menu', { exact: true }).click()
           await page.getByRole('navigation').getByRole('link', { name: 'Devices' }).click()
           await heading(page, 'Where you are signed in')
@@ -158,19 +139,19 @@ describe('with JavaScript off', () => {
           await page.getByText('That device is signed out.').waitFor()
           expect(await isActive()).toBe(false)
 
-          await page.goto(`${ORIGIN}/account/profile`)
+          await page.goto(`${SERVICE}/account/profile`)
           await page.getByLabel('Display name').fill('Without Script')
           await page.getByRole('button', { name: 'Save name' }).click()
           await page.getByText('Your display name is saved.').waitFor()
 
-          await page.goto(`${ORIGIN}/account/password/change`)
+          await page.goto(`${SERVICE}/account/password/change`)
           await page.getByLabel('Current password').fill(PASSWORD)
           await page.getByLabel('New password', { exact: true }).fill('another quite long sentence 77')
           await page.getByLabel('New password again').fill('another quite long sentence 77')
           await page.getByRole('button', { name: 'Change password' }).click()
           await page.getByText('Your password is changed.').waitFor()
 
-          await page.goto(`${ORIGIN}/account/security`)
+          await page.goto(`${SERVICE}/account/security`)
           await page.getByText('Password changed').waitFor()
           expect(problems).toEqual([])
         },
@@ -182,7 +163,7 @@ describe('with JavaScript off', () => {
     'the reset of keys ends with a sentence that says what to do',
     () =>
       visit({ javaScriptEnabled: false }, async ({ page }) => {
-        await page.goto(`${ORIGIN}/account/?action=org.matrix.cross_signing_reset`)
+        await page.goto(`${SERVICE}/account/?action=org.matrix.cross_signing_reset`)
         await page.getByRole('button', { name: 'Allow new keys' }).click()
         await page.getByText('Go back to your app and go on there.').waitFor()
       }),
@@ -194,7 +175,7 @@ test(
   'with the keyboard alone: sign out of a session',
   () =>
     visit({}, async ({ page, problems }) => {
-      await page.goto(`${ORIGIN}/account/sessions?kind=apps`)
+      await page.goto(`${SERVICE}/account/sessions?kind=apps`)
       const focused = () => page.evaluate(() => document.activeElement?.textContent?.trim() ?? '')
       /** Tabs on until the element with this text has the focus, and presses Enter. */
       const press = async (text: RegExp) => {
@@ -218,7 +199,7 @@ test(
   'two clicks send a form once, and going back leads to nothing bad',
   () =>
     visit({}, async ({ page, problems }) => {
-      await page.goto(`${ORIGIN}/account/apps`)
+      await page.goto(`${SERVICE}/account/apps`)
       await page.getByRole('link', { name: /Remove access/ }).click()
       await page.getByRole('main').getByRole('button', { name: 'Remove access' }).dblclick()
       await page.getByText('The app no longer has access to your account.').waitFor()
@@ -234,7 +215,7 @@ describe('the reset of cross-signing keys tells the app that waits (onAuthDone)'
     'an app of another origin that opened the page gets “authDone”, through a sign-in in between',
     () =>
       visit({ stranger: true }, async ({ page, problems }) => {
-        await page.goto(APP)
+        await page.goto(APPLICATION)
         const popupOpens = page.waitForEvent('popup')
         await page.evaluate((url) => {
           const global = globalThis as unknown as { heard: Promise<unknown> }
@@ -242,14 +223,14 @@ describe('the reset of cross-signing keys tells the app that waits (onAuthDone)'
             addEventListener('message', ({ data, origin }) => resolve({ data, origin }))
           })
           open(url, '_blank')
-        }, `${ORIGIN}/account/?action=org.matrix.cross_signing_reset`)
+        }, `${SERVICE}/account/?action=org.matrix.cross_signing_reset`)
         const popup = await popupOpens
         await popup.getByLabel('Username').fill(username)
         await popup.getByLabel('Password', { exact: true }).fill(PASSWORD)
         await popup.getByRole('button', { name: 'Sign in' }).click()
         await popup.getByRole('button', { name: 'Allow new keys' }).click()
         const heard = await page.evaluate(() => (globalThis as unknown as { heard: Promise<unknown> }).heard)
-        expect(heard).toEqual({ data: 'authDone', origin: ORIGIN })
+        expect(heard).toEqual({ data: 'authDone', origin: SERVICE })
         expect(harness.homeserver.callsOf('allow_cross_signing_reset').at(-1)?.parameters).toMatchObject({
           localpart: username,
         })
@@ -269,7 +250,7 @@ describe('the reset of cross-signing keys tells the app that waits (onAuthDone)'
             global.done++
           }
         })
-        await page.goto(`${ORIGIN}/account/reset-cross-signing`)
+        await page.goto(`${SERVICE}/account/reset-cross-signing`)
         await page.getByRole('button', { name: 'Allow new keys' }).click()
         await heading(page, 'New keys are allowed')
         await page.waitForFunction(() => (globalThis as unknown as { done: number }).done === 1)

@@ -54,6 +54,19 @@ export async function walk(
   await page.goto(new URL('sessions', account).href)
   await heading('Where you are signed in')
   await look('sessions')
+  for (const path of [
+    'profile',
+    'password/change',
+    'apps',
+    'security',
+    'data',
+    'deactivate',
+    'reset-cross-signing',
+  ]) {
+    await page.goto(new URL(path, account).href)
+    await look(`account-${path.replace('/', '-')}`)
+  }
+  await page.goto(new URL('sessions', account).href)
   await page.getByRole('listitem').filter({ hasText: id }).getByRole('link', { name: 'Sign out' }).click()
   await heading('Sign out of this device?')
   await look('end-session')
