@@ -8,6 +8,8 @@ export interface RegistrationRow {
   password_version: number | null
   password_hash: string | null
   terms_uri: string | null
+  /** The invitation that was given, if it still exists. */
+  registration_token_id: string | null
   continuation: string
   created_at: Date
   completed_at: Date | null
@@ -20,6 +22,8 @@ export const insertRegistration = (
     id: string
     browserHash: Uint8Array
     username: string
+    usernameFolded: string
+    registrationTokenId: string | null
     passwordVersion: number
     passwordHash: string
     termsUri: string | null
@@ -29,16 +33,17 @@ export const insertRegistration = (
     now: Date
   },
 ) => sql`
-  insert into latchkey.registrations (id, browser_hash, username, password_version, password_hash, terms_uri,
-    continuation, ip, user_agent, created_at)
-  values (${registration.id}, ${registration.browserHash}, ${registration.username},
+  insert into latchkey.registrations (id, browser_hash, username, username_folded, registration_token_id,
+    password_version, password_hash, terms_uri, continuation, ip, user_agent, created_at)
+  values (${registration.id}, ${registration.browserHash}, ${registration.username}, ${registration.usernameFolded},
+    ${registration.registrationTokenId},
     ${registration.passwordVersion}, ${registration.passwordHash}, ${registration.termsUri},
     ${registration.continuation}, ${registration.ip}, ${registration.userAgent}, ${registration.now})`
 
 /** A sign-up by its id. */
 export const findRegistration = (sql: Db, id: string) => sql<RegistrationRow[]>`
-  select id, browser_hash, username, password_version, password_hash, terms_uri, continuation, created_at,
-    completed_at
+  select id, browser_hash, username, password_version, password_hash, terms_uri, registration_token_id,
+    continuation, created_at, completed_at
   from latchkey.registrations where id = ${id}`
 
 /** Claims a sign-up for completion; no row when it was completed before. Its password hash goes with it. */
@@ -51,5 +56,26 @@ export const completeRegistration = (sql: Db, id: string, displayName: string, n
   returning id`
 
 /** Gives a sign-up under way another name, when the first one was taken meanwhile. */
-export const renameRegistration = (sql: Db, id: string, username: string) => sql`
-  update latchkey.registrations set username = ${username} where id = ${id} and completed_at is null`
+export const renameRegistration = (sql: Db, id: string, username: string, folded: string) => sql`
+  update latchkey.registrations set username = ${username}, username_folded = ${folded}
+  where id = ${id} and completed_at is null`
+
+/** Notes the invitation of a sign-up under way; null takes away one that no longer works. */
+export const setRegistrationToken = (sql: Db, id: string, tokenId: string | null) => sql`
+  update latchkey.registrations set registration_token_id = ${tokenId} where id = ${id} and completed_at is null`
+
+/**
+ * A sign-up of another browser that holds a name: begun after `since`, and not finished. For a sign-up that is under way
+ * itself (`own`) those alone count that were first, or two of the same instant would keep each other from it.
+ */
+export const findReservation = (
+  sql: Db,
+  folded: string,
+  browserHash: Uint8Array,
+  since: Date,
+  own: string | null,
+) => sql<{ id: string }[]>`
+  select id from latchkey.registrations
+  where username_folded = ${folded} and completed_at is null and created_at > ${since}
+    and browser_hash <> ${browserHash} and (${own}::uuid is null or id < ${own}::uuid)
+  limit 1`

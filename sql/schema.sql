@@ -372,8 +372,13 @@ create table latchkey.registrations (
   user_agent text,
   created_at timestamp with time zone not null,
   completed_at timestamp with time zone,
-  constraint registrations_pkey PRIMARY KEY (id)
+  registration_token_id uuid,
+  username_folded text,
+  constraint registrations_pkey PRIMARY KEY (id),
+  constraint registrations_registration_token_id_fkey FOREIGN KEY (registration_token_id) REFERENCES latchkey.registration_tokens(id) ON DELETE SET NULL
 );
+CREATE INDEX registrations_token ON latchkey.registrations USING btree (registration_token_id) WHERE (registration_token_id IS NOT NULL);
+CREATE INDEX registrations_username ON latchkey.registrations USING btree (username_folded, created_at) WHERE (completed_at IS NULL);
 
 create table latchkey.security_events (
   id uuid not null,

@@ -53,6 +53,7 @@ import { recoverRoutes } from './sign-in/recover/recover.ts'
 import { displayNameRoutes } from './sign-in/register/display-name.ts'
 import { registerEmailRoutes } from './sign-in/register/email.ts'
 import { registerRoutes } from './sign-in/register/register.ts'
+import { registerTokenRoutes } from './sign-in/register/token.ts'
 
 /** What a listener serves: `http.listeners[].resources[]`. */
 export type Resource = Config['http']['listeners'][number]['resources'][number]
@@ -83,6 +84,7 @@ export function routesOf(deps: Deps, resource: Resource): Route[] {
         ...logoutRoutes(deps),
         ...endSessionRoutes(deps),
         ...registerRoutes(deps),
+        ...registerTokenRoutes(deps),
         ...registerEmailRoutes(deps),
         ...displayNameRoutes(deps),
         ...recoverRoutes(deps),

@@ -29,16 +29,6 @@ export const UNBUILT: readonly (Notice & { resource?: ResourceName })[] = [
     sentence: 'The check against robots is not built yet: registration stays closed while it is set.',
   },
   {
-    path: 'account.password_registration_token_required',
-    applies: ({ account }) => account?.password_registration_token_required === true,
-    sentence: 'Invitations are not built yet: registration with a password is refused while this is on.',
-  },
-  {
-    path: 'account.registration_token_required',
-    applies: ({ account }) => account?.registration_token_required === true,
-    sentence: 'Invitations are not built yet: registration is refused while this is on.',
-  },
-  {
     path: 'upstream_oauth2.providers',
     applies: ({ upstream_oauth2 }) => (upstream_oauth2?.providers ?? []).some((one) => one.enabled !== false),
     sentence:

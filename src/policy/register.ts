@@ -65,8 +65,6 @@ export function registrationEnabled(config: Config): boolean {
     passwords.enabled &&
     account.password_registration_enabled &&
     !(account.password_registration_email_required && email.transport === 'blackhole') &&
-    !account.password_registration_token_required &&
-    !account.registration_token_required &&
     !captcha?.service
   )
 }

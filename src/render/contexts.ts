@@ -10,6 +10,7 @@ import type { AccountContexts } from './contexts-account.ts'
 import type { CompatContexts } from './contexts-compat.ts'
 import type { EmailContexts } from './contexts-email.ts'
 import type { RecoveryContexts } from './contexts-recovery.ts'
+import type { RegisterContexts } from './contexts-register.ts'
 import type { SessionLimitContexts } from './contexts-session-limit.ts'
 import type { TokenContexts } from './contexts-tokens.ts'
 
@@ -174,12 +175,16 @@ export interface RegisterPage {
     username: string
     /** Absent: no address is asked for. */
     email?: string
+    /** The invitation of the link that led here. */
+    token?: string
     accept_terms: boolean
     errors: FieldErrors
     form_error?: FormError
   }
   /** What a check of the username found, when one was made. */
   username_check?: UsernameStatus
+  /** Free names like one that is taken. */
+  suggestions?: string[]
   /** The least zxcvbn score that is accepted, 0 to 4. */
   minimum_complexity: number
   /** Why the password that was sent is weak. */
@@ -346,6 +351,7 @@ export interface Contexts
   extends AccountContexts,
     CompatContexts,
     EmailContexts,
+    RegisterContexts,
     RecoveryContexts,
     TokenContexts,
     SessionLimitContexts {

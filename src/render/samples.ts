@@ -17,6 +17,7 @@ import { deviceSamples } from './samples-device.ts'
 import { emailSamples } from './samples-email.ts'
 import { logoutSamples } from './samples-logout.ts'
 import { recoverySamples } from './samples-recovery.ts'
+import { registerSamples } from './samples-register.ts'
 import { sessionLimitSamples } from './samples-session-limit.ts'
 import { tokenSamples } from './samples-tokens.ts'
 
@@ -469,6 +470,7 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
   ...sessionLimitSamples,
   ...logoutSamples,
   ...emailSamples,
+  ...registerSamples,
   ...recoverySamples,
   form_post: [
     {

@@ -133,6 +133,11 @@ const requests: Record<string, () => Promise<[path: string, form?: Record<string
     { csrf, code: '123456' },
   ],
   'GET /register/steps/{id}/display-name': async () => [steps],
+  'GET /register/steps/{id}/token': async () => [steps.replace('display-name', 'token')],
+  'POST /register/steps/{id}/token': async () => [
+    steps.replace('display-name', 'token'),
+    { csrf, token: 'x' },
+  ],
   'GET /register/steps/{id}/finish': async () => [steps.replace('display-name', 'finish')],
   'POST /register/steps/{id}/display-name': async () => [steps, { csrf, display_name: 'Bob' }],
   'POST /account/confirm': async () => ['/account/confirm', { csrf, password: PASSWORD }],

@@ -48,6 +48,8 @@ const ROUTES: Record<
   'POST /register/steps/{id}/verify-email': ['form', 'page', false],
   'GET /register/steps/{id}/display-name': ['browser', 'page', false],
   'POST /register/steps/{id}/display-name': ['form', 'page', false],
+  'GET /register/steps/{id}/token': ['browser', 'page', false],
+  'POST /register/steps/{id}/token': ['form', 'page', false],
   'GET /register/steps/{id}/finish': ['browser', 'page', false],
   'GET /recover': ['browser', 'page', false],
   'POST /recover': ['form', 'page', false],

@@ -196,7 +196,7 @@ describe('whether people may sign up', () => {
     [{}, true],
     [{ account: { password_registration_enabled: false } }, false],
     [{ account: { password_registration_email_required: true } }, false],
-    [{ account: { password_registration_token_required: true } }, false],
+    [{ account: { password_registration_token_required: true } }, true],
     [{ passwords: { enabled: false } }, false],
   ])('%j: %p', async (overrides, expected) => {
     expect(registrationEnabled(await testConfig(overrides))).toBe(expected)

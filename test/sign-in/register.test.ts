@@ -5,6 +5,7 @@ import type { Deps } from '../../src/deps.ts'
 import { fold } from '../../src/lib/fold.ts'
 import { newId } from '../../src/lib/ulid.ts'
 import { FORM_LIMIT } from '../../src/sign-in/register/register.ts'
+import { makeUser } from '../support/admin.ts'
 import { type Browser, createBrowser, type Page } from '../support/browser.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
 import { authorizeUrl, PASSWORD, registerClient, signUp } from '../support/oauth.ts'
@@ -147,11 +148,12 @@ describe('the sign-up as a whole', () => {
   test.each([[''], ['ü'.repeat(128)]])(
     'a display name that is too short or too long is refused (%#)',
     async (name) => {
-      const step = await begin(harness.browser(), 'heidi')
+      const username = `heidi${name.length}`
+      const step = await begin(harness.browser(), username)
       const page = await finish(step, name)
       expect(page.status).toBe(422)
       expect(errorAt(page, 'display_name')).not.toBe('')
-      expect(await accounts('heidi')).toBe(0)
+      expect(await accounts(username)).toBe(0)
     },
   )
 
@@ -233,7 +235,7 @@ describe('the sign-up as a whole', () => {
   test('a name that was taken between the steps can be replaced there; nothing else is lost', async () => {
     const browser = harness.browser()
     const step = await begin(browser, 'nina')
-    await signUp(harness.browser(), 'nina')
+    await makeUser(harness, 'nina')
     const page = await finish(step, 'Nina N')
     expect(page.status).toBe(422)
     expect(errorAt(page, 'username')).toContain('taken')
@@ -249,8 +251,11 @@ describe('the sign-up as a whole', () => {
   test('two sign-ups that race for one name: one gets it, the other chooses another', async () => {
     for (let round = 0; round < 8; round++) {
       const name = `oscar${round}`
+      // The first form reserves the name; these two were sent at the same instant.
       const first = await begin(harness.browser(), name)
-      const second = await begin(createBrowser(other.app.handle), name)
+      const second = await begin(createBrowser(other.app.handle), `${name}-second`)
+      await harness.deps.sql`update latchkey.registrations set username = ${name}, username_folded = ${name}
+        where username = ${`${name}-second`}`
       const pages = await Promise.all([finish(first, 'First'), finish(second, 'Second')])
       expect(pages.map((page) => page.status).sort()).toEqual([200, 422])
       expect(await accounts(name)).toBe(1)

@@ -535,6 +535,8 @@ const FILES = [
           id: ID,
           browserHash: HASH,
           username: 'a',
+          usernameFolded: 'a',
+          registrationTokenId: null,
           passwordVersion: 1,
           passwordHash: 'x',
           termsUri: null,
@@ -547,7 +549,12 @@ const FILES = [
     ],
     findRegistration: [[ID]],
     completeRegistration: [[ID, 'A', NOW]],
-    renameRegistration: [[ID, 'b']],
+    renameRegistration: [[ID, 'b', 'b']],
+    setRegistrationToken: [[ID, ID]],
+    findReservation: [
+      ['b', HASH, NOW, null],
+      ['b', HASH, NOW, ID],
+    ],
   }),
   statements('used-jwts', usedJwts, { insertUsedJwt: [[HASH, NOW]], deleteExpiredJwts: [[NOW]] }),
   statements('signing-keys', signingKeys, {

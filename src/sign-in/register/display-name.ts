@@ -1,5 +1,10 @@
 import { reopenEmailVerification } from '../../../sql/email-verifications.ts'
-import { completeRegistration, findRegistration, renameRegistration } from '../../../sql/registrations.ts'
+import {
+  completeRegistration,
+  findRegistration,
+  renameRegistration,
+  setRegistrationToken,
+} from '../../../sql/registrations.ts'
 import { insertTerms } from '../../../sql/users.ts'
 import type { Deps } from '../../deps.ts'
 import { RateLimited, Unavailable } from '../../http/errors.ts'
@@ -14,23 +19,32 @@ import { addEmail } from '../../identity/emails.ts'
 import { createUser } from '../../identity/lifecycle.ts'
 import { limitSubject, take } from '../../identity/limits.ts'
 import { DISPLAY_NAME_LIMIT } from '../../identity/profile.ts'
+import { claimRegistrationToken } from '../../identity/registration-tokens.ts'
 import { recordSecurityEvent } from '../../identity/security-log.ts'
-import { checkUsername, localpartOf } from '../../identity/usernames.ts'
+import { localpartOf } from '../../identity/usernames.ts'
 import { openVisit, page, readOwnForm, type Visit } from '../../identity/visit.ts'
+import { fold } from '../../lib/fold.ts'
 import { transact } from '../../lib/transact.ts'
 import { ulidFromUuid } from '../../lib/ulid.ts'
 import { openFlow } from '../../oauth/grant-context.ts'
 import type { FieldErrors, FormError } from '../../render/contexts.ts'
 import { assertProven } from './email.ts'
 import { FORM_LIMIT } from './register.ts'
-import { findStep, nextPath, type Step, stepPath } from './step.ts'
+import { asksForToken, findStep, nextPath, type Step, stepPath } from './step.ts'
+import { checkSignUpName } from './username.ts'
 import { usernameError } from './username-errors.ts'
 
-/** GET …/display-name and …/finish: the last step, or on to where the finished sign-up leads. */
+/** GET …/finish: on to the step that is next, or to where the finished sign-up leads. Changes nothing (flows 13). */
+async function goOn(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
+  const visit = await openVisit(deps, request)
+  return redirect(deps.urls.path(nextPath(deps, await findStep(deps, visit, id))), visit.browser.cookies)
+}
+
+/** GET …/display-name: the last step. */
 async function show(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
   const visit = await openVisit(deps, request)
   const step = await findStep(deps, visit, id)
-  const next = nextPath(step)
+  const next = nextPath(deps, step)
   if (next !== stepPath(step.registration.id, 'display-name'))
     return redirect(deps.urls.path(next), visit.browser.cookies)
   return stepPage(deps, visit, step, '', {})
@@ -40,7 +54,7 @@ async function show(deps: Deps, request: Request, { id = '' }: PathParams): Prom
 async function finish(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
   const visit = await openVisit(deps, request)
   const step = await findStep(deps, visit, id)
-  const next = nextPath(step)
+  const next = nextPath(deps, step)
   if (next !== stepPath(step.registration.id, 'display-name'))
     return redirect(deps.urls.path(next), visit.browser.cookies)
   assertProven(deps, step)
@@ -85,10 +99,11 @@ async function usernameRefusal(
   try {
     await take(deps, 'sign-up-form.ip', limitSubject(visit.requester.ip), FORM_LIMIT)
     const email = step.verification?.email
-    const answer = await checkUsername(deps, username, visit.requester, email === undefined ? {} : { email })
+    const about = email === undefined ? {} : { email }
+    const answer = await checkSignUpName(deps, visit, username, about, step.registration.id)
     if (answer.available) {
       if (username !== step.registration.username)
-        await renameRegistration(deps.sql, step.registration.id, username)
+        await renameRegistration(deps.sql, step.registration.id, username, fold(username))
       return undefined
     }
     // Taken by this very sign-up, sent twice: on to where it leads.
@@ -130,6 +145,9 @@ async function create(deps: Deps, visit: Visit, step: Step, displayName: string)
       isAdmin: false,
       foreignName: !isOwnName(deps.urls, visit.request),
     })
+    const { registration_token_id: token } = registration
+    if (asksForToken(deps) && !(token !== null && (await claimRegistrationToken(deps, tx, token))))
+      throw new TokenSpent()
     // Two sign-ups raced for one name: rolling back leaves this one open, to choose another.
     if (!user) throw new NameTaken()
     if (verification && !(await addEmail(deps, tx, user.id, verification.email))) throw new EmailTaken()
@@ -147,9 +165,11 @@ async function create(deps: Deps, visit: Visit, step: Step, displayName: string)
   }).catch((error: unknown) => {
     if (error instanceof NameTaken) return { result: 'taken' as const }
     if (error instanceof EmailTaken) return { result: 'email_taken' as const }
+    if (error instanceof TokenSpent) return { result: 'token_spent' as const }
     throw error
   })
   if (created.result === 'done') return redirect(deps.urls.path(continuation.path), visit.browser.cookies)
+  if (created.result === 'token_spent') return tokenSpent(deps, visit, step)
   if (created.result === 'email_taken') return emailTaken(deps, visit, step)
   if (created.result === 'taken')
     return stepPage(deps, visit, step, displayName, {
@@ -166,6 +186,13 @@ async function create(deps: Deps, visit: Visit, step: Step, displayName: string)
 
 class NameTaken extends Error {}
 class EmailTaken extends Error {}
+class TokenSpent extends Error {}
+
+/** Others were faster with the invitation, or it was revoked: another one is needed. */
+async function tokenSpent(deps: Deps, visit: Visit, { registration }: Step): Promise<Response> {
+  await setRegistrationToken(deps.sql, registration.id, null)
+  return redirect(deps.urls.path(`${stepPath(registration.id, 'token')}?spent=1`), visit.browser.cookies)
+}
 
 /** Somebody was faster with the address. Whoever proved that it is theirs may know: back to its page. */
 async function emailTaken(deps: Deps, visit: Visit, { registration, verification }: Step): Promise<Response> {
@@ -220,6 +247,6 @@ export const displayNameRoutes = (deps: Deps): Route[] => [
   {
     method: 'GET',
     path: '/register/steps/{id}/finish',
-    handle: (request, params) => show(deps, request, params),
+    handle: (request, params) => goOn(deps, request, params),
   },
 ]

@@ -36,7 +36,7 @@ async function openStep(deps: Deps, visit: Visit, ulid: string): Promise<EmailSt
   const step = await findStep(deps, visit, ulid)
   const { verification } = step
   if (step.registration.completed_at || !verification || verification.completed_at)
-    return redirect(deps.urls.path(nextPath(step)), visit.browser.cookies)
+    return redirect(deps.urls.path(nextPath(deps, step)), visit.browser.cookies)
   return { ...step, verification }
 }
 
@@ -88,7 +88,7 @@ async function verify(deps: Deps, visit: Visit, step: EmailStep, form: Params): 
         errors: { code: [{ code: answer === 'wrong' ? 'wrong_code' : 'code_expired' }] },
       })
   }
-  return redirect(deps.urls.path(stepPath(step.registration.id, 'display-name')), visit.browser.cookies)
+  return redirect(deps.urls.path(stepPath(step.registration.id, 'finish')), visit.browser.cookies)
 }
 
 /** The address was mistyped: the code goes to another one. */

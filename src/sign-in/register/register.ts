@@ -10,15 +10,18 @@ import { checkEmail, parseEmail } from '../../identity/email-address.ts'
 import { beginVerification, takeCodeLimits } from '../../identity/email-verification.ts'
 import { limitSubject, take } from '../../identity/limits.ts'
 import { checkNewPassword } from '../../identity/new-password.ts'
-import { checkUsername, localpartOf } from '../../identity/usernames.ts'
+import { checkRegistrationToken } from '../../identity/registration-tokens.ts'
+import { localpartOf } from '../../identity/usernames.ts'
 import { activeSession, openVisit, page, readOwnForm, type Visit } from '../../identity/visit.ts'
+import { fold } from '../../lib/fold.ts'
 import { transact } from '../../lib/transact.ts'
 import { newId } from '../../lib/ulid.ts'
 import { hintedName } from '../../oauth/authorization/hints.ts'
 import { type Flow, openFlow } from '../../oauth/grant-context.ts'
 import { registrationEnabled } from '../../policy/register.ts'
 import type { FieldErrors, FormError, PasswordFeedback, UsernameStatus } from '../../render/contexts.ts'
-import { stepPath } from './step.ts'
+import { asksForToken, stepPath } from './step.ts'
+import { checkSignUpName, suggestNames } from './username.ts'
 import { usernameError, usernameStatus } from './username-errors.ts'
 
 /** Live checks of one address: a person types a few names, a script tries thousands. */
@@ -31,6 +34,8 @@ interface FormState {
   errors: FieldErrors
   formError?: FormError
   feedback?: PasswordFeedback
+  /** Free names like one that is taken. */
+  suggestions?: string[]
   /** The homeserver could not be asked: the form is kept, and sent again later. */
   outage?: boolean
 }
@@ -44,10 +49,12 @@ async function showRegister(deps: Deps, request: Request): Promise<Response> {
   if (activeSession(visit)) return redirect(deps.urls.path(continuation.path), visit.browser.cookies)
   if (!registrationEnabled(deps.config))
     return page(deps, visit, 'register_disabled', { continuation: continuation.text })
+  // An invitation may be a link: its token goes along with the form.
+  const invitation = query.token === undefined ? {} : { token: query.token }
   // A name in `login_hint` is the one that the person wants; an address is none (reference section 3.5).
   const hinted = hintedName(deps, flow.grant?.login_hint)
   const username = query.username ?? (hinted.includes('@') ? '' : hinted)
-  return registerPage(deps, flow, continuation, { username }, { errors: {} }, 200)
+  return registerPage(deps, flow, continuation, { username, ...invitation }, { errors: {} }, 200)
 }
 
 /**
@@ -84,9 +91,8 @@ async function register(deps: Deps, request: Request): Promise<Response> {
     const formError: FormError = { code: 'rate_limited', retry_after_seconds: error.retryAfter }
     return registerPage(deps, flow, continuation, form, { errors: {}, formError }, 429, error.retryAfter)
   }
-  const id = await begin(deps, visit, continuation, username, form)
-  const step = asksForEmail(deps) ? 'verify-email' : 'display-name'
-  return redirect(deps.urls.path(stepPath(id, step)), visit.browser.cookies)
+  const id = await begin(deps, visit, continuation, username, form, await invitationOf(deps, visit, form))
+  return redirect(deps.urls.path(stepPath(id, 'finish')), visit.browser.cookies)
 }
 
 /** Whether the sign-up asks for an address, and proves it. */
@@ -98,16 +104,18 @@ async function checkForm(deps: Deps, visit: Visit, username: string, form: Param
   const errors: FieldErrors = {}
   let formError: FormError | undefined
   let outage = false
+  let suggestions: string[] = []
   if (username === '') errors.username = [{ code: 'required' }]
   else
     try {
-      const answer = await checkUsername(deps, username, visit.requester, aboutAddress(deps, form))
+      const answer = await checkSignUpName(deps, visit, username, aboutAddress(deps, form))
       if (!answer.available) {
         const { reason, message = '' } = answer
         if (reason === 'email' && !asksForEmail(deps)) formError = { code: 'not_allowed', message }
         else if (reason === 'email') errors.email = [{ code: 'not_allowed', message }]
         else if (answer.reason === 'requester_banned') formError = { code: 'not_allowed' }
         else errors.username = [usernameError(answer, deps.config.matrix.homeserver)]
+        if (answer.reason === 'taken') suggestions = await suggestNames(deps, visit, username)
         if (formError) errors.username ??= [{ code: 'not_allowed' }]
       }
     } catch (error) {
@@ -125,7 +133,18 @@ async function checkForm(deps: Deps, visit: Visit, username: string, form: Param
   Object.assign(errors, wrong)
   if (deps.config.branding.tos_uri !== undefined && form.accept_terms === undefined)
     errors.accept_terms = [{ code: 'terms_required' }]
-  return { errors, outage, ...(formError && { formError }), ...(feedback && { feedback }) }
+  return { errors, outage, suggestions, ...(formError && { formError }), ...(feedback && { feedback }) }
+}
+
+/** The invitation of the link that led here, if it is good; else the sign-up asks for one. */
+async function invitationOf(deps: Deps, visit: Visit, { token }: Params): Promise<string | null> {
+  if (token === undefined || !asksForToken(deps)) return null
+  try {
+    return (await checkRegistrationToken(deps, token, visit.requester)) ?? null
+  } catch (error) {
+    if (error instanceof RateLimited) return null
+    throw error
+  }
 }
 
 /** The address of the form, where it asks for one and it is one; otherwise its field says what is wrong with it. */
@@ -141,6 +160,7 @@ async function begin(
   continuation: Continuation,
   username: string,
   { password = '', email = '' }: Params,
+  registrationTokenId: string | null,
 ): Promise<string> {
   const { version, hash } = await deps.passwords.hash(password)
   const now = deps.clock.now()
@@ -149,6 +169,8 @@ async function begin(
     id,
     browserHash: browserHash(visit.browser),
     username,
+    usernameFolded: fold(username),
+    registrationTokenId,
     passwordVersion: version,
     passwordHash: hash,
     termsUri: deps.config.branding.tos_uri ?? null,
@@ -186,8 +208,10 @@ async function registerPage(
         ...(asksForEmail(deps) && { email: form.email ?? '' }),
         accept_terms: form.accept_terms !== undefined,
         errors: state.errors,
+        ...(form.token !== undefined && asksForToken(deps) && { token: form.token }),
         ...(state.formError && { form_error: state.formError }),
       },
+      ...(state.suggestions && state.suggestions.length > 0 && { suggestions: state.suggestions }),
       minimum_complexity: deps.passwords.minimumComplexity,
       ...(state.feedback && { password_feedback: state.feedback }),
       ...(tos_uri !== undefined && { terms_uri: tos_uri }),
@@ -206,7 +230,7 @@ async function check(deps: Deps, request: Request): Promise<Response> {
   let status: UsernameStatus
   try {
     await take(deps, 'username-check.ip', limitSubject(visit.requester.ip), CHECK_LIMIT)
-    const answer = await checkUsername(deps, username, visit.requester, { nameOnly: true })
+    const answer = await checkSignUpName(deps, visit, username, { nameOnly: true })
     status = answer.available ? 'available' : usernameStatus(answer.reason)
   } catch (error) {
     if (!(error instanceof RateLimited) && !(error instanceof Unavailable)) throw error

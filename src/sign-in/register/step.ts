@@ -10,7 +10,7 @@ import { equalBytes } from '../../lib/digest.ts'
 import { ulidFromUuid, uuidFromUlid } from '../../lib/ulid.ts'
 
 /** Seconds that a sign-up may take. */
-const LIFETIME = 3600
+export const LIFETIME = 3600
 
 /** A sign-up of this browser, with where it leads. */
 export interface Step {
@@ -36,13 +36,22 @@ export async function findStep(deps: Deps, visit: Visit, ulid: string): Promise<
   }
 }
 
-/** A page of a sign-up: `verify-email`, `display-name`. */
+/** A page of a sign-up: `token`, `verify-email`, `display-name`. */
 export const stepPath = (registrationId: string, step: string): string =>
   `/register/steps/${ulidFromUuid(registrationId)}/${step}`
 
+/** Whether people need an invitation to sign up with a password. */
+export const asksForToken = ({ config: { account } }: Pick<Deps, 'config'>): boolean =>
+  account.password_registration_token_required || account.registration_token_required
+
 /** The page that a sign-up must see next: the first step that is not done, or where a finished one leads. */
-export function nextPath({ registration, verification, continuation }: Step): string {
+export function nextPath(
+  deps: Pick<Deps, 'config'>,
+  { registration, verification, continuation }: Step,
+): string {
   if (registration.completed_at) return continuation.path
+  if (asksForToken(deps) && registration.registration_token_id === null)
+    return stepPath(registration.id, 'token')
   if (verification && !verification.completed_at) return stepPath(registration.id, 'verify-email')
   return stepPath(registration.id, 'display-name')
 }
