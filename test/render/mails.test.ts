@@ -1,4 +1,7 @@
 import { describe, expect, test } from 'bun:test'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { isNoticed, SECURITY_EVENT_KINDS } from '../../src/identity/security-log.ts'
 import type { MailName, RenderedMail } from '../../src/render/contexts-mail.ts'
@@ -82,4 +85,20 @@ test('every kind of event has a text in each language, and a notice where it is 
       expect(translate.has(lang, `security_event.${kind}`), kind).toBe(true)
       expect(translate.has(lang, `mail.notice.${kind}`), kind).toBe(isNoticed(kind))
     }
+})
+
+test('an operator’s own file stands in for one of ours, and only .html is escaped', async () => {
+  const overlay = await mkdtemp(join(tmpdir(), 'mails-'))
+  try {
+    await mkdir(join(overlay, 'emails'))
+    await writeFile(join(overlay, 'emails', 'test.subject'), 'Try {{ server_name }}\n')
+    await writeFile(join(overlay, 'emails', 'test.txt'), 'Own text & {{ server_name }}\n')
+    const own = createViews({ directory: VIEWS, overlay, translate })
+    const mail = own.mail('test', {}, { ...mailSampleBase('en'), server_name: 'a<b>' })
+    expect([mail.subject, mail.text]).toEqual(['Try a<b>', 'Own text & a<b>\n'])
+    expect(mail.html).toContain('a&lt;b&gt;')
+    expect(views.mail('test', {}, mailSampleBase('en')).subject).toBe('Mail works')
+  } finally {
+    await rm(overlay, { recursive: true })
+  }
 })
