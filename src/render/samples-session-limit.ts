@@ -13,10 +13,16 @@ const session = (fields: Partial<AccountSession> = {}): AccountSession => ({
   last_active_at: '2026-10-24T05:12:00.000Z',
   ...fields,
 })
-const SESSIONS = [
+const SESSIONS: AccountSession[] = [
   session(),
   session({ id: '01JDFX2V9S6QK3W4Z5Y7T8R9PB', kind: 'compat', name: LONG }),
-  session({ id: '01JDFX2V9S6QK3W4Z5Y7T8R9PC', kind: 'personal', name: 'Reminders' }),
+  {
+    id: '01JDFX2V9S6QK3W4Z5Y7T8R9PC',
+    kind: 'personal',
+    name: 'Reminders',
+    current: false,
+    created_at: '2026-10-02T08:00:00.000Z',
+  },
 ]
 const PLAIN = { need: 1, sessions: SESSIONS, chosen: [], too_few: false, client: ELEMENT }
 const base = { session: ALICE }
