@@ -1,4 +1,4 @@
-import type { FieldErrors, FormError, Instant } from './contexts.ts'
+import type { Continuation, FieldErrors, FormError, Instant } from './contexts.ts'
 import type { AccountArea } from './contexts-account.ts'
 
 /**
@@ -15,6 +15,7 @@ export interface RegisterEmailPage {
   resent: boolean
   /** `email` is what was typed to take the place of the address. */
   form: { email: string; errors: FieldErrors; form_error?: FormError }
+  continuation: Continuation
 }
 
 /** An address of the account. */

@@ -19,6 +19,7 @@ const step = (fields: Partial<RegisterEmailPage>): RegisterEmailPage => ({
   minutes: 10,
   resent: false,
   form: { email: '', errors: {} },
+  continuation: '',
   ...fields,
 })
 

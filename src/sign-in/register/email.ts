@@ -128,6 +128,7 @@ async function emailPage(
     email: verification.email,
     minutes: CODE_LIFETIME / 60,
     resent,
+    continuation: continuation.text,
     form: { email: state.typed ?? '', errors, ...(formError && { form_error: formError }) },
   }
   return page(deps, flow.visit, 'register_email', context, {
