@@ -45,6 +45,7 @@ export interface LoginTokenRow {
   user_id: string | null
   username: string | null
   is_admin: boolean | null
+  provisioned_at: Date | null
   locked_at: Date | null
   deactivated_at: Date | null
 }
@@ -52,7 +53,7 @@ export interface LoginTokenRow {
 /** The approved login of a token, with the browser session and the person that approved it. */
 export const findLoginByToken = (sql: Db, tokenHash: Uint8Array) => sql<LoginTokenRow[]>`
   select l.id, l.fulfilled_at, l.exchanged_at, l.browser_session_id, b.finished_at as session_finished_at,
-    u.id as user_id, u.username, u.is_admin, u.locked_at, u.deactivated_at
+    u.id as user_id, u.username, u.is_admin, u.provisioned_at, u.locked_at, u.deactivated_at
   from latchkey.compat_logins l
     left join latchkey.browser_sessions b on b.id = l.browser_session_id
     left join latchkey.users u on u.id = b.user_id

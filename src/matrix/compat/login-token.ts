@@ -15,7 +15,7 @@ const GUESSES = { burst: 20, per_second: 1 / 10 }
 
 /** A login token that was found to be good, and how it is spent. */
 export interface FoundLogin {
-  user: { id: string; username: string; is_admin: boolean }
+  user: { id: string; username: string; is_admin: boolean; provisioned_at: Date | null }
   browserSessionId: string
   spendable: Spendable
 }
@@ -45,7 +45,7 @@ export async function findLoginToken(
     throw invalid('Login token expired', 'the login token is too old')
   if (row.locked_at) throw userLocked()
   return {
-    user: { id: userId, username, is_admin: isAdmin },
+    user: { id: userId, username, is_admin: isAdmin, provisioned_at: row.provisioned_at },
     browserSessionId,
     spendable: {
       async spend(tx, sessionId) {

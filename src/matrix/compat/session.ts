@@ -24,7 +24,7 @@ type Needs = SecurityLogNeeds &
 
 /** A login that was found to be right. */
 export interface Login {
-  user: { id: string; username: string }
+  user: { id: string; username: string; provisioned_at: Date | null }
   /** As the client wants it; one is made when it wants none. */
   deviceId: string | undefined
   deviceName: string | undefined
@@ -72,7 +72,7 @@ export async function beginCompatSession(
   spendable?: Spendable,
 ): Promise<LoginResponse> {
   const { user, requester } = login
-  await ensureProvisioned(deps, user.id)
+  if (!user.provisioned_at) await ensureProvisioned(deps, user.id)
   const now = deps.clock.now()
   const deviceId = login.deviceId ?? randomString(deps.random, DEVICE_ID_LENGTH)
   const session = {
@@ -115,19 +115,22 @@ async function issue(
   const access = newToken('mct', deps.random)
   const refresh = withRefreshToken ? newToken('mcr', deps.random) : undefined
   const replaced = await transact(deps.sql, async (tx) => {
-    const [person] = await lockSessionsOf(tx, user.id)
+    // Sent at once, in this order: a login is to cost little besides its hash. What must not be is thrown, and undone.
+    const [[person], [issued], ended] = await Promise.all([
+      lockSessionsOf(tx, user.id),
+      insertCompatTokens(tx, {
+        sessionId: session.id,
+        id: newId(now, deps.random),
+        accessHash: tokenDigest(access),
+        refreshHash: refresh === undefined ? null : tokenDigest(refresh),
+        expiresAt: refresh === undefined ? null : addSeconds(now, ttl),
+      }),
+      finishDeviceSessions(tx, user.id, session.deviceId, session.id, now),
+    ])
     if (!person || person.deactivated_at) throw new MatrixError('M_FORBIDDEN', 403, 'Invalid credentials')
     if (person.locked_at) throw userLocked()
-    const [issued] = await insertCompatTokens(tx, {
-      sessionId: session.id,
-      id: newId(now, deps.random),
-      accessHash: tokenDigest(access),
-      refreshHash: refresh === undefined ? null : tokenDigest(refresh),
-      expiresAt: refresh === undefined ? null : addSeconds(now, ttl),
-    })
     // Another login with the same device id was faster; this one may try again.
     if (!issued) throw new Unavailable('database', { cause: new Error('the session was replaced or ended') })
-    const ended = await finishDeviceSessions(tx, user.id, session.deviceId, session.id, now)
     // A login by SSO came after a sign-in in a browser, and that had its notice.
     const isNew = login.browserSessionId === null && ended.length === 0
     await recordSecurityEvent(deps, tx, {
