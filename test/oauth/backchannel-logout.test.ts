@@ -444,7 +444,7 @@ describe('registration (Back-Channel Logout 2.2, RP-Initiated Logout 3.1)', () =
 })
 
 async function endOnAccountPage(): Promise<void> {
-  const account = await browser.open('/account/')
+  const account = await browser.open('/account/sessions')
   const own = /account\/sessions\/([0-9A-Z]{26})\/end/g
   for (const [, id] of account.text.matchAll(own)) {
     const page = await browser.open(`/account/sessions/${id}/end`)
