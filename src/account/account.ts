@@ -45,6 +45,7 @@ const PAGES: Partial<Record<AccountAction, string>> = {
   devices_list: 'sessions',
   cross_signing_reset: 'reset-cross-signing',
   account_deactivate: 'deactivate',
+  plan_management: 'plan',
 }
 
 /** Where an action leads, after `/account/`. A device that is not there leads to the list. */

@@ -6,6 +6,7 @@ export type AccountAction =
   | 'device_delete'
   | 'cross_signing_reset'
   | 'account_deactivate'
+  | 'plan_management'
 
 /** Every spelling of an action: the stable ones, and those that older clients send (reference protocol section 11). */
 const SPELLINGS: Record<string, AccountAction> = {
@@ -22,6 +23,7 @@ const SPELLINGS: Record<string, AccountAction> = {
   session_end: 'device_delete',
   'org.matrix.cross_signing_reset': 'cross_signing_reset',
   'org.matrix.account_deactivate': 'account_deactivate',
+  'org.matrix.plan_management': 'plan_management',
 }
 
 /** The action that a link names; undefined for none, and for one that there is no page for. */

@@ -11,7 +11,6 @@ const MOVED: [path: string, to: (params: PathParams) => string][] = [
   ],
   ['/account/clients/{id}', () => 'apps'],
   ['/account/emails/{id}/in-use', () => 'emails'],
-  ['/account/plan', () => ''],
   ['/account/password/change/success', () => 'password/change'],
 ]
 

@@ -21,6 +21,11 @@ const SECTIONS: Section[] = [
   { key: 'sessions', path: 'sessions' },
   { key: 'apps', path: 'apps' },
   { key: 'tokens', path: 'tokens' },
+  {
+    key: 'plan',
+    path: 'plan',
+    shown: ({ experimental }) => experimental.plan_management_iframe_uri !== undefined,
+  },
   { key: 'security', path: 'security' },
   { key: 'data', path: 'data' },
 ]

@@ -49,11 +49,6 @@ export const UNBUILT: readonly (Notice & { resource?: ResourceName })[] = [
     applies: ({ telemetry }) => telemetry?.sentry?.dsn !== undefined,
     sentence: 'Error reports are not built yet: errors are in the log only.',
   },
-  {
-    path: 'experimental.plan_management_iframe_uri',
-    applies: ({ experimental }) => experimental?.plan_management_iframe_uri !== undefined,
-    sentence: 'The plan page of the account area is not built yet: it does not appear.',
-  },
   resource('graphql', 'MAS calls this API internal and Latchkey has none: its paths answer 404.'),
   resource('prometheus', 'Metrics are not built yet: /metrics answers 404.'),
   resource('connection-info', 'The page for debugging connections is not built: its path answers 404.'),

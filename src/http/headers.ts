@@ -21,6 +21,8 @@ export interface PagePolicy {
   images?: (string | undefined)[]
   /** `no-referrer` for a page whose address holds a secret (decision 2). */
   referrerPolicy?: 'same-origin' | 'no-referrer'
+  /** Pages that this one shows in a frame. */
+  frames?: string[]
   /** An app of another origin opened the page and waits for its message: the two must stay connected. */
   keepsOpener?: boolean
 }
@@ -28,7 +30,13 @@ export interface PagePolicy {
 /** The headers of an HTML page. */
 export function pageHeaders(
   urls: Urls,
-  { formAction = [], images = [], referrerPolicy = 'same-origin', keepsOpener = false }: PagePolicy = {},
+  {
+    formAction = [],
+    images = [],
+    referrerPolicy = 'same-origin',
+    keepsOpener = false,
+    frames = [],
+  }: PagePolicy = {},
 ): Headers {
   const pictures = images
     .filter((image) => image !== undefined)
@@ -46,6 +54,7 @@ export function pageHeaders(
     "base-uri 'none'",
     "frame-ancestors 'none'",
   ]
+  if (frames.length > 0) policy.push(`frame-src ${frames.map((frame) => new URL(frame).origin).join(' ')}`)
   if (formAction !== false) policy.push(`form-action ${["'self'", ...formAction].join(' ')}`)
   const headers = new Headers({
     'content-type': 'text/html; charset=utf-8',

@@ -35,6 +35,7 @@ export function pageResponse<P extends PageName>(
     ...(options.formAction !== undefined && { formAction: options.formAction }),
     ...(options.referrerPolicy !== undefined && { referrerPolicy: options.referrerPolicy }),
     images: [...(options.images ?? []), deps.config.branding.logo_uri],
+    ...(options.frames !== undefined && { frames: options.frames }),
     ...(options.keepsOpener !== undefined && { keepsOpener: options.keepsOpener }),
   })
   headers.set('content-language', lang)

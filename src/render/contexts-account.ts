@@ -17,6 +17,7 @@ export type AccountSectionKey =
   | 'sessions'
   | 'apps'
   | 'tokens'
+  | 'plan'
   | 'security'
   | 'data'
 
@@ -159,6 +160,11 @@ export interface AccountResetCrossSigningDonePage extends AccountArea {
   outcome: 'success' | 'cancelled'
 }
 
+/** A page of the operator, in a frame. */
+export interface AccountPlanPage extends AccountArea {
+  uri: string
+}
+
 /** One line of the security log. */
 export interface LogLine {
   /** The text is `security_event.<kind>`, where there is one. */
@@ -212,6 +218,7 @@ export interface AccountContexts {
   account_apps: AccountAppsPage
   account_revoke_app: AccountRevokeAppPage
   account_confirm: AccountConfirmPage
+  account_plan: AccountPlanPage
   account_security: AccountSecurityPage
   account_data: AccountDataPage
   account_deactivate: AccountDeactivatePage

@@ -190,6 +190,13 @@ export const accountSamples: { [P in keyof AccountContexts]: Sample<P>[] } = {
       base: { session: ALICE },
     },
   ],
+  account_plan: [
+    {
+      label: 'plain',
+      context: { ...sampleArea('plan'), uri: 'https://plan.example.org/' },
+      base: { session: ALICE },
+    },
+  ],
   account_security: [
     {
       label: 'events',

@@ -91,3 +91,20 @@ test('/account/devices/{id} of MAS leads to the session of the device', async ()
   expect((await browser.open(`/account/devices/${DEVICE}`)).url.pathname).toMatch(SESSION)
   expect((await browser.open('/account/devices/a%26b%3Dc')).url.pathname).toBe('/account/sessions')
 })
+
+test('GET /account/plan: the operator’s page in a frame, and nothing where there is none', async () => {
+  const uri = 'https://plan.example.org/of?x=1'
+  const paid = await createHarness({
+    beside: harness,
+    config: { experimental: { plan_management_iframe_uri: uri } } as never,
+  })
+  const other = paid.browser()
+  for (const [name, value] of browser.cookies) other.cookies.set(name, value)
+  const page = await other.open('/account/?action=org.matrix.plan_management')
+  expect(page.url.pathname).toBe('/account/plan')
+  expect(page.text).toContain(`<iframe class="plan" src="${uri}"`)
+  expect(page.headers.get('content-security-policy')).toContain('frame-src https://plan.example.org;')
+  expect((await other.open('/account/')).headers.get('content-security-policy')).not.toContain('frame-src')
+  expect((await browser.open('/account/')).text).not.toContain('account/plan')
+  await paid.close()
+})

@@ -36,7 +36,6 @@ const WITHOUT_DATABASE = [
   'GET /account/devices/{id}',
   'GET /account/clients/{id}',
   'GET /account/emails/{id}/in-use',
-  'GET /account/plan',
   'GET /account/password/change/success',
   // Only goes on to GET.
   'POST /end-session',

@@ -94,7 +94,7 @@ const ROUTES: Record<
   'GET /account/sessions/browsers': ['none', 'page', false],
   'GET /account/devices/{id}': ['none', 'page', false],
   'GET /account/clients/{id}': ['none', 'page', false],
-  'GET /account/plan': ['none', 'page', false],
+  'GET /account/plan': ['browser', 'page', false],
   'GET /account/profile': ['browser', 'page', false],
   'POST /account/profile': ['form', 'page', false],
   'POST /account/profile/preferences': ['form', 'page', false],

@@ -342,7 +342,7 @@ describe('the pages in Chromium', () => {
             if (tooWide > 0) found.push(`${pageName}: ${tooWide} pixels wider than the window`)
           })
           expect(found).toEqual([])
-          expect(seen.length).toBe(10)
+          expect(seen.length).toBe(18)
           expect(visitor.problems.filter((problem) => !isProvoked(problem))).toEqual([])
         }),
       LONG,

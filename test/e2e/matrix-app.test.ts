@@ -233,6 +233,44 @@ describe('a person with two devices, matrix-js-sdk, Chromium and Synapse', () =>
   )
 
   test(
+    'new cross-signing keys: Synapse sends the application to our page, and takes them after it (MSC4312)',
+    async () => {
+      const { page } = laptop
+      const upload = async (): Promise<{ status: number; text: string }> => {
+        const pair = await crypto.subtle.generateKey('Ed25519', true, ['sign', 'verify'])
+        const raw = new Uint8Array(await crypto.subtle.exportKey('raw', pair.publicKey))
+        const key = raw.toBase64({ omitPadding: true })
+        const response = await fetch(`${stack.frontUrl}/_matrix/client/v3/keys/device_signing/upload`, {
+          method: 'POST',
+          headers: {
+            authorization: `Bearer ${second.tokens.accessToken}`,
+            'content-type': 'application/json',
+          },
+          body: JSON.stringify({
+            master_key: {
+              user_id: second.client.getUserId(),
+              usage: ['master'],
+              keys: { [`ed25519:${key}`]: key },
+            },
+          }),
+        })
+        return { status: response.status, text: await response.text() }
+      }
+      // The first keys need no proof (MSC3967).
+      expect((await upload()).status).toBe(200)
+      const refused = await upload()
+      expect(refused.status).toBe(401)
+      const link = /"url":\s*"([^"]*cross_signing_reset[^"]*)"/.exec(refused.text)?.[1] ?? ''
+      expect(link).toStartWith(server.metadata.account_management_uri ?? '')
+      await page.goto(link)
+      await page.getByRole('button', { name: 'Allow new keys' }).click()
+      await page.getByRole('heading', { level: 1, name: 'New keys are allowed' }).waitFor()
+      expect((await upload()).status).toBe(200)
+    },
+    LONG,
+  )
+
+  test(
     'an application that signs itself out takes its device with it (RFC 7009)',
     async () => {
       const { accessToken } = second.tokens
