@@ -20,3 +20,6 @@ export class CommandError extends Error {
 
 /** Prints a line on standard output. */
 export const say = (context: Context, line: string): void => context.process.stdout.write(`${line}\n`)
+
+/** Prints a line on standard error: what is for people and must not get into a script's data. */
+export const note = (context: Context, line: string): void => void context.process.stderr.write(`${line}\n`)

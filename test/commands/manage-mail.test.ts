@@ -79,7 +79,7 @@ test('latchkey manage add-email, remove-email: without a code; the owner hears o
   )
   expect(server.last('bob@example.test').subject).toBe('Email address added')
   const taken = await manage(['add-email', 'alice', 'SECOND@example.test'])
-  expect([taken.code, taken.err]).toEqual([1, expect.stringContaining('belongs to an account already')])
+  expect([taken.code, taken.err]).toEqual([1, expect.stringContaining('belongs to another account')])
   expect((await manage(['add-email', 'bob', 'nowhere'])).code).toBe(1)
   expect((await manage(['remove-email', 'bob', 'bob@example.test'])).code).toBe(0)
   expect(server.last('bob@example.test').subject).toBe('Email address removed')

@@ -1,43 +1,51 @@
 import { listAdmins, setAdmin } from '../../../sql/users.ts'
-import { type Context, say } from '../context.ts'
+import { type Context, note } from '../context.ts'
 import type { ConfigOnly } from '../flags.ts'
-import { requireUser, withLatchkey } from './with-latchkey.ts'
+import { answer, type ChangeFlags, changeAccount } from './answer.ts'
+import { withLatchkey } from './with-latchkey.ts'
 
 /** `latchkey manage promote-admin`. */
-export async function promoteAdmin(this: Context, flags: ConfigOnly, username: string): Promise<void> {
-  await change(this, flags, username, true)
+export function promoteAdmin(this: Context, flags: ChangeFlags, username: string): Promise<void> {
+  return change(this, flags, username, true)
 }
 
 /** `latchkey manage demote-admin`. */
-export async function demoteAdmin(this: Context, flags: ConfigOnly, username: string): Promise<void> {
-  await change(this, flags, username, false)
+export function demoteAdmin(this: Context, flags: ChangeFlags, username: string): Promise<void> {
+  return change(this, flags, username, false)
 }
 
-async function change(
-  context: Context,
-  flags: ConfigOnly,
-  username: string,
-  isAdmin: boolean,
-): Promise<void> {
-  await withLatchkey(context, flags, async (deps) => {
-    const user = await requireUser(deps, username)
-    await setAdmin(deps.sql, user.id, isAdmin)
-    deps.log.info('user.admin_changed', { user_id: user.id, is_admin: isAdmin })
-    say(context, `${user.username} is ${isAdmin ? 'an admin now' : 'not an admin any more'}.`)
-  })
-}
+const change = (context: Context, flags: ChangeFlags, username: string, isAdmin: boolean): Promise<void> =>
+  changeAccount(context, flags, username, (deps, user) => ({
+    would: isAdmin ? `make ${user.username} an admin` : `take the admin right from ${user.username}`,
+    async make() {
+      await setAdmin(deps.sql, user.id, isAdmin)
+      deps.log.info('user.admin_changed', { user_id: user.id, is_admin: isAdmin })
+      return `${user.username} is ${isAdmin ? 'an admin now' : 'not an admin any more'}.`
+    },
+  }))
 
-/** `latchkey manage list-admin-users`. */
-export async function listAdminUsers(this: Context, flags: ConfigOnly): Promise<void> {
+/** `latchkey manage list-admin-users`. Those of `policy.data.admin_users` are admins too. */
+export async function listAdminUsers(this: Context, flags: ConfigOnly & { json?: boolean }): Promise<void> {
   await withLatchkey(this, flags, async (deps) => {
-    const admins = await listAdmins(deps.sql)
-    if (admins.length === 0) sayNone(this)
-    for (const { username, locked_at } of admins) say(this, locked_at ? `${username} (locked)` : username)
+    const rows = await listAdmins(deps.sql)
+    const listed = rows.map(({ username, locked_at }) => ({
+      username,
+      locked_at: locked_at?.toISOString() ?? null,
+      by_configuration: false,
+    }))
+    const flagged = new Set(rows.map(({ username }) => username))
+    const { data } = await deps.policyData.current()
+    const more = (data.admin_users ?? [])
+      .filter((username) => !flagged.has(username))
+      .map((username) => ({ username, locked_at: null, by_configuration: true }))
+    const admins = [...listed, ...more]
+    // Not on standard output: a script counts lines there.
+    if (admins.length === 0 && !flags.json)
+      note(this, 'There are no admins; make one with: latchkey manage promote-admin <username>')
+    const lines = admins.map(({ username, locked_at, by_configuration: byConfiguration }) => {
+      if (byConfiguration) return `${username} (by policy.data.admin_users)`
+      return locked_at === null ? username : `${username} (locked)`
+    })
+    answer(this, flags, lines.join('\n'), admins)
   })
 }
-
-/** Not on standard output: a script counts lines there. */
-const sayNone = (context: Context): void =>
-  context.process.stderr.write(
-    'There are no admins; make one with: latchkey manage promote-admin <username>\n',
-  )

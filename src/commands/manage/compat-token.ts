@@ -1,8 +1,8 @@
 import { MatrixError, Unavailable } from '../../http/errors.ts'
 import { beginCompatSession } from '../../matrix/compat/session.ts'
-import { CommandError, type Context, say } from '../context.ts'
+import { CommandError, type Context, note, say } from '../context.ts'
 import type { ConfigOnly } from '../flags.ts'
-import { homeserverAway, note } from './personal-tokens.ts'
+import { homeserverAway } from './personal-tokens.ts'
 import { requireUser, withLatchkey } from './with-latchkey.ts'
 
 interface Flags extends ConfigOnly {

@@ -1,5 +1,5 @@
 import { buildCommand } from '@stricli/core'
-import { aliases, oneUser, shared, username } from './parameters.ts'
+import { aliases, changing, json, oneUser, shared, username } from './parameters.ts'
 
 const address = { brief: 'An email address', parse: String, placeholder: 'address' } as const
 const nameOnly = { flags: shared, aliases, positional: oneUser } as const
@@ -9,7 +9,7 @@ const userAndAddress = { kind: 'tuple', parameters: [username, address] } as con
 export const mailRoutes = {
   addEmail: buildCommand({
     loader: () => import('./emails.ts').then((module) => module.addAddress),
-    parameters: { flags: shared, aliases, positional: userAndAddress },
+    parameters: { flags: changing, aliases, positional: userAndAddress },
     docs: {
       brief: 'Give an account an email address, without a code',
       fullDescription: 'Example: latchkey manage add-email alice alice@example.org',
@@ -17,10 +17,18 @@ export const mailRoutes = {
   }),
   removeEmail: buildCommand({
     loader: () => import('./emails.ts').then((module) => module.removeAddress),
-    parameters: { flags: shared, aliases, positional: userAndAddress },
+    parameters: { flags: changing, aliases, positional: userAndAddress },
     docs: {
       brief: 'Take an email address from an account',
       fullDescription: 'Example: latchkey manage remove-email alice alice@example.org',
+    },
+  }),
+  verifyEmail: buildCommand({
+    loader: () => import('./emails.ts').then((module) => module.verifyEmail),
+    parameters: { flags: shared, aliases, positional: userAndAddress },
+    docs: {
+      brief: 'Does nothing, for scripts that were written for MAS: addresses of accounts count as verified',
+      fullDescription: 'Example: latchkey manage verify-email alice alice@example.org',
     },
   }),
   issueRecoveryLink: buildCommand({
@@ -51,7 +59,7 @@ Example: latchkey manage issue-recovery-link alice`,
   }),
   listUndeliveredMail: buildCommand({
     loader: () => import('./mail.ts').then((module) => module.listUndeliveredMail),
-    parameters: { flags: shared, aliases },
+    parameters: { flags: { ...shared, json }, aliases },
     docs: {
       brief: 'List the mail that could not be sent, and why',
       fullDescription: `One mail a line: id, kind, address, attempts, and what the mail server said. Mail that is still tried is

@@ -29,9 +29,23 @@ export async function sendTestMail(this: Context, flags: ConfigOnly, input: stri
 }
 
 /** `latchkey manage list-undelivered-mail`. */
-export async function listUndeliveredMail(this: Context, flags: ConfigOnly): Promise<void> {
+export async function listUndeliveredMail(
+  this: Context,
+  flags: ConfigOnly & { json?: boolean },
+): Promise<void> {
   await withLatchkey(this, flags, async (deps) => {
     const mails = await listFailedMails(deps.sql, false, LIMIT)
+    if (flags.json) {
+      const records = mails.map(async (mail) => ({
+        id: ulidFromUuid(mail.id),
+        kind: mail.kind,
+        to: (await openMail(deps, mail))?.to.address ?? null,
+        attempts: mail.attempts,
+        given_up_at: mail.given_up_at?.toISOString() ?? null,
+        failure: mail.failure,
+      }))
+      return say(this, JSON.stringify(await Promise.all(records)))
+    }
     for (const mail of mails) {
       const content = await openMail(deps, mail)
       const tries = `${mail.attempts} ${mail.attempts === 1 ? 'attempt' : 'attempts'}`

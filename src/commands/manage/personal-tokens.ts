@@ -14,9 +14,10 @@ import {
 } from '../../identity/personal-tokens.ts'
 import { API_SCOPE, deviceScope, parseScope, SYNAPSE_ADMIN } from '../../lib/scope.ts'
 import { ulidFromUuid, uuidFromUlid } from '../../lib/ulid.ts'
-import { CommandError, type Context, say } from '../context.ts'
+import { CommandError, type Context, note, say } from '../context.ts'
 import { reasonOf } from '../explain.ts'
 import type { ConfigOnly } from '../flags.ts'
+import { answer, type ChangeFlags } from './answer.ts'
 import { requireUser, runJobs, withLatchkey } from './with-latchkey.ts'
 
 interface IssueFlags extends ConfigOnly {
@@ -99,12 +100,15 @@ export async function regenerateToken(
 }
 
 /** `latchkey manage revoke-personal-token`. */
-export async function revokeToken(this: Context, flags: ConfigOnly, id: string): Promise<void> {
+export async function revokeToken(this: Context, flags: ChangeFlags, id: string): Promise<void> {
   await withLatchkey(this, flags, async (deps) => {
     const session = await requireSession(deps, id)
+    const what = `${session.human_name} of ${session.username}`
+    if (flags.dryRun)
+      return answer(this, flags, `Would revoke ${what}.`, { ...describe(session), dry_run: true })
     if (!(await revokePersonalSession(deps, session.id))) throw revoked(id)
     await runJobs(deps)
-    say(this, `Revoked ${session.human_name} of ${session.username}.`)
+    answer(this, flags, `Revoked ${what}.`, describe(session))
   })
 }
 
@@ -144,10 +148,6 @@ function tell(context: Context, issued: { session: PersonalSessionRow; token: st
     `It acts as ${session.username}${device}, ${until}, and is not shown again. Revoke it with: latchkey manage revoke-personal-token ${ulidFromUuid(session.id)}`,
   )
 }
-
-/** Not on standard output: that is for scripts. */
-export const note = (context: Context, sentence: string): void =>
-  context.process.stderr.write(`${sentence}\n`)
 
 /** A personal token as JSON: names as in the admin API (reference operations 2.2), and the username. */
 const describe = (session: PersonalSessionRow) => ({

@@ -4,7 +4,10 @@ import type { Deps } from '../../deps.ts'
 import { CommandError, type Context } from '../context.ts'
 import { readAll } from '../read-all.ts'
 
-const interrupted = () => new CommandError('Interrupted; nothing was changed.')
+/** The person wants no more questions. */
+export class Interrupted extends CommandError {}
+
+const interrupted = () => new Interrupted('Interrupted; nothing was changed.')
 
 /** For whoever writes the password behind the command, as MAS takes it: other people see it there. */
 export const refuseArgument = (instead: string): CommandError =>
@@ -14,9 +17,7 @@ export const refuseArgument = (instead: string): CommandError =>
 
 /** A new password: asked for twice in a terminal, else what standard input holds (one line break at its end is cut). */
 export async function readNewPassword(context: Context): Promise<string> {
-  if (!context.stdin.isTTY) {
-    return (await readAll(context)).replace(/\r?\n$/, '')
-  }
+  if (!context.stdin.isTTY) return (await readAll(context)).replace(/\r?\n$/, '')
   const first = await ask(context, 'New password: ', { hidden: true })
   const second = await ask(context, 'The same again: ', { hidden: true })
   if (first !== second) throw new CommandError('The two passwords differ; nothing was changed.')
@@ -66,12 +67,12 @@ export async function ask(
     }
   }
   const onAbort = () => line.reject(interrupted())
-  stdin.setEncoding('utf8').on('data', onData)
+  stdin.setEncoding('utf8').on('data', onData).on('end', onAbort)
   context.signal.addEventListener('abort', onAbort)
   try {
     return await line.promise
   } finally {
-    stdin.off('data', onData).pause()
+    stdin.off('data', onData).off('end', onAbort).pause()
     context.signal.removeEventListener('abort', onAbort)
     if (hidden) {
       stdin.setRawMode(false)

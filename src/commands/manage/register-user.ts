@@ -1,130 +1,112 @@
 import { findUser, setAdmin } from '../../../sql/users.ts'
 import type { Deps } from '../../deps.ts'
-import { Unavailable } from '../../http/errors.ts'
 import { provisionUser } from '../../identity/devices.ts'
 import { addEmail } from '../../identity/emails.ts'
 import { createUser } from '../../identity/lifecycle.ts'
-import { checkUsername, localpartOf, type UsernameAnswer } from '../../identity/usernames.ts'
+import { localpartOf } from '../../identity/usernames.ts'
 import { transact } from '../../lib/transact.ts'
-import { CommandError, type Context, say } from '../context.ts'
+import { CommandError, type Context } from '../context.ts'
 import { reasonOf } from '../explain.ts'
-import type { ConfigOnly } from '../flags.ts'
+import { answer, userRecord } from './answer.ts'
+import { askForAccount } from './ask-for-account.ts'
 import { requireEmail } from './emails.ts'
+import { type NewAccount, type RegisterFlags, requireAvailable } from './new-account.ts'
 import { hashNewPassword, readNewPassword, refuseArgument } from './read-password.ts'
 import { runJobs, withLatchkey } from './with-latchkey.ts'
 
-interface RegisterFlags extends ConfigOnly {
-  admin?: boolean
-  noAdmin?: boolean
-  displayName?: string
-  email?: readonly string[]
-  passwordStdin?: boolean
-  ignorePasswordComplexity?: boolean
-  yes?: boolean
-  password?: string
-  upstreamProviderMapping?: string
-}
-
-/** `latchkey manage register-user`. */
+/** `latchkey manage register-user`: in a terminal it asks for what was not said, unless there is `--yes`. */
 export default async function registerUser(
   this: Context,
   flags: RegisterFlags,
-  input: string,
+  input?: string,
 ): Promise<void> {
   if (flags.password !== undefined)
-    throw refuseArgument(`printf '%s' "$PASSWORD" | latchkey manage register-user ${input} --password-stdin`)
+    throw refuseArgument(
+      `printf '%s' "$PASSWORD" | latchkey manage register-user ${input ?? 'alice'} --password-stdin`,
+    )
   if (flags.upstreamProviderMapping !== undefined)
     throw new CommandError(
       'Sign-in through other providers is not built yet; leave --upstream-provider-mapping out.',
     )
   if (flags.admin && flags.noAdmin) throw new CommandError('Choose one of --admin and --no-admin.')
   const emails = (flags.email ?? []).map(requireEmail)
+  const asks = this.stdin.isTTY === true && !flags.yes
+  if (input === undefined && !asks)
+    throw new CommandError('Name the account: latchkey manage register-user alice')
 
   await withLatchkey(this, flags, async (deps) => {
-    const username = localpartOf(input, deps.config.matrix.homeserver)
-    await requireAvailable(deps, username)
-    const password = flags.passwordStdin
-      ? await hashNewPassword(deps, await readNewPassword(this), {
-          personal: [username, flags.displayName ?? '', ...emails],
-          ignoreComplexity: flags.ignorePasswordComplexity ?? false,
-          overrule: '--ignore-password-complexity',
-        })
-      : undefined
-    const created = await store(deps, { username, emails, password, flags })
-    say(this, `Created ${created.isAdmin ? 'the admin ' : ''}@${username}:${deps.config.matrix.homeserver}.`)
-    if (!password)
-      say(this, `The account has no password yet; set one with: latchkey manage set-password ${username}`)
-    await provision(this, deps, created.id)
+    const account = asks
+      ? await askForAccount(this, deps, { flags, input, emails })
+      : await accountOf(this, deps, { flags, input: input ?? '', emails })
+    if (!account) throw new CommandError('Nothing was created.')
+    const mxid = `@${account.username}:${deps.config.matrix.homeserver}`
+    if (flags.dryRun) {
+      const { password, noAdmin: _, ...rest } = account
+      const would = `create ${account.admin ? 'the admin ' : ''}${mxid}`
+      return answer(this, flags, `Would ${would}.`, {
+        ...rest,
+        password: password !== undefined,
+        dry_run: true,
+        would,
+      })
+    }
+    const created = await store(deps, account)
+    const sentences = [`Created ${created.isAdmin ? 'the admin ' : ''}${mxid}.`]
+    if (!account.password)
+      sentences.push(
+        `The account has no password yet; set one with: latchkey manage set-password ${account.username}`,
+      )
+    sentences.push(...(await provision(deps, created.id)))
+    const [user] = await findUser(deps.sql, created.id)
+    if (!user) throw new Error('the account is gone')
+    answer(this, flags, sentences.join('\n'), { ...userRecord(user), mxid, emails: account.emails })
   })
 }
 
-/** The policy, our own accounts and the homeserver, as at the registration page. @throws CommandError */
-async function requireAvailable(deps: Deps, username: string): Promise<void> {
-  let answer: UsernameAnswer
-  try {
-    answer = await checkUsername(deps, username, { ip: undefined, userAgent: undefined })
-  } catch (cause) {
-    const reason =
-      cause instanceof Unavailable && cause.cause instanceof Error ? ` (${cause.cause.message})` : ''
-    throw new CommandError(
-      `The homeserver at ${deps.config.matrix.endpoint} could not be asked whether ${username} is free${reason}; mend that, and try again.`,
-      { cause },
-    )
-  }
-  if (answer.available) return
-  const sentences: Record<typeof answer.reason, string> = {
-    taken: `The name ${username} is taken, here or on the homeserver.`,
-    too_short: 'The username is empty.',
-    too_long: `The name ${username} is too long: a full Matrix id has at most 255 characters.`,
-    invalid: `The name ${username} can't be used: only a to z, 0 to 9 and the signs . = _ / + - are allowed.`,
-    all_numeric: `The name ${username} can't be used: it needs something besides digits.`,
-    banned: `The name ${username} is not allowed here (policy.data.registration.banned_usernames).`,
-    not_allowed: `The name ${username} is not allowed here (policy.data.registration.allowed_usernames).`,
-    requester_banned: 'The policy of this server bans requests without a user agent.',
-    email: `The address is not allowed here: ${answer.message ?? ''}`,
-    refused: `The name ${username} is not allowed here: ${answer.message ?? ''}`,
-  }
-  throw new CommandError(sentences[answer.reason])
+/** What the flags say. @throws CommandError */
+async function accountOf(
+  context: Context,
+  deps: Deps,
+  { flags, input, emails }: { flags: RegisterFlags; input: string; emails: string[] },
+): Promise<NewAccount> {
+  const username = localpartOf(input, deps.config.matrix.homeserver)
+  await requireAvailable(deps, username)
+  const password = flags.passwordStdin
+    ? await hashNewPassword(deps, await readNewPassword(context), {
+        personal: [username, flags.displayName ?? '', ...emails],
+        ignoreComplexity: flags.ignorePasswordComplexity ?? false,
+        overrule: '--ignore-password-complexity',
+      })
+    : undefined
+  const { displayName = null, admin = false, noAdmin = false } = flags
+  return { username, displayName, emails, password, admin, noAdmin }
 }
 
-const store = (
-  deps: Deps,
-  account: {
-    username: string
-    emails: string[]
-    password: { version: number; hash: string } | undefined
-    flags: RegisterFlags
-  },
-): Promise<{ id: string; isAdmin: boolean }> =>
+const store = (deps: Deps, account: NewAccount): Promise<{ id: string; isAdmin: boolean }> =>
   transact(deps.sql, async (tx) => {
-    const { username, emails, password, flags } = account
-    const created = await createUser(deps, tx, {
-      username,
-      displayName: flags.displayName ?? null,
-      password,
-      isAdmin: flags.admin ?? false,
-    })
+    const { username, displayName, emails, password, admin, noAdmin } = account
+    const created = await createUser(deps, tx, { username, displayName, password, isAdmin: admin })
     if (!created) throw new CommandError(`The name ${username} is taken.`)
     // The first account becomes an admin by itself, unless somebody says no.
-    if (flags.noAdmin) await setAdmin(tx, created.id, false)
+    if (noAdmin) await setAdmin(tx, created.id, false)
     for (const email of emails)
       if (!(await addEmail(deps, tx, created.id, email)))
         throw new CommandError(`The address ${email} belongs to another account; nothing was created.`)
-    return { id: created.id, isAdmin: created.isAdmin && !flags.noAdmin }
+    return { id: created.id, isAdmin: created.isAdmin && !noAdmin }
   })
 
-async function provision(context: Context, deps: Deps, userId: string): Promise<void> {
+/** Tells the homeserver; gives what to say of that. */
+async function provision(deps: Deps, userId: string): Promise<string[]> {
   try {
     await provisionUser(deps, userId)
   } catch (error) {
-    say(
-      context,
+    return [
       `The homeserver could not be told yet (${reasonOf(error)}); Latchkey tells it as soon as it answers.`,
-    )
-    return
+    ]
   }
   await runJobs(deps)
   const [user] = await findUser(deps.sql, userId)
-  if (user?.provisioned_at && deps.config.matrix.kind !== 'standalone')
-    say(context, 'The homeserver knows the account.')
+  return user?.provisioned_at && deps.config.matrix.kind !== 'standalone'
+    ? ['The homeserver knows the account.']
+    : []
 }

@@ -1,11 +1,13 @@
 import { buildCommand, buildRouteMap } from '@stricli/core'
 import { homeserverRoutes } from './homeserver-routes.ts'
 import { mailRoutes } from './mail-routes.ts'
-import { aliases, flag, oneUser, shared, text, username } from './parameters.ts'
+import { aliases, changing, flag, json, oneUser, shared, text, username } from './parameters.ts'
+import { registrationTokenRoutes } from './registration-token-routes.ts'
 import { tokenRoutes } from './token-routes.ts'
+import { userRoutes } from './user-routes.ts'
 
 /** For commands that take a name and nothing else. */
-const nameOnly = { flags: shared, aliases, positional: oneUser } as const
+const nameOnly = { flags: changing, aliases, positional: oneUser } as const
 /** MAS takes the password here; we say why we do not. */
 const passwordArgument = {
   brief: 'Not accepted: a password comes on standard input',
@@ -21,7 +23,7 @@ export const manageRoutes = buildRouteMap({
       loader: () => import('./register-user.ts'),
       parameters: {
         flags: {
-          ...shared,
+          ...changing,
           admin: flag('Make the account an admin'),
           noAdmin: flag('Do not make it an admin (the default)'),
           displayName: text('The name that others see', 'name'),
@@ -35,7 +37,7 @@ export const manageRoutes = buildRouteMap({
           },
           passwordStdin: flag('Read the password from standard input'),
           ignorePasswordComplexity: flag('Accept a password that is easy to guess'),
-          yes: { ...flag('Accepted for MAS scripts: nothing is asked'), hidden: true },
+          yes: flag('Ask nothing, also in a terminal'),
           password: { ...text('Not accepted: use --password-stdin', 'password'), hidden: true },
           upstreamProviderMapping: { ...text('Not built yet', 'provider:subject'), hidden: true },
         },
@@ -49,21 +51,22 @@ export const manageRoutes = buildRouteMap({
           y: 'yes',
           m: 'upstreamProviderMapping',
         },
-        positional: oneUser,
+        positional: { kind: 'tuple', parameters: [{ ...username, optional: true }] },
       },
       docs: {
         brief: 'Create an account',
         fullDescription: `Creates an account, whether or not people may register themselves. Without a password the account can't sign in
-until it gets one (latchkey manage set-password).
+until it gets one (latchkey manage set-password). In a terminal it asks for what is not said.
 
-Example: printf '%s' "$PASSWORD" | latchkey manage register-user alice --admin --password-stdin`,
+Examples: latchkey manage register-user
+          printf '%s' "$PASSWORD" | latchkey manage register-user alice --admin --password-stdin`,
       },
     }),
     setPassword: buildCommand({
       loader: () => import('./set-password.ts'),
       parameters: {
         flags: {
-          ...shared,
+          ...changing,
           ignoreComplexity: flag('Accept a password that is easy to guess'),
           killSessions: flag('End every session of the account with the old password'),
         },
@@ -72,7 +75,9 @@ Example: printf '%s' "$PASSWORD" | latchkey manage register-user alice --admin -
       },
       docs: {
         brief: 'Give an account another password',
-        customUsage: ['[--config file]... [--ignore-complexity] [--kill-sessions] <username>'],
+        customUsage: [
+          '[--config file]... [--ignore-complexity] [--kill-sessions] [--dry-run] [--json] <username>',
+        ],
         fullDescription: `Asks for the password in a terminal, else reads it from standard input. Sessions go on, unless --kill-sessions
 ends them: browsers, apps and personal access tokens.
 
@@ -83,7 +88,7 @@ Examples: latchkey manage set-password alice
     lockUser: buildCommand({
       loader: () => import('./accounts.ts').then((module) => module.lockUser),
       parameters: {
-        flags: { ...shared, deactivate: flag('Deactivate the account too, for good; its messages stay') },
+        flags: { ...changing, deactivate: flag('Deactivate the account too, for good; its messages stay') },
         aliases,
         positional: oneUser,
       },
@@ -95,7 +100,7 @@ Examples: latchkey manage set-password alice
     unlockUser: buildCommand({
       loader: () => import('./accounts.ts').then((module) => module.unlockUser),
       parameters: {
-        flags: { ...shared, reactivate: flag('Bring back an account that was deactivated') },
+        flags: { ...changing, reactivate: flag('Bring back an account that was deactivated') },
         aliases,
         positional: oneUser,
       },
@@ -110,7 +115,7 @@ Example: latchkey manage unlock-user alice`,
       loader: () => import('./accounts.ts').then((module) => module.deactivateUser),
       parameters: {
         flags: {
-          ...shared,
+          ...changing,
           erase: flag('Ask the homeserver to hide what the person wrote'),
           yes: flag('Do not ask'),
         },
@@ -125,7 +130,7 @@ Example: latchkey manage unlock-user alice`,
     killSessions: buildCommand({
       loader: () => import('./accounts.ts').then((module) => module.endSessions),
       parameters: {
-        flags: { ...shared, dryRun: flag('Only count them') },
+        flags: { ...changing, dryRun: flag('Only count them') },
         aliases,
         positional: oneUser,
       },
@@ -152,14 +157,16 @@ Example: latchkey manage unlock-user alice`,
     }),
     listAdminUsers: buildCommand({
       loader: () => import('./admins.ts').then((module) => module.listAdminUsers),
-      parameters: { flags: shared, aliases },
+      parameters: { flags: { ...shared, json }, aliases },
       docs: {
         brief: 'List the admins, one name a line',
         fullDescription: 'Example: latchkey manage list-admin-users',
       },
     }),
+    ...userRoutes,
     ...homeserverRoutes,
     ...tokenRoutes,
+    ...registrationTokenRoutes,
     ...mailRoutes,
   },
   docs: {

@@ -1,25 +1,11 @@
 import { buildCommand } from '@stricli/core'
-import { aliases, flag, oneUser, shared, text, username } from './parameters.ts'
+import { aliases, changing, count, flag, json, oneUser, shared, text, username } from './parameters.ts'
 
-const json = flag('Print JSON, for scripts')
-const expiresIn = {
-  kind: 'parsed',
-  parse: wholeSeconds,
-  brief: 'Seconds until it stops working; without it, it works until it is revoked',
-  placeholder: 'seconds',
-  optional: true,
-} as const
+const expiresIn = count('Seconds until it stops working; without it, it works until it is revoked', 'seconds')
 const oneToken = {
   kind: 'tuple',
   parameters: [{ brief: 'The id of the token (not the token)', parse: String, placeholder: 'id' }],
 } as const
-
-function wholeSeconds(input: string): number {
-  const seconds = Number(input)
-  if (!/^\d+$/.test(input) || seconds < 1 || seconds > 10 ** 9)
-    throw new SyntaxError(`${input} is not a number of seconds`)
-  return seconds
-}
 
 /** `latchkey manage …-token`: tokens for scripts and bots. */
 export const tokenRoutes = {
@@ -56,7 +42,7 @@ Example: TOKEN=$(latchkey manage issue-personal-token reminder-bot --name 'Remin
   }),
   revokePersonalToken: buildCommand({
     loader: () => import('./personal-tokens.ts').then((module) => module.revokeToken),
-    parameters: { flags: shared, aliases, positional: oneToken },
+    parameters: { flags: changing, aliases, positional: oneToken },
     docs: {
       brief: 'Revoke a personal access token for good, with its device',
       fullDescription: 'Example: latchkey manage revoke-personal-token 01KAV4M7C0X9T8Z6Y5W3V2S1R0',
