@@ -30,7 +30,7 @@ export async function queueMail<N extends MailName>(
   expiresAt: Date | null = null,
 ): Promise<void> {
   if (deps.config.email.transport === 'blackhole') {
-    deps.log.warn('mail.dropped', { kind: name, reason: 'email.transport is blackhole' })
+    deps.log.info('mail.dropped', { kind: name, reason: 'email.transport is blackhole' })
     return
   }
   const now = deps.clock.now()
