@@ -247,11 +247,48 @@ Examples: curl -H "Authorization: Bearer $(latchkey token --server https://auth.
   },
 })
 
+const doctor = buildCommand({
+  loader: () => import('./doctor/doctor.ts'),
+  parameters: {
+    flags: {
+      config: configFlag,
+      homeserverUrl: {
+        kind: 'parsed',
+        parse: String,
+        brief: 'Where clients reach the homeserver, instead of what the well-known document says',
+        optional: true,
+        placeholder: 'url',
+      },
+      connectTo: {
+        kind: 'parsed',
+        parse: String,
+        brief:
+          'HOST:PORT:HOST:PORT: reach the first at the second, before the DNS leads there; may be repeated',
+        optional: true,
+        variadic: true,
+        placeholder: 'where',
+      },
+      json: { kind: 'boolean', brief: 'Print JSON, for scripts', optional: true, withNegated: false },
+    },
+    aliases: { c: 'config' },
+  },
+  docs: {
+    brief: 'Check a deployment that runs, from outside in',
+    fullDescription: `Looks at names and certificates, the documents, the homeserver and the secret in both directions, the
+routes of older clients, the admin API, mail, the database, clocks, keys and the queue. Each check says what it saw and,
+where something is wrong, what to do. Changes nothing. Ends with 1 when a check failed.
+
+Examples: latchkey doctor -c /etc/latchkey/config.yaml
+          latchkey doctor --json | jq '.findings[] | select(.verdict == "failed")'
+          latchkey doctor --connect-to auth.example.org:443:127.0.0.1:8443`,
+  },
+})
+
 /** The command line. Every command loads its code when it runs. */
 export const createCli = (version: () => Promise<string>): Application<Context> =>
   buildApplication(
     buildRouteMap({
-      routes: { start, server, worker, manage: manageRoutes, token, keys, config, database, demo },
+      routes: { start, server, worker, doctor, manage: manageRoutes, token, keys, config, database, demo },
       docs: {
         brief: 'Latchkey: an authentication service for Matrix homeservers',
         fullDescription: `Latchkey: an authentication service for Matrix homeservers.

@@ -15,6 +15,7 @@ import * as clients from '../../sql/clients.ts'
 import * as compatLogins from '../../sql/compat-logins.ts'
 import * as compatSessions from '../../sql/compat-sessions.ts'
 import * as compatTokens from '../../sql/compat-tokens.ts'
+import * as condition from '../../sql/condition.ts'
 import type { Sql } from '../../sql/connect.ts'
 import * as connectedApps from '../../sql/connected-apps.ts'
 import * as consents from '../../sql/consents.ts'
@@ -49,6 +50,8 @@ import * as tokens from '../../sql/tokens.ts'
 import * as usedJwts from '../../sql/used-jwts.ts'
 import * as userEmails from '../../sql/user-emails.ts'
 import * as users from '../../sql/users.ts'
+import { createJobs, type JobHandlers } from '../../src/jobs/jobs.ts'
+import { createLog } from '../../src/telemetry/log.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
 /** Files of sql/ that hold no query functions. */
@@ -326,6 +329,7 @@ const FILES = [
     listDevices: [[ID]],
     finishDeviceSessions: [[ID, 'DEVICE', ID, NOW]],
   }),
+  statements('condition', condition, { describeDatabase: [[]], countMails: [[]], countJobs: [[]] }),
   statements('connected-apps', connectedApps, {
     listConnectedApps: [[ID, 10]],
     findConnectedApp: [[ID, ID]],
@@ -748,6 +752,10 @@ const FILES = [
 let database: TestDatabase
 beforeAll(async () => {
   database = await createTestDatabase()
+  // The queue makes its own tables, at its first use.
+  const queue = createJobs({ uri: database.uri }, createLog({ json: false, level: 'error' }))
+  await queue.runDue({} as JobHandlers)
+  await queue.stop()
 })
 afterAll(() => database.drop())
 

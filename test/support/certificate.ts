@@ -1,5 +1,11 @@
-/** A certificate of X.509 version 3 (RFC 5280 section 4.1) for one host, and its key, both in PEM. Good for a day. */
-export async function selfSigned(host: string): Promise<{ cert: string; key: string }> {
+/**
+ * A certificate of X.509 version 3 (RFC 5280 section 4.1) for some hosts, and its key, both in PEM. Good for `days`,
+ * where a negative number is one that ended.
+ */
+export async function selfSigned(
+  hosts: string | readonly string[],
+  days = 1,
+): Promise<{ cert: string; key: string }> {
   const pair = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, [
     'sign',
     'verify',
@@ -7,11 +13,11 @@ export async function selfSigned(host: string): Promise<{ cert: string; key: str
   const spki = new Uint8Array(await crypto.subtle.exportKey('spki', pair.publicKey))
   const pkcs8 = new Uint8Array(await crypto.subtle.exportKey('pkcs8', pair.privateKey))
   const algorithm = der(0x30, Uint8Array.fromHex('06082a8648ce3d040302')) // ecdsa-with-SHA256
-  const commonName = der(0x30, Uint8Array.fromHex('0603550403'), der(0x0c, text(host)))
+  const commonName = der(0x30, Uint8Array.fromHex('0603550403'), der(0x0c, text([hosts].flat()[0] ?? '')))
   const name = der(0x30, der(0x31, commonName))
   const day = 86_400_000
-  const validity = der(0x30, utcTime(Date.now() - day), utcTime(Date.now() + day))
-  const altNames = der(0x30, der(0x82, text(host)))
+  const validity = der(0x30, utcTime(Date.now() - 100 * day), utcTime(Date.now() + days * day))
+  const altNames = der(0x30, ...[hosts].flat().map((host) => der(0x82, text(host))))
   const extension = der(0x30, Uint8Array.fromHex('0603551d11'), der(0x04, altNames))
   const body = der(
     0x30,
