@@ -10,6 +10,8 @@ export interface RegistrationRow {
   terms_uri: string | null
   /** The invitation that was given, if it still exists. */
   registration_token_id: string | null
+  /** An invitation spared it the check against robots. */
+  invited: boolean
   continuation: string
   created_at: Date
   completed_at: Date | null
@@ -24,6 +26,7 @@ export const insertRegistration = (
     username: string
     usernameFolded: string
     registrationTokenId: string | null
+    invited: boolean
     passwordVersion: number
     passwordHash: string
     termsUri: string | null
@@ -34,15 +37,15 @@ export const insertRegistration = (
   },
 ) => sql`
   insert into latchkey.registrations (id, browser_hash, username, username_folded, registration_token_id,
-    password_version, password_hash, terms_uri, continuation, ip, user_agent, created_at)
+    invited, password_version, password_hash, terms_uri, continuation, ip, user_agent, created_at)
   values (${registration.id}, ${registration.browserHash}, ${registration.username}, ${registration.usernameFolded},
-    ${registration.registrationTokenId},
+    ${registration.registrationTokenId}, ${registration.invited},
     ${registration.passwordVersion}, ${registration.passwordHash}, ${registration.termsUri},
     ${registration.continuation}, ${registration.ip}, ${registration.userAgent}, ${registration.now})`
 
 /** A sign-up by its id. */
 export const findRegistration = (sql: Db, id: string) => sql<RegistrationRow[]>`
-  select id, browser_hash, username, password_version, password_hash, terms_uri, registration_token_id,
+  select id, browser_hash, username, password_version, password_hash, terms_uri, registration_token_id, invited,
     continuation, created_at, completed_at
   from latchkey.registrations where id = ${id}`
 

@@ -64,6 +64,13 @@ create table latchkey.browser_sessions (
 );
 CREATE INDEX browser_sessions_user ON latchkey.browser_sessions USING btree (user_id) WHERE (finished_at IS NULL);
 
+create unlogged table latchkey.captcha_uses (
+  digest bytea not null,
+  expires_at timestamp with time zone not null,
+  constraint captcha_uses_pkey PRIMARY KEY (digest)
+);
+CREATE INDEX captcha_uses_expires ON latchkey.captcha_uses USING btree (expires_at);
+
 create table latchkey.clients (
   id uuid not null,
   is_static boolean not null default false,
@@ -374,6 +381,7 @@ create table latchkey.registrations (
   completed_at timestamp with time zone,
   registration_token_id uuid,
   username_folded text,
+  invited boolean not null default false,
   constraint registrations_pkey PRIMARY KEY (id),
   constraint registrations_registration_token_id_fkey FOREIGN KEY (registration_token_id) REFERENCES latchkey.registration_tokens(id) ON DELETE SET NULL
 );

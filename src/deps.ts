@@ -64,6 +64,8 @@ export interface Deps {
   /** Whose wrong secrets this process saw. */
   guessers: Guessers
   clientKeys: ClientKeys
+  /** Reaches services that the configuration names, through its proxies. */
+  fetch: Fetch
   /** How servers of clients are reached. */
   clientFetch: Pick<PublicFetchOptions, 'allows' | 'ca' | 'proxyOf'>
   trustedProxies: readonly Network[]
@@ -77,7 +79,10 @@ export interface DepsOptions {
   log: Log
   clock?: Clock
   random?: Random
+  /** Reaches the homeserver; only tests give one. */
   fetch?: Fetch
+  /** Reaches other services that the configuration names; only tests give one. */
+  outgoingFetch?: Fetch
   /** Where keys of clients may be fetched from; only tests say anything. */
   clientFetch?: Pick<PublicFetchOptions, 'allows' | 'ca'>
 }
@@ -97,6 +102,7 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
   const { translate, views, staticFolders } = createTexts(config.templates)
   const policyData = createPolicyData({ sql, clock, config })
   const proxyOf = createProxyOf(config.outgoing)
+  const outgoingFetch = createOutgoingFetch(proxyOf)
   const clientFetch = { proxyOf, ...options.clientFetch }
   const deps: Deps = {
     config,
@@ -108,7 +114,7 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
     secrets,
     passwords: createPasswords(config.passwords),
     homeserver: createHomeserver(config.matrix, {
-      fetch: options.fetch ?? createOutgoingFetch(proxyOf),
+      fetch: options.fetch ?? outgoingFetch,
       clock,
       log,
     }),
@@ -123,6 +129,7 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
     log,
     peers: new WeakMap(),
     guessers: new Set(),
+    fetch: options.outgoingFetch ?? outgoingFetch,
     clientKeys: createClientKeys(clock, clientFetch),
     clientFetch,
     trustedProxies: config.http.trusted_proxies.map(parseNetwork).filter((network) => network !== undefined),

@@ -24,11 +24,6 @@ const resource = (name: ResourceName, sentence: string): Notice & { resource: Re
 /** The features that are not built yet. Build one, delete its row. */
 export const UNBUILT: readonly (Notice & { resource?: ResourceName })[] = [
   {
-    path: 'captcha.service',
-    applies: ({ captcha }) => captcha?.service !== undefined,
-    sentence: 'The check against robots is not built yet: registration stays closed while it is set.',
-  },
-  {
     path: 'upstream_oauth2.providers',
     applies: ({ upstream_oauth2 }) => (upstream_oauth2?.providers ?? []).some((one) => one.enabled !== false),
     sentence:

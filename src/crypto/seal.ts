@@ -12,6 +12,8 @@ export type Secrets = {
   limits: Uint8Array
   /** Digests of codes that people type: too short for a plain one. */
   codes: Uint8Array
+  /** Signs what the check against robots hands out. */
+  captcha: Uint8Array
   /**
    * `plain` encrypted, as text for a column: `v1.<key id>.<base64url of nonce and ciphertext>`. `context` says
    * what the value is and whose (for example `client_secret:<id>`); it is authenticated, not stored.
@@ -34,11 +36,12 @@ export async function deriveSecrets(
   random: Random = systemRandom,
 ): Promise<Secrets> {
   const master = await importMaster(current)
-  const [csrf, refresh, limits, codes, newest, ...older] = await Promise.all([
+  const [csrf, refresh, limits, codes, captcha, newest, ...older] = await Promise.all([
     subkey(master, 'csrf'),
     subkey(master, 'refresh'),
     subkey(master, 'limits'),
     subkey(master, 'codes'),
+    subkey(master, 'captcha'),
     sealingKey(master),
     ...old.map(async (hex) => sealingKey(await importMaster(hex))),
   ])
@@ -49,6 +52,7 @@ export async function deriveSecrets(
     refresh,
     limits,
     codes,
+    captcha,
     async seal(plain, context) {
       const nonce = random.bytes(NONCE)
       const ciphertext = new Uint8Array(

@@ -13,8 +13,18 @@ export function formActionSource(redirectUri: string): string {
   return web && NAMEABLE.test(url.hostname) ? url.origin : url.protocol
 }
 
+/** What a page loads from a service of others. */
+export interface ThirdParty {
+  script: string[]
+  frame: string[]
+  style?: string[]
+  connect?: string[]
+}
+
 /** What a page needs beyond itself. */
 export interface PagePolicy {
+  /** Only the page with the check against robots has one (decision 5). */
+  thirdParty?: ThirdParty
   /** Sources of `form-action` besides `'self'`; `false` leaves the directive out (the `form_post` page). */
   formAction?: string[] | false
   /** Pictures that the page shows from elsewhere: logos of the client and of the operator. */
@@ -27,6 +37,9 @@ export interface PagePolicy {
   keepsOpener?: boolean
 }
 
+const directive = (name: string, others: readonly string[] = []): string =>
+  [name, "'self'", ...others].join(' ')
+
 /** The headers of an HTML page. */
 export function pageHeaders(
   urls: Urls,
@@ -36,6 +49,7 @@ export function pageHeaders(
     referrerPolicy = 'same-origin',
     keepsOpener = false,
     frames = [],
+    thirdParty,
   }: PagePolicy = {},
 ): Headers {
   const pictures = images
@@ -45,16 +59,17 @@ export function pageHeaders(
     .map((url) => url.origin)
   const policy = [
     "default-src 'none'",
-    "script-src 'self'",
-    "style-src 'self'",
+    directive('script-src', thirdParty?.script),
+    directive('style-src', thirdParty?.style),
     `img-src ${["'self'", ...new Set(pictures)].join(' ')}`,
     "font-src 'self'",
-    "connect-src 'self'",
+    directive('connect-src', thirdParty?.connect),
     "manifest-src 'self'",
     "base-uri 'none'",
     "frame-ancestors 'none'",
   ]
-  if (frames.length > 0) policy.push(`frame-src ${frames.map((frame) => new URL(frame).origin).join(' ')}`)
+  const framed = [...frames.map((frame) => new URL(frame).origin), ...(thirdParty?.frame ?? [])]
+  if (framed.length > 0) policy.push(`frame-src ${framed.join(' ')}`)
   if (formAction !== false) policy.push(`form-action ${["'self'", ...formAction].join(' ')}`)
   const headers = new Headers({
     'content-type': 'text/html; charset=utf-8',

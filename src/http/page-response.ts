@@ -36,6 +36,7 @@ export function pageResponse<P extends PageName>(
     ...(options.referrerPolicy !== undefined && { referrerPolicy: options.referrerPolicy }),
     images: [...(options.images ?? []), deps.config.branding.logo_uri],
     ...(options.frames !== undefined && { frames: options.frames }),
+    ...(options.thirdParty && { thirdParty: options.thirdParty }),
     ...(options.keepsOpener !== undefined && { keepsOpener: options.keepsOpener }),
   })
   headers.set('content-language', lang)

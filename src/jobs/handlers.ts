@@ -1,3 +1,4 @@
+import { deleteOldCaptchas } from '../../sql/captcha.ts'
 import {
   deleteEndedCompatTokens,
   deleteOldBrowsers,
@@ -124,6 +125,7 @@ async function cleanUp(deps: Pick<Deps, 'sql' | 'clock' | 'log'>): Promise<void>
     browsers: await inBatches(() => deleteOldBrowsers(sql, ago(KNOWN_LIFETIME), BATCH)),
     mails: await inBatches(() => deleteOldMails(sql, ago(KEPT_MAIL), BATCH)),
     legacy_logins: await inBatches(() => deleteOldCompatLogins(sql, ago(DAY), BATCH)),
+    captchas: await inBatches(() => deleteOldCaptchas(sql, now, BATCH)),
     legacy_tokens: await inBatches(() => deleteEndedCompatTokens(sql, ago(KEPT_ENDED), BATCH)),
     sign_ups: await inBatches(() => deleteOldRegistrations(sql, ago(DAY), ago(KEPT_SIGN_UP), BATCH)),
   }

@@ -55,16 +55,12 @@ function nameRules({ data }: PolicyRules, username: string): Violation[] {
   return violations
 }
 
-/**
- * Whether people may create accounts here. Sign-up steps that are not built yet (an invitation, a CAPTCHA) close it:
- * leaving a required step out would open the server to everybody. So does an address that nobody can prove.
- */
+/** Whether people may create accounts here. An address that nobody can prove closes it: no mail leaves. */
 export function registrationEnabled(config: Config): boolean {
-  const { account, passwords, captcha, email } = config
+  const { account, passwords, email } = config
   return (
     passwords.enabled &&
     account.password_registration_enabled &&
-    !(account.password_registration_email_required && email.transport === 'blackhole') &&
-    !captcha?.service
+    !(account.password_registration_email_required && email.transport === 'blackhole')
   )
 }

@@ -7,6 +7,7 @@
  */
 
 import type { AccountContexts } from './contexts-account.ts'
+import type { CaptchaBox } from './contexts-captcha.ts'
 import type { CompatContexts } from './contexts-compat.ts'
 import type { EmailContexts } from './contexts-email.ts'
 import type { RecoveryContexts } from './contexts-recovery.ts'
@@ -36,11 +37,14 @@ export type FieldErrorCode =
   | 'code_required'
   | 'wrong_code'
   | 'code_expired'
+  | 'failed'
+  | 'wait'
   | 'unavailable'
   | 'unspecified'
 
 /**
- * One reason. `args` are the message's arguments: `too_short` takes `min`, `too_long` takes `max`, the others none.
+ * One reason. `args` are the message's arguments: `too_short` takes `min`, `too_long` takes `max`, `wait` takes `seconds`, the others
+ * none.
  * `message` is a text of the operator's own (a policy's), shown in place of ours.
  */
 export interface FieldError {
@@ -59,6 +63,7 @@ export type FormErrorCode =
   | 'rate_limited'
   | 'expired_form'
   | 'unavailable'
+  | 'captcha_unavailable'
   | 'not_allowed'
   | 'too_many_sessions'
   | 'internal'
@@ -189,6 +194,7 @@ export interface RegisterPage {
   minimum_complexity: number
   /** Why the password that was sent is weak. */
   password_feedback?: PasswordFeedback
+  captcha?: CaptchaBox
   /** When set, `accept_terms` is asked for. */
   terms_uri?: string
   continuation: Continuation

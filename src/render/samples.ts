@@ -12,6 +12,7 @@ import {
   type Sample,
 } from './sample-base.ts'
 import { accountSamples } from './samples-account.ts'
+import { captchaSamples } from './samples-captcha.ts'
 import { compatSamples } from './samples-compat.ts'
 import { deviceSamples } from './samples-device.ts'
 import { emailSamples } from './samples-email.ts'
@@ -260,6 +261,7 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
       },
       base: { server_name: HOSTILE },
     },
+    ...captchaSamples,
   ],
   register_disabled: [
     { label: 'plain', context: { continuation: '' } },

@@ -190,6 +190,7 @@ const CASES: [string, string, string][] = [
   // captcha, limits
   ['captcha: { service: hcaptcha, site_key: a }', 'captcha.secret_key', 'is missing'],
   ['captcha: { service: cloudflare_turnstile, secret_key: a }', 'captcha.site_key', 'is missing'],
+  ['captcha: { service: altcha, secret_key: a }', 'captcha.secret_key', 'belongs to the services of others'],
   [limiter('registration', '{ burst: 3 }'), 'rate_limiting.registration.per_second', 'is missing'],
   [limiter('login.per_ip', '{ per_second: 3 }'), 'rate_limiting.login.per_ip.burst', 'is missing'],
   [

@@ -197,6 +197,7 @@ describe('whether people may sign up', () => {
     [{ account: { password_registration_enabled: false } }, false],
     [{ account: { password_registration_email_required: true } }, false],
     [{ account: { password_registration_token_required: true } }, true],
+    [{ captcha: { service: 'altcha' as const } }, true],
     [{ passwords: { enabled: false } }, false],
   ])('%j: %p', async (overrides, expected) => {
     expect(registrationEnabled(await testConfig(overrides))).toBe(expected)

@@ -9,6 +9,7 @@ import * as adminSessions from '../../sql/admin-sessions.ts'
 import * as adminUsers from '../../sql/admin-users.ts'
 import * as audit from '../../sql/audit.ts'
 import * as browserSessions from '../../sql/browser-sessions.ts'
+import * as captcha from '../../sql/captcha.ts'
 import * as cleanUp from '../../sql/clean-up.ts'
 import * as clientRegistrations from '../../sql/client-registrations.ts'
 import * as clients from '../../sql/clients.ts'
@@ -532,6 +533,11 @@ const FILES = [
     findPushedRequest: [[HASH, ID, NOW]],
   }),
   statements('ping', ping, { pingDatabase: [[]] }),
+  statements('captcha', captcha, {
+    claimCaptcha: [[HASH, NOW]],
+    deleteOldCaptchas: [[NOW, 10]],
+  }),
+
   statements('registrations', registrations, {
     insertRegistration: [
       [
@@ -541,6 +547,7 @@ const FILES = [
           username: 'a',
           usernameFolded: 'a',
           registrationTokenId: null,
+          invited: false,
           passwordVersion: 1,
           passwordHash: 'x',
           termsUri: null,

@@ -54,6 +54,8 @@ export interface HarnessOptions {
   beside?: Harness
   /** Reaches a real homeserver, that of `config.matrix`, in place of the fake one. */
   fetch?: Fetch
+  /** Reaches the other services of the configuration. */
+  outgoingFetch?: Fetch
   /** Where the clock starts. */
   start?: string
   /** The authority of the certificates of clients' own servers, which are then reached on loopback. */
@@ -82,6 +84,7 @@ export async function createHarness(options: HarnessOptions = {}): Promise<Harne
     log: recordingLog(logged),
     clock,
     fetch: options.fetch ?? homeserver.fetch,
+    ...(options.outgoingFetch && { outgoingFetch: options.outgoingFetch }),
     ...(options.clientAuthority !== undefined && {
       clientFetch: { allows: () => true, ca: options.clientAuthority },
     }),

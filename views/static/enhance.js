@@ -103,6 +103,58 @@ function describe(input, part, present) {
   else input.setAttribute('aria-describedby', ids.join(' '))
 }
 
+// The widgets of others are shown light or dark by the page, which alone knows; their scripts run after this one.
+for (const widget of document.querySelectorAll('[data-scheme]')) {
+  widget.dataset.theme = matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'
+  // The smallest phones are narrower than the usual form of a widget.
+  if (document.documentElement.clientWidth < 360) widget.dataset.size = 'compact'
+}
+
+const proof = document.querySelector('[data-proof]')
+if (proof && globalThis.Worker && globalThis.crypto?.subtle) prove(proof)
+
+/**
+ * Calculates while the person fills in the form, in the background. A form that is sent before waits for it. Where the
+ * calculation fails the form goes without: the server then says what else can be done.
+ */
+function prove(input) {
+  const { form } = input
+  const state = form.querySelector('[data-proof-state]')
+  const challenge = JSON.parse(atob(input.value))
+  let working = false
+  let over = false
+  let waiting
+  const finish = (solution) => {
+    over = true
+    if (solution) form.elements.altcha.value = btoa(JSON.stringify({ challenge, solution }))
+    state.textContent = solution ? state.dataset.done : ''
+    state.classList.toggle('captcha-done', Boolean(solution))
+    if (waiting !== undefined) form.requestSubmit(waiting)
+  }
+  const begin = () => {
+    if (working) return
+    working = true
+    state.textContent = state.dataset.working
+    const worker = new Worker(input.dataset.proof)
+    worker.addEventListener('message', ({ data }) => {
+      worker.terminate()
+      finish(data)
+    })
+    worker.addEventListener('error', () => finish())
+    worker.postMessage(challenge.parameters)
+  }
+  form.addEventListener('input', begin, { once: true })
+  // Before `data-once` counts it as sent.
+  const hold = (event) => {
+    if (over) return
+    event.preventDefault()
+    event.stopImmediatePropagation()
+    waiting = event.submitter
+    begin()
+  }
+  form.addEventListener('submit', hold, { capture: true })
+}
+
 const nameField = document.querySelector('[data-username-check]')
 if (nameField) checkUsername(nameField)
 

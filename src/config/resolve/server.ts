@@ -116,11 +116,14 @@ export async function resolveEmail(
   return { ...rest, ...present({ password, command }) }
 }
 
-/** `captcha`: both keys, for every service. */
+/** `captcha`: both keys for the services of others, none for our own. */
 export function checkCaptcha(raw: RawConfig['captcha'], { report }: Reading): void {
   if (raw.service === undefined) return
   for (const key of ['site_key', 'secret_key'] as const) {
-    if (raw[key] === undefined) report.problem(['captcha', key], `is missing: ${raw.service} needs it`)
+    if (raw.service === 'altcha') {
+      if (raw[key] !== undefined)
+        report.problem(['captcha', key], 'belongs to the services of others; remove it')
+    } else if (raw[key] === undefined) report.problem(['captcha', key], `is missing: ${raw.service} needs it`)
   }
 }
 

@@ -55,9 +55,12 @@ export const passwords = section(
 /** `captcha`: a check against robots at registration. */
 export const captcha = section(
   {
-    service: maybeOneOf(['recaptcha_v2', 'cloudflare_turnstile', 'hcaptcha'], 'Who provides the check.'),
-    site_key: text('Public key. Required with a service.'),
-    secret_key: text('Secret key. Required with a service.'),
+    service: maybeOneOf(
+      ['recaptcha_v2', 'cloudflare_turnstile', 'hcaptcha', 'altcha'],
+      'Who provides the check. `altcha` is our own: the browser calculates, and nothing is asked of anybody else.',
+    ),
+    site_key: text('Public key. Required with the services of others.'),
+    secret_key: text('Secret key. Required with the services of others.'),
   },
   'A check against robots at registration.',
 )

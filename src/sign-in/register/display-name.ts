@@ -30,7 +30,7 @@ import { openFlow } from '../../oauth/grant-context.ts'
 import type { FieldErrors, FormError } from '../../render/contexts.ts'
 import { assertProven } from './email.ts'
 import { FORM_LIMIT } from './register.ts'
-import { asksForToken, findStep, nextPath, type Step, stepPath } from './step.ts'
+import { findStep, needsToken, nextPath, type Step, stepPath } from './step.ts'
 import { checkSignUpName } from './username.ts'
 import { usernameError } from './username-errors.ts'
 
@@ -146,7 +146,10 @@ async function create(deps: Deps, visit: Visit, step: Step, displayName: string)
       foreignName: !isOwnName(deps.urls, visit.request),
     })
     const { registration_token_id: token } = registration
-    if (asksForToken(deps) && !(token !== null && (await claimRegistrationToken(deps, tx, token))))
+    if (
+      needsToken(deps, registration) &&
+      !(token !== null && (await claimRegistrationToken(deps, tx, token)))
+    )
       throw new TokenSpent()
     // Two sign-ups raced for one name: rolling back leaves this one open, to choose another.
     if (!user) throw new NameTaken()

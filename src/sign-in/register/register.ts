@@ -5,11 +5,10 @@ import { RateLimited, Unavailable } from '../../http/errors.ts'
 import { type Params, readPageQuery } from '../../http/params.ts'
 import { json, redirect } from '../../http/reply.ts'
 import type { Route } from '../../http/route.ts'
+import { asksForCaptcha, captchaBox, captchaPolicy, checkCaptcha, claimPass } from '../../identity/captcha.ts'
 import { type Continuation, readContinuation } from '../../identity/continuation.ts'
-import { checkEmail, parseEmail } from '../../identity/email-address.ts'
 import { beginVerification, takeCodeLimits } from '../../identity/email-verification.ts'
 import { limitSubject, take } from '../../identity/limits.ts'
-import { checkNewPassword } from '../../identity/new-password.ts'
 import { checkRegistrationToken } from '../../identity/registration-tokens.ts'
 import { localpartOf } from '../../identity/usernames.ts'
 import { activeSession, openVisit, page, readOwnForm, type Visit } from '../../identity/visit.ts'
@@ -19,26 +18,16 @@ import { newId } from '../../lib/ulid.ts'
 import { hintedName } from '../../oauth/authorization/hints.ts'
 import { type Flow, openFlow } from '../../oauth/grant-context.ts'
 import { registrationEnabled } from '../../policy/register.ts'
-import type { FieldErrors, FormError, PasswordFeedback, UsernameStatus } from '../../render/contexts.ts'
+import type { FormError, UsernameStatus } from '../../render/contexts.ts'
+import { asksForEmail, checkForm, type FormState } from './form.ts'
 import { asksForToken, stepPath } from './step.ts'
-import { checkSignUpName, suggestNames } from './username.ts'
-import { usernameError, usernameStatus } from './username-errors.ts'
+import { checkSignUpName } from './username.ts'
+import { usernameStatus } from './username-errors.ts'
 
 /** Live checks of one address: a person types a few names, a script tries thousands. */
 const CHECK_LIMIT = { burst: 60, per_second: 1 }
 /** Forms of one address, in order or not: a class of people sends a hundred, a script thousands. */
 export const FORM_LIMIT = { burst: 120, per_second: 1 }
-
-/** What was found out about a sign-up form. */
-interface FormState {
-  errors: FieldErrors
-  formError?: FormError
-  feedback?: PasswordFeedback
-  /** Free names like one that is taken. */
-  suggestions?: string[]
-  /** The homeserver could not be asked: the form is kept, and sent again later. */
-  outage?: boolean
-}
 
 /** GET /register and /register/password (reference flows 3.1): one page, since passwords are the only way in yet. */
 async function showRegister(deps: Deps, request: Request): Promise<Response> {
@@ -74,11 +63,15 @@ async function register(deps: Deps, request: Request): Promise<Response> {
     return registerPage(deps, flow, continuation, form, state, 422)
   }
   const username = localpartOf(form.username ?? '', deps.config.matrix.homeserver)
+  let admission: Admission = { invitation: undefined }
   try {
     await take(deps, 'sign-up-form.ip', limitSubject(visit.requester.ip), FORM_LIMIT)
     const state = await checkForm(deps, visit, username, form)
-    if (state.outage) return registerPage(deps, flow, continuation, form, state, 503, 5)
-    if (Object.keys(state.errors).length > 0) return registerPage(deps, flow, continuation, form, state, 422)
+    admission = await admit(deps, visit, form, state)
+    const again = (status: number, retryAfter?: number) =>
+      registerPage(deps, flow, continuation, form, state, status, { retryAfter, admission })
+    if (state.outage) return again(503, 5)
+    if (Object.keys(state.errors).length > 0) return again(422)
     await take(
       deps,
       'registration.ip',
@@ -89,79 +82,65 @@ async function register(deps: Deps, request: Request): Promise<Response> {
   } catch (error) {
     if (!(error instanceof RateLimited)) throw error
     const formError: FormError = { code: 'rate_limited', retry_after_seconds: error.retryAfter }
-    return registerPage(deps, flow, continuation, form, { errors: {}, formError }, 429, error.retryAfter)
+    const how = { retryAfter: error.retryAfter, admission }
+    return registerPage(deps, flow, continuation, form, { errors: {}, formError }, 429, how)
   }
-  const id = await begin(deps, visit, continuation, username, form, await invitationOf(deps, visit, form))
+  const id = await begin(deps, visit, continuation, username, form, admission)
+  if (id === undefined) {
+    const state: FormState = { errors: { captcha: [{ code: 'failed' }] } }
+    return registerPage(deps, flow, continuation, form, state, 422)
+  }
   return redirect(deps.urls.path(stepPath(id, 'finish')), visit.browser.cookies)
 }
 
-/** Whether the sign-up asks for an address, and proves it. */
-const asksForEmail = ({ config }: Pick<Deps, 'config'>): boolean =>
-  config.account.password_registration_email_required
-
-/** Everything that can be wrong with the form, each field on its own. */
-async function checkForm(deps: Deps, visit: Visit, username: string, form: Params): Promise<FormState> {
-  const errors: FieldErrors = {}
-  let formError: FormError | undefined
-  let outage = false
-  let suggestions: string[] = []
-  if (username === '') errors.username = [{ code: 'required' }]
-  else
-    try {
-      const answer = await checkSignUpName(deps, visit, username, aboutAddress(deps, form))
-      if (!answer.available) {
-        const { reason, message = '' } = answer
-        if (reason === 'email' && !asksForEmail(deps)) formError = { code: 'not_allowed', message }
-        else if (reason === 'email') errors.email = [{ code: 'not_allowed', message }]
-        else if (answer.reason === 'requester_banned') formError = { code: 'not_allowed' }
-        else errors.username = [usernameError(answer, deps.config.matrix.homeserver)]
-        if (answer.reason === 'taken') suggestions = await suggestNames(deps, visit, username)
-        if (formError) errors.username ??= [{ code: 'not_allowed' }]
-      }
-    } catch (error) {
-      if (!(error instanceof Unavailable)) throw error
-      deps.log.warn('registration.homeserver_unavailable', { error })
-      formError = { code: 'unavailable' }
-      outage = true
-    }
-  if (asksForEmail(deps)) {
-    const checked = await checkEmail(deps, form.email ?? '', visit.requester)
-    if ('error' in checked) errors.email = [checked.error]
-  }
-  const personal = [username, form.email?.trim() ?? '']
-  const { errors: wrong, feedback } = await checkNewPassword(deps, form, personal)
-  Object.assign(errors, wrong)
-  if (deps.config.branding.tos_uri !== undefined && form.accept_terms === undefined)
-    errors.accept_terms = [{ code: 'terms_required' }]
-  return { errors, outage, suggestions, ...(formError && { formError }), ...(feedback && { feedback }) }
+/** What lets a sign-up begin, as far as the form has it. */
+interface Admission {
+  /** The id of an invitation that may be used. */
+  invitation: string | undefined
+  /** The check against robots was passed. */
+  pass?: string
 }
 
-/** The invitation of the link that led here, if it is good; else the sign-up asks for one. */
-async function invitationOf(deps: Deps, visit: Visit, { token }: Params): Promise<string | null> {
-  if (token === undefined || !asksForToken(deps)) return null
+/**
+ * The invitation of the link that led here, if it is good, and the check against robots. A good invitation spares that
+ * check: somebody here gave it out, and it lets in as many as it says. What is wrong is added to `state`.
+ */
+async function admit(deps: Deps, visit: Visit, form: Params, state: FormState): Promise<Admission> {
+  const invitation = await invitationOf(deps, visit, form)
+  if (invitation !== undefined || !asksForCaptcha(deps)) return { invitation }
+  const captcha = await checkCaptcha(deps, visit, form)
+  if (captcha.result === 'passed') return { invitation, pass: captcha.pass }
+  if (captcha.result === 'failed') state.errors.captcha = [captcha.error]
+  else Object.assign(state, { formError: captcha.formError, outage: true })
+  return { invitation }
+}
+
+/** The invitation of the link that led here, if it is good; else the sign-up asks for one where it needs one. */
+async function invitationOf(deps: Deps, visit: Visit, { token }: Params): Promise<string | undefined> {
+  if (token === undefined || !takesInvitation(deps)) return undefined
   try {
-    return (await checkRegistrationToken(deps, token, visit.requester)) ?? null
+    return await checkRegistrationToken(deps, token, visit.requester)
   } catch (error) {
-    if (error instanceof RateLimited) return null
+    if (error instanceof RateLimited) return undefined
     throw error
   }
 }
 
-/** The address of the form, where it asks for one and it is one; otherwise its field says what is wrong with it. */
-function aboutAddress(deps: Pick<Deps, 'config'>, form: Params): { email?: string } {
-  const email = asksForEmail(deps) ? parseEmail(form.email ?? '') : undefined
-  return email === undefined ? {} : { email }
-}
+/** Whether an invitation in a link means anything: it is needed, or spares the check against robots. */
+const takesInvitation = (deps: Deps): boolean => asksForToken(deps) || asksForCaptcha(deps)
 
-/** Hashes the password and stores the sign-up, bound to this browser, with the mail that proves its address. */
+/**
+ * Hashes the password and stores the sign-up, bound to this browser, with the mail that proves its address. Gives its id;
+ * undefined when what passed the check against robots was used before.
+ */
 async function begin(
   deps: Deps,
   visit: Visit,
   continuation: Continuation,
   username: string,
   { password = '', email = '' }: Params,
-  registrationTokenId: string | null,
-): Promise<string> {
+  { invitation, pass }: Admission,
+): Promise<string | undefined> {
   const { version, hash } = await deps.passwords.hash(password)
   const now = deps.clock.now()
   const id = newId(now, deps.random)
@@ -170,7 +149,8 @@ async function begin(
     browserHash: browserHash(visit.browser),
     username,
     usernameFolded: fold(username),
-    registrationTokenId,
+    registrationTokenId: invitation ?? null,
+    invited: invitation !== undefined && asksForCaptcha(deps),
     passwordVersion: version,
     passwordHash: hash,
     termsUri: deps.config.branding.tos_uri ?? null,
@@ -179,13 +159,14 @@ async function begin(
     userAgent: visit.requester.userAgent ?? null,
     now,
   }
-  await transact(deps.sql, async (tx) => {
+  return transact(deps.sql, async (tx) => {
+    if (pass !== undefined && !(await claimPass(deps, tx, visit, pass))) return undefined
     await insertRegistration(tx, registration)
-    if (!asksForEmail(deps)) return
+    if (!asksForEmail(deps)) return id
     const claimant = { username, lang: visit.lang, requester: visit.requester }
     await beginVerification(deps, tx, { registrationId: id }, email.trim(), claimant)
+    return id
   })
-  return id
 }
 
 async function registerPage(
@@ -195,9 +176,16 @@ async function registerPage(
   form: Params,
   state: FormState,
   status: number,
-  retryAfter?: number,
+  { retryAfter, admission }: { retryAfter?: number | undefined; admission?: Admission } = {},
 ): Promise<Response> {
   const { tos_uri } = deps.config.branding
+  // Until it was sent, an invitation counts as good: one that is not brings the check with the answer.
+  const isInvited =
+    form.token !== undefined && (admission === undefined || admission.invitation !== undefined)
+  const token = takesInvitation(deps) && (isInvited || asksForToken(deps)) ? form.token : undefined
+  const box = isInvited
+    ? undefined
+    : await captchaBox(deps, visit, { pass: admission?.pass, challenge: form.altcha_challenge })
   return page(
     deps,
     visit,
@@ -208,7 +196,7 @@ async function registerPage(
         ...(asksForEmail(deps) && { email: form.email ?? '' }),
         accept_terms: form.accept_terms !== undefined,
         errors: state.errors,
-        ...(form.token !== undefined && asksForToken(deps) && { token: form.token }),
+        ...(token !== undefined && { token }),
         ...(state.formError && { form_error: state.formError }),
       },
       ...(state.suggestions && state.suggestions.length > 0 && { suggestions: state.suggestions }),
@@ -217,8 +205,9 @@ async function registerPage(
       ...(tos_uri !== undefined && { terms_uri: tos_uri }),
       continuation: continuation.text,
       ...(client && { client }),
+      ...(box && { captcha: box }),
     },
-    { formAction, images, status, retryAfter },
+    { formAction, images, status, retryAfter, ...captchaPolicy(box) },
   )
 }
 

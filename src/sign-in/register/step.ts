@@ -44,13 +44,17 @@ export const stepPath = (registrationId: string, step: string): string =>
 export const asksForToken = ({ config: { account } }: Pick<Deps, 'config'>): boolean =>
   account.password_registration_token_required || account.registration_token_required
 
+/** Whether a sign-up needs an invitation: all do, or this one was spared the check against robots for the sake of one. */
+export const needsToken = (deps: Pick<Deps, 'config'>, { invited }: RegistrationRow): boolean =>
+  asksForToken(deps) || invited
+
 /** The page that a sign-up must see next: the first step that is not done, or where a finished one leads. */
 export function nextPath(
   deps: Pick<Deps, 'config'>,
   { registration, verification, continuation }: Step,
 ): string {
   if (registration.completed_at) return continuation.path
-  if (asksForToken(deps) && registration.registration_token_id === null)
+  if (needsToken(deps, registration) && registration.registration_token_id === null)
     return stepPath(registration.id, 'token')
   if (verification && !verification.completed_at) return stepPath(registration.id, 'verify-email')
   return stepPath(registration.id, 'display-name')
