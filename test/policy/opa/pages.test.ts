@@ -93,7 +93,7 @@ describe("with the operator's own module (policy.wasm_module)", () => {
       expect(JSON.stringify(harness.logged.map(({ fields }) => String(fields.error)))).toContain(
         'policy.wasm_module',
       )
-      expect((await tryName('bob')).url.pathname).toContain('/display-name')
+      expect((await tryName(`after-${username}`)).url.pathname).toContain('/display-name')
     },
   )
 })
