@@ -11,6 +11,10 @@ export interface SessionFilter {
   createdAfter: Date | undefined
   activeBefore: Date | undefined
   activeAfter: Date | undefined
+  /** These alone. */
+  ids?: string[] | undefined
+  /** Not this one. */
+  exceptId?: string | undefined
 }
 
 /** Which sessions of OAuth clients. */
@@ -54,11 +58,14 @@ export interface AdminOAuthSessionRow extends Activity {
   human_name: string | null
 }
 
-/** A session table under the alias `s`. What was never active since it began counts from then. */
+/** What was never active since it began counts from then. */
+const lastActivity = (sql: Db): Fragment => sql`coalesce(s.last_active_at, s.created_at)`
+
+/** A session table under the alias `s`. */
 const table = (sql: Db, from: Fragment): ListTable => ({
   from: sql`${from} s`,
   id: sql`s.id`,
-  activity: sql`coalesce(s.last_active_at, s.created_at)`,
+  activity: lastActivity(sql),
 })
 
 const browserTable = (sql: Db) => table(sql, sql`latchkey.browser_sessions`)
@@ -79,14 +86,17 @@ const oauthColumns = (sql: Db) =>
 /** What all kinds share, but for the browser that they were begun from, which a browser session has none. */
 function common(sql: Db, filter: Omit<SessionFilter, 'browserSessionId'>): (Fragment | undefined)[] {
   const { userId, status, createdBefore, createdAfter, activeBefore, activeAfter } = filter
+  const { ids, exceptId } = filter
   return [
+    ids === undefined ? undefined : sql`s.id = any (${ids}::uuid[])`,
+    exceptId === undefined ? undefined : sql`s.id <> ${exceptId}`,
     userId === undefined ? undefined : sql`s.user_id = ${userId}`,
     status === 'active' ? sql`s.finished_at is null` : undefined,
     status === 'finished' ? sql`s.finished_at is not null` : undefined,
     createdBefore === undefined ? undefined : sql`s.created_at < ${createdBefore}`,
     createdAfter === undefined ? undefined : sql`s.created_at > ${createdAfter}`,
-    activeBefore === undefined ? undefined : sql`s.last_active_at < ${activeBefore}`,
-    activeAfter === undefined ? undefined : sql`s.last_active_at > ${activeAfter}`,
+    activeBefore === undefined ? undefined : sql`${lastActivity(sql)} < ${activeBefore}`,
+    activeAfter === undefined ? undefined : sql`${lastActivity(sql)} > ${activeAfter}`,
   ]
 }
 
@@ -153,3 +163,44 @@ export const countOAuthSessions = (sql: Db, filter: OAuthSessionFilter) => sql<{
 /** One of them. */
 export const findAdminOAuthSession = (sql: Db, id: string) => sql<AdminOAuthSessionRow[]>`
   select ${oauthColumns(sql)} from latchkey.oauth_sessions s where s.id = ${id}`
+
+/** A session that ended, or would. */
+export interface FinishedRow {
+  id: string
+  user_id: string | null
+  device_id: string | null
+}
+
+/** In the order of their ids and locked, so that two of these at once do not wait for each other. */
+const toFinish = (
+  sql: Db,
+  { from, id }: ListTable,
+  conditions: readonly (Fragment | undefined)[],
+  limit: number,
+): Fragment => sql`
+  select ${id} from ${from} ${where(sql, [sql`s.finished_at is null`, ...conditions])}
+  order by ${id} limit ${limit} for no key update of s`
+
+/** Ends active sessions of browsers, at most `limit`, the oldest first. */
+export const finishFoundBrowserSessions = (sql: Db, filter: SessionFilter, limit: number, now: Date) => sql<
+  FinishedRow[]
+>`
+  update latchkey.browser_sessions set finished_at = ${now}
+  where id in (${toFinish(sql, browserTable(sql), common(sql, filter), limit)})
+  returning id, user_id, null::text as device_id`
+
+/** Ends active sessions of clients of the older login API, at most `limit`, the oldest first. */
+export const finishFoundCompatSessions = (sql: Db, filter: SessionFilter, limit: number, now: Date) => sql<
+  FinishedRow[]
+>`
+  update latchkey.compat_sessions set finished_at = ${now}
+  where id in (
+    ${toFinish(sql, compatTable(sql), [...common(sql, filter), begunFrom(sql, filter)], limit)})
+  returning id, user_id, device_id`
+
+/** Ends active sessions of OAuth clients, at most `limit`, the oldest first. */
+export const finishFoundOAuthSessions = (sql: Db, filter: OAuthSessionFilter, limit: number, now: Date) =>
+  sql<FinishedRow[]>`
+  update latchkey.oauth_sessions set finished_at = ${now}
+  where id in (${toFinish(sql, oauthTable(sql), oauthConditions(sql, filter), limit)})
+  returning id, user_id, device_id`

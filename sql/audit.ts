@@ -1,22 +1,23 @@
 import type { Db } from './connect.ts'
 import { bounds, type Fragment, type ListTable, type PageBounds, where, window } from './page.ts'
 
-/** Records what an admin did. The id holds the time. */
-export const insertAuditEntry = (
+/** Records what an admin did, a row for each target. The ids hold the time. */
+export const insertAuditEntries = (
   sql: Db,
   entry: {
-    id: string
+    ids: string[]
     action: string
     actorUserId: string | null
     actorClientId: string | null
     targetType: string | null
-    targetId: string | null
+    targetIds: (string | null)[]
     ip: string | null
   },
 ) => sql`
   insert into latchkey.audit_log (id, action, actor_user_id, actor_client_id, target_type, target_id, ip)
-  values (${entry.id}, ${entry.action}, ${entry.actorUserId}, ${entry.actorClientId}, ${entry.targetType},
-    ${entry.targetId}, ${entry.ip})`
+  select entry.id, ${entry.action}, ${entry.actorUserId}, ${entry.actorClientId}, ${entry.targetType},
+    entry.target_id, ${entry.ip}
+  from unnest(${entry.ids}::uuid[], ${entry.targetIds}::uuid[]) as entry (id, target_id)`
 
 /** What an admin did. */
 export interface AuditRow {
@@ -51,13 +52,18 @@ const conditions = (
   settledBefore === undefined ? undefined : sql`a.id < ${settledBefore}`,
 ]
 
-/** A page of what admins did, and one row more when there are more. */
-export const listAuditEntries = (sql: Db, filter: AuditFilter, page: PageBounds) => sql<AuditRow[]>`
+const select = (sql: Db) => sql`
   select a.id, a.action, a.actor_user_id, u.username as actor_username, a.actor_client_id, a.target_type, a.target_id,
     host(a.ip) as ip
-  from latchkey.audit_log a left join latchkey.users u on u.id = a.actor_user_id
-  ${where(sql, [...conditions(sql, filter), ...bounds(sql, entries(sql), page)])} ${window(sql, entries(sql), page)}`
+  from latchkey.audit_log a left join latchkey.users u on u.id = a.actor_user_id`
+
+/** A page of what admins did, and one row more when there are more. */
+export const listAuditEntries = (sql: Db, filter: AuditFilter, page: PageBounds) => sql<AuditRow[]>`
+  ${select(sql)} ${where(sql, [...conditions(sql, filter), ...bounds(sql, entries(sql), page)])} ${window(sql, entries(sql), page)}`
 
 /** How many there are. */
 export const countAuditEntries = (sql: Db, filter: AuditFilter) => sql<{ count: number }[]>`
   select count(*)::int as count from latchkey.audit_log a ${where(sql, conditions(sql, filter))}`
+
+/** One of them. */
+export const findAuditEntry = (sql: Db, id: string) => sql<AuditRow[]>`${select(sql)} where a.id = ${id}`

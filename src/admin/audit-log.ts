@@ -1,12 +1,10 @@
 import { Type } from '@sinclair/typebox'
-import { type AuditRow, countAuditEntries, listAuditEntries } from '../../sql/audit.ts'
-import { addSeconds } from '../lib/clock.ts'
-import { firstIdOf, timeOfId, uuidFromUlid } from '../lib/ulid.ts'
-import { poll } from '../lib/waiting.ts'
+import { type AuditRow, countAuditEntries, findAuditEntry, listAuditEntries } from '../../sql/audit.ts'
+import { timeOfId, uuidFromUlid } from '../lib/ulid.ts'
 import { existingUser } from './existing.ts'
+import { settledBefore, untilAny, Wait } from './follow.ts'
 import { type Operation, operation } from './operation.ts'
-import { readPage } from './page.ts'
-import { answersOf, idOf, list, type ResourceKind } from './resource.ts'
+import { answersOf, found, idOf, list, type ResourceKind, single } from './resource.ts'
 import { listQuery, nullable, Time, Ulid } from './schemas.ts'
 
 const ENTRY: ResourceKind<AuditRow> = {
@@ -38,14 +36,6 @@ const answers = answersOf(
   }),
 )
 
-/** Seconds that a follower waits at most. */
-const LONGEST_WAIT = 30
-/**
- * Seconds until a follower is told of an entry. Processes write at the same time, and their clocks differ: an entry that
- * comes late must not come before the cursor.
- */
-const SETTLING = 2
-
 const listOperation = operation({
   method: 'GET',
   path: ENTRY.path,
@@ -59,14 +49,7 @@ const listOperation = operation({
     'filter[actor]': Type.Optional(Ulid('Done by this user.')),
     'filter[target]': Type.Optional(Ulid('Done to this resource, which may be gone.')),
     'filter[action]': Type.Optional(Type.String({ minLength: 1, maxLength: 100 })),
-    wait: Type.Optional(
-      Type.Integer({
-        minimum: 0,
-        maximum: LONGEST_WAIT,
-        description: 'Seconds to wait for an entry when there is none.',
-        errorMessage: `It must be a number of seconds from 0 to ${LONGEST_WAIT}.`,
-      }),
-    ),
+    wait: Wait,
   }),
   success: { status: 200, description: 'Entries.', schema: answers.list },
   refusals: [{ status: 404, code: 'not_found', when: 'There is no such user.' }],
@@ -77,16 +60,8 @@ const listOperation = operation({
       targetId: query['filter[target]'] && uuidFromUlid(query['filter[target]']),
       action: query['filter[action]'],
     }
-    const filter = () => ({
-      ...asked,
-      settledBefore:
-        query.wait === undefined ? undefined : firstIdOf(addSeconds(deps.clock.now(), -SETTLING)),
-    })
-    if (query.wait !== undefined)
-      await poll(query.wait * 1000, async () => {
-        const rows = await listAuditEntries(deps.sql, filter(), { ...readPage(query), size: 1 })
-        return rows[0]
-      })
+    const filter = () => ({ ...asked, settledBefore: settledBefore(deps, query) })
+    await untilAny(query, (page) => listAuditEntries(deps.sql, filter(), page))
     return list(call, ENTRY, {
       rows: (page) => listAuditEntries(deps.sql, filter(), page),
       count: () => countAuditEntries(deps.sql, filter()),
@@ -94,4 +69,18 @@ const listOperation = operation({
   },
 })
 
-export const auditOperations: Operation[] = [listOperation]
+const getOperation = operation({
+  method: 'GET',
+  path: `${ENTRY.path}/{id}`,
+  id: 'getAuditEntry',
+  area: 'server',
+  summary: 'Get what an admin did',
+  success: { status: 200, description: 'The entry.', schema: answers.single },
+  refusals: [{ status: 404, code: 'not_found', when: 'There is no such entry.' }],
+  async handle(call) {
+    const [row] = await findAuditEntry(call.deps.sql, call.params.id ?? '')
+    return single(call, ENTRY, found(row, 'entry'))
+  },
+})
+
+export const auditOperations: Operation[] = [listOperation, getOperation]

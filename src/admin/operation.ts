@@ -17,12 +17,21 @@ export interface Call<Query = unknown, Body = unknown> {
   url: { path: string; search: URLSearchParams }
 }
 
+/** A resource that was changed. */
+export interface Target {
+  type: string
+  /** ULID. */
+  id: string
+}
+
 /** What a handler answers; no body for 204. */
 export interface Reply {
   status?: 200 | 201 | 204
   body?: unknown
   /** What was changed, for the audit log: the type and id (ULID) of the resource. */
-  target?: { type: string; id: string } | undefined
+  target?: Target | undefined
+  /** Where there are several of one type, or none: a dry run leaves no trace. */
+  targets?: readonly Target[]
 }
 
 /** One way in which an operation refuses: its code, and when. In the OpenAPI document under its status. */

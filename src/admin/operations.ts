@@ -1,10 +1,12 @@
 import { auditOperations } from './audit-log.ts'
 import { clientOperations } from './clients.ts'
+import { eventOperations } from './events.ts'
 import type { Operation } from './operation.ts'
 import { personalSessionOperations } from './personal-sessions.ts'
 import { policyDataOperations } from './policy-data.ts'
 import { registrationTokenOperations } from './registration-tokens.ts'
 import { serverOperations } from './server.ts'
+import { bulkSessionOperations } from './session-bulk.ts'
 import { sessionOperations } from './sessions.ts'
 import { userActions } from './user-actions.ts'
 import { userEmailOperations } from './user-emails.ts'
@@ -16,6 +18,8 @@ export const OPERATIONS: readonly Operation[] = [
   ...userActions,
   ...userEmailOperations,
   ...sessionOperations,
+  ...bulkSessionOperations,
+  ...eventOperations,
   ...personalSessionOperations,
   ...registrationTokenOperations,
   ...clientOperations,

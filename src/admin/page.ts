@@ -46,7 +46,8 @@ export function pageLinks(
 ): Record<string, string> {
   const link = (changes: Record<string, string>): string => {
     const search = new URLSearchParams(url.search)
-    for (const name of ['page[first]', 'page[last]', 'page[after]', 'page[before]']) search.delete(name)
+    for (const name of ['page[first]', 'page[last]', 'page[after]', 'page[before]', 'after'])
+      search.delete(name)
     for (const [name, value] of Object.entries(changes)) search.set(name, value)
     return `${url.path}?${search}`
   }

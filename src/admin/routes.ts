@@ -1,4 +1,4 @@
-import { insertAuditEntry } from '../../sql/audit.ts'
+import { insertAuditEntries } from '../../sql/audit.ts'
 import type { Deps } from '../deps.ts'
 import { adminCors } from '../http/cors.ts'
 import { AdminError } from '../http/errors.ts'
@@ -10,7 +10,7 @@ import { newId, uuidFromUlid } from '../lib/ulid.ts'
 import { authenticateCaller, type Caller, requireScope } from './caller.ts'
 import { documentRoutes } from './document.ts'
 import { once } from './idempotency.ts'
-import { isCreation, type Operation, type Reply } from './operation.ts'
+import { isCreation, type Operation, type Reply, type Target } from './operation.ts'
 import { OPERATIONS } from './operations.ts'
 import { bodyReader, queryReader } from './read.ts'
 import { BASE } from './resource.ts'
@@ -86,21 +86,23 @@ async function audit(
   deps: Deps,
   operation: Operation,
   call: { caller: Caller; requester: { ip: string | undefined } },
-  { target }: Reply,
+  reply: Reply,
 ): Promise<void> {
+  const targets: readonly (Target | undefined)[] = reply.targets ?? [reply.target]
+  if (targets.length === 0) return
   const now = deps.clock.now()
   const entry = {
-    id: newId(now, deps.random),
+    ids: targets.map(() => newId(now, deps.random)),
     action: operation.id,
     actorUserId: call.caller.userId ?? null,
     actorClientId: call.caller.clientId ?? null,
-    targetType: target?.type ?? null,
-    targetId: (target && uuidFromUlid(target.id)) ?? null,
+    targetType: targets[0]?.type ?? null,
+    targetIds: targets.map((one) => (one && uuidFromUlid(one.id)) ?? null),
     ip: call.requester.ip ?? null,
   }
   deps.log.info('admin.changed', { ...entry, actor: call.caller.username })
   try {
-    await insertAuditEntry(deps.sql, entry)
+    await insertAuditEntries(deps.sql, entry)
   } catch (error) {
     deps.log.error('admin.audit_failed', { ...entry, error })
   }

@@ -23,6 +23,7 @@ import * as consents from '../../sql/consents.ts'
 import * as deviceGrants from '../../sql/device-grants.ts'
 import * as devices from '../../sql/devices.ts'
 import * as emailVerifications from '../../sql/email-verifications.ts'
+import * as events from '../../sql/events.ts'
 import * as exports from '../../sql/export.ts'
 import * as grants from '../../sql/grants.ts'
 import * as idempotency from '../../sql/idempotency.ts'
@@ -125,6 +126,8 @@ const SOME_SESSIONS = {
   clientIds: [ID],
   isStaticClient: true,
   scopes: ['openid'],
+  ids: [ID],
+  exceptId: ID,
 }
 const SESSION_FILTERS = [
   ANY_SESSION,
@@ -205,6 +208,9 @@ const FILES = [
     listOAuthSessions: listed(SESSION_FILTERS),
     countOAuthSessions: SESSION_FILTERS.map((filter) => [filter]),
     findAdminOAuthSession: [[ID]],
+    finishFoundBrowserSessions: SESSION_FILTERS.map((filter) => [filter, 10, NOW]),
+    finishFoundCompatSessions: SESSION_FILTERS.map((filter) => [filter, 10, NOW]),
+    finishFoundOAuthSessions: SESSION_FILTERS.map((filter) => [filter, 10, NOW]),
   }),
   statements('admin-users', adminUsers, {
     listUsers: listed(USER_FILTERS),
@@ -215,19 +221,28 @@ const FILES = [
   statements('audit', audit, {
     listAuditEntries: listed([{ actorUserId: ID, targetId: ID, action: 'lockUser', settledBefore: ID }]),
     countAuditEntries: [[{ actorUserId: ID, targetId: ID, action: 'lockUser', settledBefore: ID }]],
-    insertAuditEntry: [
+    findAuditEntry: [[ID]],
+    insertAuditEntries: [
       [
         {
-          id: ID,
+          ids: [ID],
           action: 'lockUser',
           actorUserId: ID,
           actorClientId: null,
           targetType: 'user',
-          targetId: ID,
+          targetIds: [ID],
           ip: '::1',
         },
       ],
     ],
+  }),
+  statements('events', events, {
+    listEvents: listed([
+      { source: undefined, kind: undefined, userId: undefined, settledBefore: undefined },
+      { source: 'admin', kind: 'lockUser', userId: ID, settledBefore: ID },
+    ]),
+    countEvents: [[{ source: 'account', kind: 'locked', userId: ID, settledBefore: ID }]],
+    findEvent: [[ID]],
   }),
   statements('browser-sessions', browserSessions, {
     insertBrowserSession: [[{ id: ID, userId: ID, secretHash: HASH, userAgent: null, ip: '::1', now: NOW }]],
