@@ -33,7 +33,7 @@ export interface TokenBody {
 
 /** Registers a client; gives its id and, if it has one, its secret. */
 export async function registerClient(
-  harness: Harness,
+  harness: Pick<Harness, 'request'>,
   metadata: object = WEB_CLIENT,
 ): Promise<{ client_id: string; client_secret?: string }> {
   const response = await harness.request('/oauth2/registration', {
@@ -92,7 +92,11 @@ export async function obtainCode(
 }
 
 /** Exchanges a code of a public client. */
-export async function exchange(harness: Harness, clientId: string, code: string): Promise<TokenBody> {
+export async function exchange(
+  harness: Pick<Harness, 'form'>,
+  clientId: string,
+  code: string,
+): Promise<TokenBody> {
   const response = await harness.form('/oauth2/token', {
     grant_type: 'authorization_code',
     client_id: clientId,

@@ -34,6 +34,9 @@ export async function startTestSynapse(options: {
   secret: string
   legacyClient?: { id: string; secret: string }
   forceHttp2?: boolean
+  /** `localhost`, and a free port, unless given. */
+  serverName?: string
+  port?: number
 }): Promise<TestSynapse> {
   const log = (line: string) => console.log(line)
   const installed = await installSynapse({
@@ -42,7 +45,7 @@ export async function startTestSynapse(options: {
     ...(options.legacyClient && { version: LEGACY_SYNAPSE_VERSION }),
   })
   const directory = await mkdtemp(join(tmpdir(), 'latchkey-synapse-'))
-  const serverName = 'localhost'
+  const { serverName = 'localhost' } = options
   const settings = {
     directory,
     serverName,
