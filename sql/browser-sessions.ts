@@ -1,4 +1,6 @@
 import type { Db } from './connect.ts'
+import type { Fragment } from './page.ts'
+import type { Terms } from './terms.ts'
 
 /** A browser's signed-in session with the user it belongs to. */
 export interface BrowserSessionRow {
@@ -16,6 +18,8 @@ export interface BrowserSessionRow {
   /** What the person set for pages and mails. */
   locale: string | null
   time_zone: string | null
+  /** Terms are to be accepted before anything else. */
+  owes_terms: boolean
 }
 
 /** Begins a session. */
@@ -43,10 +47,23 @@ export const renewBrowserSession = (sql: Db, id: string, secretHash: Uint8Array,
   where id = ${id} and finished_at is null
   returning id`
 
+/**
+ * Whether the user of a row `u` still has to accept terms. A version with a name is what counts, wherever it is; without
+ * one a new address is a new version.
+ */
+const owesTerms = (sql: Db, terms: Terms | undefined): Fragment =>
+  terms === undefined
+    ? sql`false`
+    : sql`not exists (select from latchkey.user_terms t where t.user_id = u.id
+        and case when ${terms.version} = '' then t.terms_uri = ${terms.uri} else t.version = ${terms.version} end)`
+
 /** The session of a cookie, ended ones included: the page says what happened to it. */
-export const findBrowserSession = (sql: Db, secretHash: Uint8Array) => sql<BrowserSessionRow[]>`
+export const findBrowserSession = (sql: Db, secretHash: Uint8Array, terms: Terms | undefined) => sql<
+  BrowserSessionRow[]
+>`
   select s.id, s.created_at, s.authenticated_at, s.finished_at, u.id as user_id, u.username, u.display_name,
-    u.is_admin, u.locked_at, u.deactivated_at, u.provisioned_at, u.locale, u.time_zone
+    u.is_admin, u.locked_at, u.deactivated_at, u.provisioned_at, u.locale, u.time_zone,
+    ${owesTerms(sql, terms)} as owes_terms
   from latchkey.browser_sessions s join latchkey.users u on u.id = s.user_id
   where s.secret_hash = ${secretHash}`
 

@@ -21,7 +21,7 @@ export const exportAccount = (sql: Db, userId: string) => sql<{ data: Record<str
         'asked_at', v.created_at, 'completed_at', v.completed_at) order by v.id), '[]')
       from latchkey.email_verifications v where v.user_id = ${userId}),
     'password_set_at', (select max(p.created_at) from latchkey.user_passwords p where p.user_id = ${userId}),
-    'accepted_terms', (select coalesce(jsonb_agg(jsonb_build_object('address', t.terms_uri,
+    'accepted_terms', (select coalesce(jsonb_agg(jsonb_build_object('address', t.terms_uri, 'version', t.version,
         'accepted_at', t.accepted_at)), '[]') from latchkey.user_terms t where t.user_id = ${userId}),
     'browsers', (select coalesce(jsonb_agg(jsonb_build_object('signed_in_at', s.created_at,
         'confirmed_at', s.authenticated_at, 'ended_at', s.finished_at, 'user_agent', s.user_agent,

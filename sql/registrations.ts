@@ -8,6 +8,7 @@ export interface RegistrationRow {
   password_version: number | null
   password_hash: string | null
   terms_uri: string | null
+  terms_version: string
   /** The invitation that was given, if it still exists. */
   registration_token_id: string | null
   /** An invitation spared it the check against robots. */
@@ -16,6 +17,11 @@ export interface RegistrationRow {
   created_at: Date
   completed_at: Date | null
 }
+
+const columns = (sql: Db) =>
+  sql`id, browser_hash, username, password_version, password_hash, terms_uri, terms_version, registration_token_id,
+    invited,
+    continuation, created_at, completed_at`
 
 /** Begins a sign-up. */
 export const insertRegistration = (
@@ -30,6 +36,7 @@ export const insertRegistration = (
     passwordVersion: number
     passwordHash: string
     termsUri: string | null
+    termsVersion: string
     continuation: string
     ip: string | null
     userAgent: string | null
@@ -37,16 +44,15 @@ export const insertRegistration = (
   },
 ) => sql`
   insert into latchkey.registrations (id, browser_hash, username, username_folded, registration_token_id,
-    invited, password_version, password_hash, terms_uri, continuation, ip, user_agent, created_at)
+    invited, password_version, password_hash, terms_uri, terms_version, continuation, ip, user_agent, created_at)
   values (${registration.id}, ${registration.browserHash}, ${registration.username}, ${registration.usernameFolded},
     ${registration.registrationTokenId}, ${registration.invited},
-    ${registration.passwordVersion}, ${registration.passwordHash}, ${registration.termsUri},
+    ${registration.passwordVersion}, ${registration.passwordHash}, ${registration.termsUri}, ${registration.termsVersion},
     ${registration.continuation}, ${registration.ip}, ${registration.userAgent}, ${registration.now})`
 
 /** A sign-up by its id. */
 export const findRegistration = (sql: Db, id: string) => sql<RegistrationRow[]>`
-  select id, browser_hash, username, password_version, password_hash, terms_uri, registration_token_id, invited,
-    continuation, created_at, completed_at
+  select ${columns(sql)}
   from latchkey.registrations where id = ${id}`
 
 /** Claims a sign-up for completion; no row when it was completed before. Its password hash goes with it. */
@@ -66,6 +72,20 @@ export const renameRegistration = (sql: Db, id: string, username: string, folded
 /** Notes the invitation of a sign-up under way; null takes away one that no longer works. */
 export const setRegistrationToken = (sql: Db, id: string, tokenId: string | null) => sql`
   update latchkey.registrations set registration_token_id = ${tokenId} where id = ${id} and completed_at is null`
+
+/** The newest sign-up of a browser that is under way: begun after `since`, and not finished. */
+export const findLiveRegistration = (sql: Db, browserHash: Uint8Array, since: Date) => sql<RegistrationRow[]>`
+  select ${columns(sql)} from latchkey.registrations
+  where browser_hash = ${browserHash} and completed_at is null and created_at > ${since}
+  order by id desc limit 1`
+
+/** Where a sign-up under way leads from now on. */
+export const setRegistrationContinuation = (sql: Db, id: string, continuation: string) => sql`
+  update latchkey.registrations set continuation = ${continuation} where id = ${id} and completed_at is null`
+
+/** Gives up what a browser began and did not finish; its names are free. */
+export const deleteUnfinishedRegistrations = (sql: Db, browserHash: Uint8Array) => sql`
+  delete from latchkey.registrations where browser_hash = ${browserHash} and completed_at is null`
 
 /**
  * A sign-up of another browser that holds a name: begun after `since`, and not finished. For a sign-up that is under way

@@ -382,9 +382,11 @@ create table latchkey.registrations (
   registration_token_id uuid,
   username_folded text,
   invited boolean not null default false,
+  terms_version text not null default ''::text,
   constraint registrations_pkey PRIMARY KEY (id),
   constraint registrations_registration_token_id_fkey FOREIGN KEY (registration_token_id) REFERENCES latchkey.registration_tokens(id) ON DELETE SET NULL
 );
+CREATE INDEX registrations_browser ON latchkey.registrations USING btree (browser_hash) WHERE (completed_at IS NULL);
 CREATE INDEX registrations_token ON latchkey.registrations USING btree (registration_token_id) WHERE (registration_token_id IS NOT NULL);
 CREATE INDEX registrations_username ON latchkey.registrations USING btree (username_folded, created_at) WHERE (completed_at IS NULL);
 
@@ -478,7 +480,8 @@ create table latchkey.user_terms (
   user_id uuid not null,
   terms_uri text not null,
   accepted_at timestamp with time zone not null,
-  constraint user_terms_pkey PRIMARY KEY (user_id, terms_uri),
+  version text not null default ''::text,
+  constraint user_terms_pkey PRIMARY KEY (user_id, terms_uri, version),
   constraint user_terms_user_id_fkey FOREIGN KEY (user_id) REFERENCES latchkey.users(id) ON DELETE CASCADE
 );
 

@@ -109,11 +109,6 @@ export const rehashPassword = (sql: Db, id: string, version: number, hash: strin
 export const deletePasswords = (sql: Db, userId: string) => sql`
   delete from latchkey.user_passwords where user_id = ${userId}`
 
-/** Records that a user accepted the terms at `uri`. */
-export const insertTerms = (sql: Db, userId: string, uri: string, now: Date) => sql`
-  insert into latchkey.user_terms (user_id, terms_uri, accepted_at) values (${userId}, ${uri}, ${now})
-  on conflict do nothing`
-
 /** Forgets that the homeserver knows anybody: there was none, and now there is one (decision 27). */
 export const forgetProvisioning = (sql: Db) => sql`
   update latchkey.users set provisioned_at = null where provisioned_at is not null`

@@ -54,7 +54,9 @@ import { recoverRoutes } from './sign-in/recover/recover.ts'
 import { displayNameRoutes } from './sign-in/register/display-name.ts'
 import { registerEmailRoutes } from './sign-in/register/email.ts'
 import { registerRoutes } from './sign-in/register/register.ts'
+import { registerResumeRoutes } from './sign-in/register/resume.ts'
 import { registerTokenRoutes } from './sign-in/register/token.ts'
+import { termsRoutes } from './sign-in/terms.ts'
 
 /** What a listener serves: `http.listeners[].resources[]`. */
 export type Resource = Config['http']['listeners'][number]['resources'][number]
@@ -82,9 +84,11 @@ export function routesOf(deps: Deps, resource: Resource): Route[] {
         ...languageRoutes(deps),
         ...authorizeRoutes(deps),
         ...loginRoutes(deps),
+        ...termsRoutes(deps),
         ...logoutRoutes(deps),
         ...endSessionRoutes(deps),
         ...registerRoutes(deps),
+        ...registerResumeRoutes(deps),
         ...registerTokenRoutes(deps),
         ...registerEmailRoutes(deps),
         ...displayNameRoutes(deps),

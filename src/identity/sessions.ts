@@ -24,29 +24,34 @@ import { base64url } from '../lib/base64url.ts'
 import { transact } from '../lib/transact.ts'
 import { newId } from '../lib/ulid.ts'
 import { HomeserverError } from '../matrix/homeserver/homeserver.ts'
+import { termsOf } from '../policy/terms.ts'
 import { announceLogout } from './logout-notices.ts'
 import { recordSecurityEvent, type SecurityLogNeeds } from './security-log.ts'
 
-/** The session that a browser's cookie stands for, and whether it may act. */
+/** The session that a browser's cookie stands for, and whether it may act. `terms`: once they are accepted. */
 export type SessionState =
   | { state: 'none' }
   | { state: 'active'; session: BrowserSessionRow }
-  | { state: 'ended' | 'locked' | 'deactivated'; session: BrowserSessionRow }
+  | { state: 'ended' | 'locked' | 'deactivated' | 'terms'; session: BrowserSessionRow }
 
 /** Looks up the browser's session. An active one counts as seen now. */
 export async function loadSession(
-  deps: Pick<Deps, 'sql' | 'clock' | 'activity'>,
+  deps: Pick<Deps, 'config' | 'sql' | 'clock' | 'activity'>,
   browser: Browser,
   requester: Requester,
 ): Promise<SessionState> {
   if (browser.sessionSecret === undefined) return { state: 'none' }
-  const [session] = await findBrowserSession(deps.sql, sessionHash(browser.sessionSecret))
+  const [session] = await findBrowserSession(
+    deps.sql,
+    sessionHash(browser.sessionSecret),
+    termsOf(deps.config),
+  )
   if (!session) return { state: 'none' }
   if (session.deactivated_at) return { state: 'deactivated', session }
   if (session.locked_at) return { state: 'locked', session }
   if (session.finished_at) return { state: 'ended', session }
   deps.activity.record('browser', session.id, deps.clock.now(), requester.ip)
-  return { state: 'active', session }
+  return { state: session.owes_terms ? 'terms' : 'active', session }
 }
 
 /** Begins a browser session for a user and gives the secret for its cookie. */

@@ -71,9 +71,11 @@ async function openLogoutVisit(deps: Deps, request: Request, params: Params): Pr
   return { ...visit, lang: languageFor(deps, visit, params.ui_locales) }
 }
 
-/** The session that there is to end: a locked one can be left too. */
+/** The session that there is to end: one that may not act can be left too. */
 function signedIn({ session }: Visit): BrowserSessionRow | undefined {
-  return session.state === 'active' || session.state === 'locked' ? session.session : undefined
+  return ['active', 'locked', 'terms'].includes(session.state) && session.state !== 'none'
+    ? session.session
+    : undefined
 }
 
 /** Whether the hint was made in this browser session, even if that has ended since. */

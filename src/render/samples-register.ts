@@ -1,5 +1,5 @@
 import type { RegisterContexts } from './contexts-register.ts'
-import { GRANT, HOSTILE, LONG, type Sample } from './sample-base.ts'
+import { CONTINUATION, ELEMENT, GRANT, HOSTILE, HOSTILE_URI, LONG, type Sample } from './sample-base.ts'
 
 /** Pages of the sign-up beside its first. */
 export const registerSamples: { [P in keyof RegisterContexts]: Sample<P>[] } = {
@@ -21,5 +21,50 @@ export const registerSamples: { [P in keyof RegisterContexts]: Sample<P>[] } = {
       },
     },
     { label: 'hostile', context: { registration_id: HOSTILE, form: { token: HOSTILE, errors: {} } } },
+  ],
+  register_resume: [
+    { label: 'plain', context: { mxid: '@alice:example.org', continuation: '' } },
+    {
+      label: 'on the way to a client, with an invitation',
+      context: {
+        mxid: `@${LONG}:example.org`,
+        token: 'Wd9kT2mQx7Lp',
+        continuation: CONTINUATION,
+        client: ELEMENT,
+      },
+    },
+    { label: 'hostile', context: { mxid: HOSTILE, token: HOSTILE, continuation: HOSTILE } },
+  ],
+  terms: [
+    {
+      label: 'never accepted',
+      context: {
+        mxid: '@alice:example.org',
+        terms_uri: 'https://example.org/terms',
+        terms_version: '',
+        accepted_before: false,
+        continuation: '',
+      },
+    },
+    {
+      label: 'a new version',
+      context: {
+        mxid: '@alice:example.org',
+        terms_uri: 'https://example.org/terms',
+        terms_version: '2026-11',
+        accepted_before: true,
+        continuation: CONTINUATION,
+      },
+    },
+    {
+      label: 'hostile',
+      context: {
+        mxid: HOSTILE,
+        terms_uri: HOSTILE_URI,
+        terms_version: HOSTILE,
+        accepted_before: true,
+        continuation: HOSTILE,
+      },
+    },
   ],
 }

@@ -41,7 +41,7 @@ async function open(
   const visit = await openVisit(deps, request)
   const id = uuidFromUlid(ulid)
   const [found] = id === undefined ? [] : await findCompatLogin(deps.sql, id)
-  const instead = interstitial(deps, visit, continuation)
+  const instead = await interstitial(deps, visit, continuation)
   if (instead) return instead
   const login = assertPending(deps, found)
   const session = activeSession(visit)

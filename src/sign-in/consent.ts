@@ -45,7 +45,7 @@ async function open(
   const opened = await openVisit(deps, request)
   const [found] = continuation.grantId === undefined ? [] : await findGrant(deps.sql, continuation.grantId)
   const visit = found ? inLanguageOf(opened, found) : opened
-  const instead = interstitial(deps, visit, continuation)
+  const instead = await interstitial(deps, visit, continuation)
   if (instead) return instead
   const grant = assertPending(deps, visit, found)
   const session = activeSession(visit)

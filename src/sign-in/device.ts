@@ -39,7 +39,7 @@ async function open(
   assertEnabled(deps)
   const visit = await openVisit(deps, request)
   const continuation = readContinuation({ kind: 'continue_device_code_grant', id: ulid })
-  const instead = interstitial(deps, visit, continuation)
+  const instead = await interstitial(deps, visit, continuation)
   if (instead) return instead
   const id = uuidFromUlid(ulid)
   const [grant] = id === undefined ? [] : await findDeviceGrant(deps.sql, id)

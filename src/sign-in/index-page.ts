@@ -10,7 +10,7 @@ import { interstitial } from './interstitial.ts'
 async function index(deps: Deps, request: Request): Promise<Response> {
   const visit = await openVisit(deps, request)
   return (
-    interstitial(deps, visit, readContinuation({})) ??
+    (await interstitial(deps, visit, readContinuation({}))) ??
     page(deps, visit, 'index', { registration_enabled: registrationEnabled(deps.config) })
   )
 }

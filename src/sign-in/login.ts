@@ -28,7 +28,9 @@ async function showLogin(deps: Deps, request: Request): Promise<Response> {
   if (activeSession(flow.visit) && !demandOf(flow))
     return redirect(deps.urls.path(continuation.path), flow.visit.browser.cookies)
   const username = hintedName(deps, query.login_hint ?? flow.grant?.login_hint)
-  return interstitial(deps, flow.visit, continuation) ?? loginPage(deps, flow, continuation, { username })
+  return (
+    (await interstitial(deps, flow.visit, continuation)) ?? loginPage(deps, flow, continuation, { username })
+  )
 }
 
 /** What the request on the way wants although somebody is signed in. */
@@ -81,7 +83,7 @@ async function renew(deps: Deps, flow: Flow, userId: string): Promise<string[] |
 
 /** A new session. Somebody who signs in over another one leaves none behind that no cookie leads to. */
 async function begin(deps: Deps, { visit }: Flow, userId: string): Promise<string[]> {
-  const before = activeSession(visit)
+  const before = visit.session.state === 'terms' ? visit.session.session : activeSession(visit)
   if (before) await endSession(deps, before.user_id, before.id)
   const { id, cookies } = await transact(deps.sql, (tx) => beginSession(deps, tx, visit, userId))
   deps.log.info('login.succeeded', { user_id: userId, session_id: id, ip: visit.requester.ip })

@@ -44,6 +44,8 @@ const ROUTES: Record<
   'GET /register/check': ['browser', 'page', false],
   'GET /register/password': ['browser', 'page', false],
   'POST /register/password': ['form', 'page', false],
+  'POST /register/resume': ['form', 'page', false],
+  'POST /terms': ['form', 'page', false],
   'GET /register/steps/{id}/verify-email': ['browser', 'page', false],
   'POST /register/steps/{id}/verify-email': ['form', 'page', false],
   'GET /register/steps/{id}/display-name': ['browser', 'page', false],

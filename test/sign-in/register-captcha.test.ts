@@ -225,7 +225,20 @@ describe('sign-up with the proof of work', () => {
     expect(outcome(await send(page, 'iris2', { altcha }))).toEqual([422, 'captcha'])
     const elsewhere = other.browser()
     for (const [name, value] of browser.cookies) elsewhere.cookies.set(name, value)
-    expect(outcome(await begin(elsewhere, 'iris3', { altcha }))).toEqual([422, 'captcha'])
+    const csrf = /name="csrf" value="([^"]+)"/.exec(page.text)?.[1] ?? ''
+    const third = await elsewhere.post('/register/password', fill('iris3', { altcha, csrf }))
+    expect(outcome(third)).toEqual([422, 'captcha'])
+  })
+
+  test('the same form twice, as a double click sends it, is one sign-up', async () => {
+    const [page, challenge] = await challengeFor(harness.browser())
+    const altcha = await solve(challenge)
+    const both = await Promise.all([send(page, 'jule', { altcha }), send(page, 'jule', { altcha })])
+    expect(both.map(outcome)).toEqual([
+      [200, 'on'],
+      [200, 'on'],
+    ])
+    expect(new Set(both.map(({ url }) => url.href)).size).toBe(1)
   })
 
   test('two that race with one solution: one begins', async () => {

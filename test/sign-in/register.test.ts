@@ -109,7 +109,14 @@ describe('POST /register/password: usernames (reference flows 3.9)', () => {
       ['', 'too_short'],
     ]) {
       const response = await harness.request(`/register/check?username=${encodeURIComponent(name ?? '')}`)
-      expect([name, await response.json()]).toEqual([name, { status, message: expect.any(String) }])
+      expect([name, await response.json()]).toEqual([
+        name,
+        {
+          status,
+          message: expect.any(String),
+          suggestions: status === 'taken' ? ['alice2', 'alice.26', 'alice_'] : [],
+        },
+      ])
     }
   })
 })

@@ -48,6 +48,7 @@ import * as sessionLimit from '../../sql/session-limit.ts'
 import * as sessions from '../../sql/sessions.ts'
 import * as settings from '../../sql/settings.ts'
 import * as signingKeys from '../../sql/signing-keys.ts'
+import * as terms from '../../sql/terms.ts'
 import * as tokens from '../../sql/tokens.ts'
 import * as usedJwts from '../../sql/used-jwts.ts'
 import * as userEmails from '../../sql/user-emails.ts'
@@ -247,7 +248,10 @@ const FILES = [
   statements('browser-sessions', browserSessions, {
     insertBrowserSession: [[{ id: ID, userId: ID, secretHash: HASH, userAgent: null, ip: '::1', now: NOW }]],
     renewBrowserSession: [[ID, HASH, NOW]],
-    findBrowserSession: [[HASH]],
+    findBrowserSession: [
+      [HASH, undefined],
+      [HASH, { uri: 'https://a.test/', version: '1' }],
+    ],
     finishBrowserSession: [[ID, ID, NOW]],
     finishBrowserSessions: [
       [ID, NOW, null],
@@ -548,6 +552,10 @@ const FILES = [
     findPushedRequest: [[HASH, ID, NOW]],
   }),
   statements('ping', ping, { pingDatabase: [[]] }),
+  statements('terms', terms, {
+    insertTerms: [[ID, { uri: 'https://a.test/', version: '1' }, NOW]],
+    hasAcceptedTerms: [[ID]],
+  }),
   statements('captcha', captcha, {
     claimCaptcha: [[HASH, NOW]],
     deleteOldCaptchas: [[NOW, 10]],
@@ -566,6 +574,7 @@ const FILES = [
           passwordVersion: 1,
           passwordHash: 'x',
           termsUri: null,
+          termsVersion: '',
           continuation: '',
           ip: null,
           userAgent: null,
@@ -576,6 +585,9 @@ const FILES = [
     findRegistration: [[ID]],
     completeRegistration: [[ID, 'A', NOW]],
     renameRegistration: [[ID, 'b', 'b']],
+    findLiveRegistration: [[HASH, NOW]],
+    setRegistrationContinuation: [[ID, '']],
+    deleteUnfinishedRegistrations: [[HASH]],
     setRegistrationToken: [[ID, ID]],
     findReservation: [
       ['b', HASH, NOW, null],
@@ -763,7 +775,6 @@ const FILES = [
     insertPassword: [[{ id: ID, userId: ID, version: 1, hash: 'x', now: NOW }]],
     rehashPassword: [[ID, 1, 'x']],
     deletePasswords: [[ID]],
-    insertTerms: [[ID, 'https://a.test/', NOW]],
     forgetProvisioning: [[]],
     listUnprovisioned: [[null, 10]],
     setAdmin: [[ID, true]],

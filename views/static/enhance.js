@@ -166,6 +166,27 @@ function checkUsername(field) {
   let timer
   let pending
   let asked = input.value
+  const suggestions = field.querySelector('[data-suggestions]')
+  const names = suggestions.querySelector('[data-names]')
+  const suggest = (list) => {
+    suggestions.hidden = list.length === 0
+    names.replaceChildren(
+      ...list.map((name) => {
+        const button = document.createElement('button')
+        button.type = 'button'
+        button.className = 'link-button mxid'
+        button.dir = 'ltr'
+        button.textContent = name
+        button.addEventListener('click', () => {
+          input.value = name
+          input.focus()
+          input.dispatchEvent(new Event('input', { bubbles: true }))
+        })
+        return button
+      }),
+    )
+  }
+  suggest([...names.children].map((name) => name.textContent))
   const say = (kind, message) => {
     status.className = `status status-${kind}`
     status.textContent = message
@@ -179,6 +200,7 @@ function checkUsername(field) {
     preview.textContent = input.value || preview.dataset.placeholder
     clearTimeout(timer)
     pending?.abort()
+    suggest([])
     if (input.value === '') return say('', '')
     timer = setTimeout(ask, 450)
   })
@@ -194,6 +216,7 @@ function checkUsername(field) {
       const answer = await response.json()
       if (input.value !== asked) return
       say(/^[a-z_]+$/.test(answer.status) ? answer.status : '', String(answer.message ?? ''))
+      suggest(Array.isArray(answer.suggestions) ? answer.suggestions.map(String) : [])
     } catch (error) {
       if (error.name !== 'AbortError') say('unavailable', field.dataset.failed)
     }

@@ -121,7 +121,10 @@ export const branding = section(
       'Colours.',
     ),
     policy_uri: url('Link to the privacy policy.'),
-    tos_uri: url('Link to the terms. People must accept them when they register.'),
+    tos_uri: url(
+      'Link to the terms. People must accept them when they register, and others when they sign in next.',
+    ),
+    tos_version: text('Version of the terms. Another one is accepted anew; without it, another link is.'),
     imprint: text('Text in the footer.'),
   },
   'Name, look and legal links.',

@@ -5,7 +5,7 @@ import {
   renameRegistration,
   setRegistrationToken,
 } from '../../../sql/registrations.ts'
-import { insertTerms } from '../../../sql/users.ts'
+import { insertTerms } from '../../../sql/terms.ts'
 import type { Deps } from '../../deps.ts'
 import { RateLimited, Unavailable } from '../../http/errors.ts'
 import type { Params } from '../../http/params.ts'
@@ -159,7 +159,8 @@ async function create(deps: Deps, visit: Visit, step: Step, displayName: string)
       kind: 'signed_up',
       requester: visit.requester,
     })
-    if (registration.terms_uri !== null) await insertTerms(tx, user.id, registration.terms_uri, now)
+    const { terms_uri: uri } = registration
+    if (uri !== null) await insertTerms(tx, user.id, { uri, version: registration.terms_version }, now)
     return {
       result: 'created' as const,
       user,

@@ -1,3 +1,4 @@
+import { findRegistrationVerification } from '../../../sql/email-verifications.ts'
 import { insertRegistration } from '../../../sql/registrations.ts'
 import type { Deps } from '../../deps.ts'
 import { browserHash } from '../../http/browser.ts'
@@ -18,10 +19,12 @@ import { newId } from '../../lib/ulid.ts'
 import { hintedName } from '../../oauth/authorization/hints.ts'
 import { type Flow, openFlow } from '../../oauth/grant-context.ts'
 import { registrationEnabled } from '../../policy/register.ts'
+import { termsOf } from '../../policy/terms.ts'
 import type { FormError, UsernameStatus } from '../../render/contexts.ts'
 import { asksForEmail, checkForm, type FormState } from './form.ts'
+import { liveRegistration, resumePage } from './resume.ts'
 import { asksForToken, stepPath } from './step.ts'
-import { checkSignUpName } from './username.ts'
+import { checkSignUpName, suggestNames } from './username.ts'
 import { usernameStatus } from './username-errors.ts'
 
 /** Live checks of one address: a person types a few names, a script tries thousands. */
@@ -38,6 +41,8 @@ async function showRegister(deps: Deps, request: Request): Promise<Response> {
   if (activeSession(visit)) return redirect(deps.urls.path(continuation.path), visit.browser.cookies)
   if (!registrationEnabled(deps.config))
     return page(deps, visit, 'register_disabled', { continuation: continuation.text })
+  const live = await liveRegistration(deps, visit)
+  if (live) return resumePage(deps, flow, continuation, live, query.token)
   // An invitation may be a link: its token goes along with the form.
   const invitation = query.token === undefined ? {} : { token: query.token }
   // A name in `login_hint` is the one that the person wants; an address is none (reference section 3.5).
@@ -66,6 +71,8 @@ async function register(deps: Deps, request: Request): Promise<Response> {
   let admission: Admission = { invitation: undefined }
   try {
     await take(deps, 'sign-up-form.ip', limitSubject(visit.requester.ip), FORM_LIMIT)
+    const twin = await sameForm(deps, visit, username, form)
+    if (twin !== undefined) return redirect(deps.urls.path(stepPath(twin, 'finish')), visit.browser.cookies)
     const state = await checkForm(deps, visit, username, form)
     admission = await admit(deps, visit, form, state)
     const again = (status: number, retryAfter?: number) =>
@@ -87,10 +94,28 @@ async function register(deps: Deps, request: Request): Promise<Response> {
   }
   const id = await begin(deps, visit, continuation, username, form, admission)
   if (id === undefined) {
+    const twin = await sameForm(deps, visit, username, form)
+    if (twin !== undefined) return redirect(deps.urls.path(stepPath(twin, 'finish')), visit.browser.cookies)
     const state: FormState = { errors: { captcha: [{ code: 'failed' }] } }
     return registerPage(deps, flow, continuation, form, state, 422)
   }
   return redirect(deps.urls.path(stepPath(id, 'finish')), visit.browser.cookies)
+}
+
+/** The sign-up that this very form began, when it comes twice: a double click, or back and once more. */
+async function sameForm(
+  deps: Deps,
+  visit: Visit,
+  username: string,
+  { password = '', email }: Params,
+): Promise<string | undefined> {
+  const live = await liveRegistration(deps, visit)
+  if (live?.username !== username || live.password_version === null || live.password_hash === null)
+    return undefined
+  const [verification] = await findRegistrationVerification(deps.sql, live.id)
+  if (verification?.email !== (asksForEmail(deps) ? email?.trim() : undefined)) return undefined
+  const stored = { version: live.password_version, hash: live.password_hash }
+  return (await deps.passwords.verify(password, stored)).ok ? live.id : undefined
 }
 
 /** What lets a sign-up begin, as far as the form has it. */
@@ -142,6 +167,7 @@ async function begin(
   { invitation, pass }: Admission,
 ): Promise<string | undefined> {
   const { version, hash } = await deps.passwords.hash(password)
+  const terms = termsOf(deps.config)
   const now = deps.clock.now()
   const id = newId(now, deps.random)
   const registration = {
@@ -153,7 +179,8 @@ async function begin(
     invited: invitation !== undefined && asksForCaptcha(deps),
     passwordVersion: version,
     passwordHash: hash,
-    termsUri: deps.config.branding.tos_uri ?? null,
+    termsUri: terms?.uri ?? null,
+    termsVersion: terms?.version ?? '',
     continuation: continuation.text,
     ip: visit.requester.ip ?? null,
     userAgent: visit.requester.userAgent ?? null,
@@ -217,15 +244,17 @@ async function check(deps: Deps, request: Request): Promise<Response> {
   if (!registrationEnabled(deps.config)) return json({ status: 'unavailable', message: '' }, 403)
   const username = localpartOf(readPageQuery(request).username ?? '', deps.config.matrix.homeserver)
   let status: UsernameStatus
+  let suggestions: string[] = []
   try {
     await take(deps, 'username-check.ip', limitSubject(visit.requester.ip), CHECK_LIMIT)
     const answer = await checkSignUpName(deps, visit, username, { nameOnly: true })
     status = answer.available ? 'available' : usernameStatus(answer.reason)
+    if (status === 'taken') suggestions = await suggestNames(deps, visit, username)
   } catch (error) {
     if (!(error instanceof RateLimited) && !(error instanceof Unavailable)) throw error
     status = 'unavailable'
   }
-  return json({ status, message: deps.translate.text(visit.lang, `username_status.${status}`) })
+  return json({ status, message: deps.translate.text(visit.lang, `username_status.${status}`), suggestions })
 }
 
 export const registerRoutes = (deps: Deps): Route[] => [
