@@ -7,7 +7,7 @@ import { DISPLAY_NAME_LIMIT, setDisplayName } from '../identity/profile.ts'
 import type { Operation } from './operation.ts'
 import { operation } from './operation.ts'
 import { found, single } from './resource.ts'
-import { requireRightsOver } from './rights.ts'
+import { ADMIN_ACCOUNT, requireRightsOver } from './rights.ts'
 import { nullable } from './schemas.ts'
 import { changed, NO_USER, one, USER, userOf } from './user.ts'
 import { newPassword } from './users.ts'
@@ -30,13 +30,13 @@ const setPasswordOperation = operation({
   refusals: [
     { status: 400, code: 'password_weak', when: 'The password is too easy to guess.' },
     { status: 403, code: 'passwords_off', when: 'Passwords are off on this server.' },
-    { status: 403, code: 'admin_account', when: 'It is an admin, and the token is not good for everything.' },
+    ADMIN_ACCOUNT,
     NO_USER,
   ],
   async handle(call) {
     const { deps, body } = call
     const user = await userOf(call)
-    requireRightsOver(call.caller, user)
+    await requireRightsOver(call, user)
     await setPassword(deps, user.id, await newPassword(deps, body, user.username))
     return { status: 204, target: single(call, USER, user).target }
   },
@@ -76,9 +76,11 @@ const act = (
     summary,
     description,
     success: one,
-    refusals: [NO_USER],
+    refusals: [ADMIN_ACCOUNT, NO_USER],
     async handle(call) {
-      await change(call.deps, (await userOf(call)).id)
+      const user = await userOf(call)
+      await requireRightsOver(call, user)
+      await change(call.deps, user.id)
       return changed(call)
     },
   })
@@ -116,9 +118,10 @@ const displayNameOperation = operation({
     { additionalProperties: false },
   ),
   success: one,
-  refusals: [NO_USER],
+  refusals: [ADMIN_ACCOUNT, NO_USER],
   async handle(call) {
     const user = await userOf(call)
+    await requireRightsOver(call, user)
     if (!(await setDisplayName(call.deps, user.id, call.body.displayname))) found(undefined, 'user')
     return changed(call)
   },
@@ -136,9 +139,11 @@ const deactivateOperation = operation({
   body: Type.Object({ skip_erase: Type.Optional(Type.Boolean()) }, { additionalProperties: false }),
   bodyOptional: true,
   success: one,
-  refusals: [NO_USER],
+  refusals: [ADMIN_ACCOUNT, NO_USER],
   async handle(call) {
-    await deactivate(call.deps, (await userOf(call)).id, !call.body.skip_erase)
+    const user = await userOf(call)
+    await requireRightsOver(call, user)
+    await deactivate(call.deps, user.id, !call.body.skip_erase)
     return changed(call)
   },
 })

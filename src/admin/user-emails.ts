@@ -8,7 +8,7 @@ import { ulidFromUuid, uuidFromUlid } from '../lib/ulid.ts'
 import { existingUser } from './existing.ts'
 import { type Call, type Operation, operation } from './operation.ts'
 import { answersOf, found, idOf, list, type ResourceKind, single } from './resource.ts'
-import { requireRightsOver } from './rights.ts'
+import { ADMIN_ACCOUNT, requireRightsOver } from './rights.ts'
 import { listQuery, Time, Ulid } from './schemas.ts'
 
 const EMAIL: ResourceKind<AdminEmailRow> = {
@@ -31,12 +31,6 @@ const answers = answersOf(
 )
 
 const NOT_FOUND = { status: 404, code: 'not_found', when: 'There is no such address.' } as const
-const ADMIN_ACCOUNT = {
-  status: 403,
-  code: 'admin_account',
-  when: 'It is an admin, and the token is not good for everything.',
-} as const
-
 const rowOf = async ({ deps, params }: Call): Promise<AdminEmailRow> =>
   found((await findUserEmail(deps.sql, params.id ?? ''))[0], 'email address')
 
@@ -101,7 +95,7 @@ export const userEmailOperations: Operation[] = [
       const { deps, body } = call
       const email = emailIn(body.email, '/email')
       const [user] = await findAdminUser(deps.sql, uuidFromUlid(body.user_id) ?? '')
-      requireRightsOver(call.caller, found(user, 'user'))
+      await requireRightsOver(call, found(user, 'user'))
       if (!(await addEmailUnproven(deps, found(user, 'user').id, email))) throw emailTaken('/email')
       const filter = { userId: user?.id, folded: foldEmail(email) }
       const page = { size: 1, backward: true, after: undefined, before: undefined }
@@ -130,7 +124,7 @@ export const userEmailOperations: Operation[] = [
     async handle(call) {
       const row = await rowOf(call)
       const [user] = await findAdminUser(call.deps.sql, row.user_id)
-      requireRightsOver(call.caller, found(user, 'user'))
+      await requireRightsOver(call, found(user, 'user'))
       const removed = await removeEmail(call.deps, row.user_id, row.id, { keepLast: false, actor: 'admin' })
       if (removed === 'gone') found(undefined, 'email address')
       return { status: 204, target: { type: EMAIL.type, id: ulidFromUuid(row.id) } }

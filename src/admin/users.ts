@@ -19,6 +19,7 @@ import { existingClients } from './existing.ts'
 import type { Operation } from './operation.ts'
 import { operation } from './operation.ts'
 import { found, list, single } from './resource.ts'
+import { ADMIN_ACCOUNT, requireRightsOverName } from './rights.ts'
 import { listQuery, oneOf, Ulid } from './schemas.ts'
 import { answers, changed, NO_USER, one, USER } from './user.ts'
 import { emailIn, emailTaken } from './user-emails.ts'
@@ -129,6 +130,7 @@ const createOperation = operation({
     { status: 400, code: 'password_weak', when: 'The password is too easy to guess.' },
     { status: 400, code: 'invalid_email', when: 'One of the addresses is none.' },
     { status: 403, code: 'passwords_off', when: 'Passwords are off on this server.' },
+    ADMIN_ACCOUNT,
     {
       status: 409,
       code: 'email_taken',
@@ -139,6 +141,7 @@ const createOperation = operation({
   ],
   async handle(call) {
     const { deps, body } = call
+    await requireRightsOverName(call, body.username)
     const emails = (body.emails ?? []).map((text, index) => emailIn(text, `/emails/${index}`))
     const password = body.password === undefined ? undefined : await newPassword(deps, body, body.username)
     const [taken] = await findAdminUserByName(deps.sql, body.username, fold(body.username))

@@ -263,6 +263,46 @@ describe('a token for a part cannot become one for everything', () => {
     expect((await users('POST', `/users/${alice}/set-password`, password)).status).toBe(204)
   })
 
+  test('who may administer users leaves the accounts of admins as they are', async () => {
+    const users = await holding('urn:latchkey:admin:users')
+    const other = await makeUser(harness, 'otheradmin', { isAdmin: true })
+    const asked: [string, unknown?][] = [
+      ['lock'],
+      ['unlock'],
+      ['deactivate', {}],
+      ['reactivate'],
+      ['set-displayname', { displayname: 'x' }],
+    ]
+    for (const [verb, body] of asked)
+      expect([verb, ...codeOf(await users('POST', `/users/${other.id}/${verb}`, body))]).toEqual([
+        verb,
+        403,
+        'admin_account',
+      ])
+    const { attributes } = (await api('GET', `/users/${other.id}`)).body.data
+    expect(attributes).toMatchObject({ locked_at: null, deactivated_at: null, display_name: null })
+    expect((await users('POST', `/users/${alice}/lock`)).status).toBe(200)
+    expect((await users('POST', `/users/${alice}/unlock`)).status).toBe(200)
+  })
+
+  test('an admin is also who the rules say is one (policy.data.admin_users), before there is such an account too', async () => {
+    const named = await createHarness({
+      beside: harness,
+      config: { policy: { data: { admin_users: ['named', 'future'] } } },
+    })
+    const users = adminCaller(named, await personalToken(harness, admin.uuid, ['urn:latchkey:admin:users']))
+    const { id } = await makeUser(harness, 'named')
+    const password = { password: 'correct horse battery staple 42' }
+    expect(codeOf(await users('POST', `/users/${id}/set-password`, password))).toEqual([403, 'admin_account'])
+    const address = { user_id: id, email: 'attacker@example.com' }
+    expect(codeOf(await users('POST', '/user-emails', address))).toEqual([403, 'admin_account'])
+    const made = await users('POST', '/users', { username: 'future', ...password })
+    expect(codeOf(made)).toEqual([403, 'admin_account'])
+    expect((await users('GET', '/users/by-username/future')).status).toBe(404)
+    expect((await users('POST', '/users', { username: 'plain', ...password })).status).toBe(201)
+    await named.close()
+  })
+
   test('who may read the rules does not write them', async () => {
     const server = await holding('urn:latchkey:admin:server')
     expect(codeOf(await server('POST', '/policy-data', { data: { admin_users: ['alice'] } }))).toEqual([
