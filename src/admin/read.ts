@@ -2,7 +2,8 @@ import type { TObject, TSchema } from '@sinclair/typebox'
 import { type TypeCheck, TypeCompiler } from '@sinclair/typebox/compiler'
 import { isSlip, nearest } from '../config/nearest.ts'
 import { AdminError } from '../http/errors.ts'
-import { mediaType, readText } from '../http/params.ts'
+import { mediaType } from '../http/params.ts'
+import { isStorable } from '../lib/storable.ts'
 
 /** What a parameter of this name would be for: unknown ones of these forms are refused, others are not ours. */
 const OURS = /^(filter|page)\[|^(sort|count)$/
@@ -31,6 +32,8 @@ export function queryReader(schema: TObject): (search: URLSearchParams) => Recor
         throw invalidParameter(plain, 'It is given more than once.')
       values[plain] = property.type === 'array' ? texts : coerce(property, texts[0] ?? '')
     }
+    for (const [name, value] of Object.entries(values))
+      if (!isStorable(value)) throw invalidParameter(name, UNSTORABLE)
     if (check.Check(values)) return values
     const [name = '', reason] = firstError(check, values)
     throw invalidParameter(name, reason)
@@ -51,21 +54,27 @@ const invalidParameter = (name: string, detail: string): AdminError =>
   })
 
 /**
- * The JSON body of an operation. Members that do not exist are refused by name.
+ * The JSON body of an operation, from its text (`readText`). Members that do not exist are refused by name.
  *
  * @throws AdminError 400, 413, 415
  */
-export function bodyReader(schema: TSchema, optional: boolean): (request: Request) => Promise<unknown> {
+export function bodyReader(
+  schema: TSchema,
+  optional: boolean,
+): (request: Request, text: string | undefined) => unknown {
   const check = TypeCompiler.Compile(schema)
-  return async (request) => {
-    const text = await readText(request)
+  return (request, text) => {
     if (text === undefined) throw new AdminError(413, 'body_too_large', 'The body is too large.')
     if (text.trim() === '' && optional) return {}
     const type = mediaType(request)
     if (type !== 'application/json' && !type.endsWith('+json'))
       throw new AdminError(415, 'not_json', 'The body must be JSON, and Content-Type application/json.')
     const value = parse(text)
-    if (check.Check(value)) return value
+    if (check.Check(value)) {
+      const place = Object.entries(value as object).find((member) => !isStorable(member))?.[0]
+      if (place === undefined) return value
+      throw invalidBody(place, UNSTORABLE)
+    }
     const [name, reason] = firstError(check, value)
     const members = Object.keys((schema as TObject).properties ?? {})
     if (
@@ -76,12 +85,17 @@ export function bodyReader(schema: TSchema, optional: boolean): (request: Reques
       !members.includes(name)
     )
       throw unknownName('unknown_member', name, members, { pointer: `/${name}` })
-    throw new AdminError(400, 'invalid_body', 'The body is not valid.', {
-      detail: reason,
-      source: { pointer: name === undefined ? '' : `/${name}` },
-    })
+    throw invalidBody(name, reason)
   }
 }
+
+const UNSTORABLE = 'It has the character U+0000, or half of a surrogate pair.'
+
+const invalidBody = (name: string | undefined, detail: string): AdminError =>
+  new AdminError(400, 'invalid_body', 'The body is not valid.', {
+    detail,
+    source: { pointer: name === undefined ? '' : `/${name}` },
+  })
 
 function parse(text: string): unknown {
   try {

@@ -2,10 +2,12 @@ import { insertAuditEntries } from '../../sql/audit.ts'
 import type { Deps } from '../deps.ts'
 import { adminCors } from '../http/cors.ts'
 import { AdminError } from '../http/errors.ts'
+import { readText } from '../http/params.ts'
 import { empty, json } from '../http/reply.ts'
 import { requesterOf } from '../http/requester.ts'
 import type { PathParams, Route } from '../http/route.ts'
 import { scopesFor } from '../lib/admin-scope.ts'
+import { isStorable } from '../lib/storable.ts'
 import { newId, uuidFromUlid } from '../lib/ulid.ts'
 import { authenticateCaller, type Caller, requireScope } from './caller.ts'
 import { documentRoutes } from './document.ts'
@@ -35,6 +37,9 @@ function routeOf(deps: Deps, operation: Operation): Route {
     path: BASE + operation.path,
     cors: adminCors,
     async handle(request, params) {
+      // Before anybody is asked who they are, or a token could be revoked while its holder takes time over the body. What
+      // is in it is looked at last.
+      const text = readBody && (await readText(request))
       const caller = await authenticateCaller(deps, request, deps.urls.absolute(pathOf(operation, params)))
       requireScope(caller, scopes)
       const url = new URL(request.url)
@@ -44,7 +49,7 @@ function routeOf(deps: Deps, operation: Operation): Route {
         requester: requesterOf(deps, request),
         params: readPath(params),
         query: readQuery(url.searchParams),
-        body: readBody && (await readBody(request)),
+        body: readBody?.(request, text),
         url: { path: pathOf(operation, params), search: url.searchParams },
       }
       const run = async (): Promise<Reply> => {
@@ -63,9 +68,10 @@ function routeOf(deps: Deps, operation: Operation): Route {
   }
 }
 
-/** Ids of the path as uuids. @throws AdminError 400 */
+/** Ids of the path as uuids. @throws AdminError 400, 404 */
 function readPath(params: PathParams): Record<string, string> {
   const { id, ...others } = params
+  if (!isStorable(others)) throw new AdminError(404, 'not_found', 'Nothing has a name like this.')
   if (id === undefined) return params
   const uuid = uuidFromUlid(id)
   if (uuid === undefined)

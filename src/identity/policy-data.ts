@@ -10,6 +10,7 @@ import type { Config } from '../config/schema.ts'
 import { ownModule } from '../config/shipped.ts'
 import type { Deps } from '../deps.ts'
 import type { Clock } from '../lib/clock.ts'
+import { isStorable } from '../lib/storable.ts'
 import { newId } from '../lib/ulid.ts'
 import type { PolicyData } from '../policy/constraints.ts'
 import { mergePolicyData, withoutNulls } from '../policy/merge.ts'
@@ -97,13 +98,6 @@ function effectiveData(config: PolicyConfig, over: unknown): EffectiveData {
   }
 }
 
-/** Text that JSON has and PostgreSQL's jsonb does not (manual, section 8.14). */
-function holdsUnstorable(value: unknown): boolean {
-  if (typeof value === 'string') return value.includes('\0') || !value.isWellFormed()
-  if (typeof value !== 'object' || value === null) return false
-  return Object.entries(value).some(([key, item]) => holdsUnstorable(key) || holdsUnstorable(item))
-}
-
 /** What was last set at run time; undefined when nothing ever was. */
 export async function currentPolicyData(deps: Pick<Deps, 'sql'>): Promise<PolicyDataRow | undefined> {
   const [row] = await latestPolicyData(deps.sql)
@@ -123,7 +117,7 @@ export async function setPolicyData(
   if (typeof data !== 'object' || data === null || Array.isArray(data))
     throw new PolicyDataError('Policy data must be a mapping (an object in JSON).')
   effectiveData(deps.config, data)
-  if (holdsUnstorable(data))
+  if (!isStorable(data))
     throw new PolicyDataError('Policy data must not hold the character U+0000 or half of a surrogate pair.')
   const now = deps.clock.now()
   const [row] = await insertPolicyData(deps.sql, {

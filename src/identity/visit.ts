@@ -68,5 +68,16 @@ export const summary = (
 /** A form of a page, and whether it is one of ours: a stale one is shown again with what was typed, never acted on. */
 export async function readOwnForm(deps: Deps, visit: Visit): Promise<{ form: Params; own: boolean }> {
   const form = await readPageForm(visit.request)
-  return { form, own: isOwnForm(deps.secrets.csrf, visit.browser, visit.request, form.csrf) }
+  const isOurs = isOwnForm(deps.secrets.csrf, visit.browser, visit.request, form.csrf)
+  return { form, own: isOurs && (await stillStands(deps, visit)) }
+}
+
+/**
+ * Whether the session of a visit may act now as it could when the visit began. Whoever sends a form decides how long that
+ * takes: one that was begun before all sessions were ended must not be finished afterwards.
+ */
+async function stillStands(deps: Deps, { session, browser, requester }: Visit): Promise<boolean> {
+  if (session.state !== 'active') return true
+  const now = await loadSession(deps, browser, requester)
+  return now.state === 'active' && now.session.is_admin === session.session.is_admin
 }

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { killSessions } from '../../src/identity/lifecycle.ts'
 import { ulidFromUuid } from '../../src/lib/ulid.ts'
 import { type AdminCall, adminCaller, adminOf, makeUser, personalToken } from '../support/admin.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
@@ -328,4 +329,47 @@ test('GET /site-config and /version answer without an envelope', async () => {
     captcha_enabled: false,
   })
   expect((await api('GET', '/version')).body).toEqual({ version: expect.stringMatching(/^\d/) })
+})
+
+test('a token that is revoked while the body is on its way does nothing any more', async () => {
+  const { uuid } = await makeUser(harness, 'slow-leaver', { isAdmin: true })
+  const token = await personalToken(harness, uuid, ['urn:mas:admin'])
+  const body = new ReadableStream({
+    async pull(controller) {
+      await Bun.sleep(20)
+      await killSessions(harness.deps, uuid)
+      controller.enqueue(new TextEncoder().encode('{"username":"late"}'))
+      controller.close()
+    },
+  })
+  const answer = await harness.request('/api/admin/v1/users', {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    body,
+    ...({ duplex: 'half' } as object),
+  })
+  expect(answer.status).toBe(401)
+  expect((await api('GET', '/users/by-username/late')).status).toBe(404)
+})
+
+describe('text that the database cannot hold is refused in words', () => {
+  test.each([
+    '/users?filter[search]=%00',
+    '/user-emails?filter[email]=a%00',
+    '/oauth2-clients?filter[client-name]=a%00',
+    '/audit-log?filter[action]=%00',
+  ])('GET %s', async (path) => {
+    expect(codeOf(await api('GET', path))).toEqual([400, 'invalid_parameter'])
+  })
+
+  test('in an address, and in bodies', async () => {
+    expect(codeOf(await api('GET', '/users/by-username/a%00'))).toEqual([404, 'not_found'])
+    const { id } = await makeUser(harness, 'nul')
+    for (const displayname of ['a\0b', '\ud800']) {
+      const answer = await api('POST', `/users/${id}/set-displayname`, { displayname })
+      expect(codeOf(answer)).toEqual([400, 'invalid_body'])
+      expect(answer.body.errors[0].source).toEqual({ pointer: '/displayname' })
+    }
+    expect(harness.homeserver.users.get('nul')?.displayName).toBeUndefined()
+  })
 })

@@ -1,0 +1,82 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { findUserByName } from '../../sql/users.ts'
+import { killSessions, lock } from '../../src/identity/lifecycle.ts'
+import { csrfOf } from '../support/account.ts'
+import type { Browser } from '../support/browser.ts'
+import { createHarness, type Harness } from '../support/harness.ts'
+import { signUp } from '../support/oauth.ts'
+
+let harness: Harness
+beforeAll(async () => {
+  harness = await createHarness()
+})
+afterAll(() => harness.close())
+
+let people = 0
+async function person(): Promise<{ browser: Browser; id: string }> {
+  const name = `person${++people}`
+  const browser = harness.browser()
+  await signUp(browser, name)
+  await harness.runJobs()
+  const [user] = await findUserByName(harness.deps.sql, name, name)
+  return { browser, id: user?.id ?? '' }
+}
+
+/** Sends a form whose body comes only after `meanwhile`. */
+async function sendSlowly(
+  browser: Browser,
+  path: string,
+  fields: Record<string, string>,
+  meanwhile: () => Promise<unknown>,
+): Promise<Response> {
+  const csrf = csrfOf(await browser.open(path))
+  const body = new ReadableStream({
+    async pull(controller) {
+      await Bun.sleep(50)
+      await meanwhile()
+      controller.enqueue(new TextEncoder().encode(`${new URLSearchParams({ csrf, ...fields })}`))
+      controller.close()
+    },
+  })
+  return harness.request(path, {
+    method: 'POST',
+    body,
+    headers: {
+      'content-type': 'application/x-www-form-urlencoded',
+      cookie: [...browser.cookies].map(([name, value]) => `${name}=${value}`).join('; '),
+    },
+    ...({ duplex: 'half' } as object),
+  })
+}
+
+describe('a form that comes slowly', () => {
+  const TOKEN = { token_name: 'x', scope_matrix_api: '1', expires: 'never' }
+
+  test('does nothing any more when its session ended meanwhile: who is signed out holds no door open', async () => {
+    const { browser, id } = await person()
+    const answer = await sendSlowly(browser, '/account/tokens/new', TOKEN, () =>
+      killSessions(harness.deps, id),
+    )
+    expect(answer.status).toBe(422)
+    expect(await answer.text()).not.toContain('mpt_')
+    const rows = await harness.database.sql`select from latchkey.personal_sessions where user_id = ${id}`
+    expect(rows).toHaveLength(0)
+  })
+
+  test('nor when the account was locked', async () => {
+    const { browser, id } = await person()
+    const answer = await sendSlowly(browser, '/account/emails/add', { email: 'new@example.com' }, () =>
+      lock(harness.deps, id),
+    )
+    expect(answer.status).toBe(422)
+    const rows = await harness.database.sql`select from latchkey.email_verifications where user_id = ${id}`
+    expect(rows).toHaveLength(0)
+  })
+
+  test('works as any other when nothing happened meanwhile', async () => {
+    const { browser } = await person()
+    const answer = await sendSlowly(browser, '/account/tokens/new', TOKEN, async () => {})
+    expect(answer.status).toBe(200)
+    expect(await answer.text()).toContain('mpt_')
+  })
+})
