@@ -41,13 +41,6 @@ export const deleteOldCompatLogins = (sql: Db, before: Date, limit: number) => s
     where l.created_at < ${before} and (s.id is null or s.finished_at is not null) limit ${limit})
   returning id`
 
-/** Deletes the tokens of legacy sessions that ended before `before`, at most `limit`. They open nothing any more. */
-export const deleteEndedCompatTokens = (sql: Db, before: Date, limit: number) => sql<Batch>`
-  delete from latchkey.compat_tokens where (session_id, id) in (
-    select t.session_id, t.id from latchkey.compat_sessions s join latchkey.compat_tokens t on t.session_id = s.id
-    where s.finished_at < ${before} limit ${limit})
-  returning id`
-
 /** Deletes requests for a new password that were made before `before`, with their links, at most `limit`. */
 export const deleteOldRecoveries = (sql: Db, before: Date, limit: number) => sql<Batch>`
   delete from latchkey.recoveries where id in (
@@ -72,6 +65,54 @@ export const deleteOldVerifications = (sql: Db, before: Date, limit: number) => 
     select id from latchkey.email_verifications where created_at < ${before} limit ${limit})
   returning id`
 
-/** Forgets what was asked under idempotency keys before `before`. */
-export const deleteOldIdempotencyKeys = (sql: Db, before: Date) => sql`
-  delete from latchkey.idempotency_keys where created_at < ${before}`
+/** Forgets what was asked under idempotency keys before `before`, at most `limit`. */
+export const deleteOldIdempotencyKeys = (sql: Db, before: Date, limit: number) => sql<
+  { key_hash: Uint8Array }[]
+>`
+  delete from latchkey.idempotency_keys where key_hash in (
+    select key_hash from latchkey.idempotency_keys where created_at < ${before} limit ${limit})
+  returning key_hash`
+
+/** Forgets JWTs that could not be used any more anyway, at most `limit`. */
+export const deleteExpiredJwts = (sql: Db, now: Date, limit: number) => sql<{ digest: Uint8Array }[]>`
+  delete from latchkey.used_jwts where digest in (
+    select digest from latchkey.used_jwts where expires_at < ${now} limit ${limit})
+  returning digest`
+
+/** Deletes pushed requests that ran out before `before`, at most `limit`. */
+export const deleteOldPushedRequests = (sql: Db, before: Date, limit: number) => sql<
+  { digest: Uint8Array }[]
+>`
+  delete from latchkey.pushed_requests where digest in (
+    select digest from latchkey.pushed_requests where expires_at < ${before} limit ${limit})
+  returning digest`
+
+/** Deletes what happened to accounts before the instant of an id, at most `limit`. */
+export const deleteOldSecurityEvents = (sql: Db, beforeId: string, limit: number) => sql<Batch>`
+  delete from latchkey.security_events where id in (
+    select id from latchkey.security_events where id < ${beforeId} order by id limit ${limit})
+  returning id`
+
+/** Deletes what admins did before the instant of an id, at most `limit`. */
+export const deleteOldAuditEntries = (sql: Db, beforeId: string, limit: number) => sql<Batch>`
+  delete from latchkey.audit_log where id in (
+    select id from latchkey.audit_log where id < ${beforeId} order by id limit ${limit})
+  returning id`
+
+/** Deletes passwords that a newer one replaced before `before`, at most `limit`. */
+export const deleteReplacedPasswords = (sql: Db, before: Date, limit: number) => sql<Batch>`
+  delete from latchkey.user_passwords where id in (
+    select p.id from latchkey.user_passwords p where exists (
+      select from latchkey.user_passwords n
+      where n.user_id = p.user_id and n.created_at < ${before} and (n.created_at, n.id) > (p.created_at, p.id))
+    limit ${limit})
+  returning id`
+
+/** Deletes invitations that were revoked, ran out or were used up before `before`, at most `limit`. */
+export const deleteOldInvitations = (sql: Db, before: Date, limit: number) => sql<Batch>`
+  delete from latchkey.registration_tokens where id in (
+    select id from latchkey.registration_tokens
+    where revoked_at < ${before} or expires_at < ${before}
+      or (times_used >= usage_limit and last_used_at < ${before})
+    limit ${limit})
+  returning id`

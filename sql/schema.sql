@@ -46,6 +46,7 @@ create table latchkey.authorization_grants (
   constraint authorization_grants_browser_session_id_fkey FOREIGN KEY (browser_session_id) REFERENCES latchkey.browser_sessions(id) ON DELETE SET NULL,
   constraint authorization_grants_client_id_fkey FOREIGN KEY (client_id) REFERENCES latchkey.clients(id) ON DELETE CASCADE
 );
+CREATE INDEX authorization_grants_browser ON latchkey.authorization_grants USING btree (browser_session_id) WHERE (browser_session_id IS NOT NULL);
 CREATE INDEX authorization_grants_client ON latchkey.authorization_grants USING btree (client_id);
 
 create table latchkey.browser_sessions (
@@ -62,6 +63,7 @@ create table latchkey.browser_sessions (
   constraint browser_sessions_secret_hash_key UNIQUE (secret_hash),
   constraint browser_sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES latchkey.users(id) ON DELETE CASCADE
 );
+CREATE INDEX browser_sessions_finished ON latchkey.browser_sessions USING btree (finished_at) WHERE (finished_at IS NOT NULL);
 CREATE INDEX browser_sessions_user ON latchkey.browser_sessions USING btree (user_id) WHERE (finished_at IS NULL);
 
 create unlogged table latchkey.captcha_uses (
@@ -125,6 +127,7 @@ create table latchkey.compat_sessions (
   constraint compat_sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES latchkey.users(id) ON DELETE CASCADE
 );
 CREATE INDEX compat_sessions_browser ON latchkey.compat_sessions USING btree (browser_session_id);
+CREATE INDEX compat_sessions_finished ON latchkey.compat_sessions USING btree (finished_at) WHERE (finished_at IS NOT NULL);
 CREATE INDEX compat_sessions_user ON latchkey.compat_sessions USING btree (user_id) WHERE (finished_at IS NULL);
 
 create table latchkey.compat_tokens (
@@ -181,6 +184,7 @@ create table latchkey.device_grants (
   constraint device_grants_client_id_fkey FOREIGN KEY (client_id) REFERENCES latchkey.clients(id) ON DELETE CASCADE,
   constraint device_grants_one_answer CHECK (((fulfilled_at IS NULL) OR (rejected_at IS NULL)))
 );
+CREATE INDEX device_grants_browser ON latchkey.device_grants USING btree (browser_session_id) WHERE (browser_session_id IS NOT NULL);
 CREATE INDEX device_grants_client ON latchkey.device_grants USING btree (client_id);
 
 create table latchkey.email_verifications (
@@ -260,6 +264,7 @@ create table latchkey.oauth_sessions (
 );
 CREATE INDEX oauth_sessions_browser ON latchkey.oauth_sessions USING btree (browser_session_id);
 CREATE INDEX oauth_sessions_client ON latchkey.oauth_sessions USING btree (client_id);
+CREATE INDEX oauth_sessions_finished ON latchkey.oauth_sessions USING btree (finished_at) WHERE (finished_at IS NOT NULL);
 CREATE INDEX oauth_sessions_user ON latchkey.oauth_sessions USING btree (user_id) WHERE (finished_at IS NULL);
 
 create table latchkey.personal_sessions (
@@ -281,6 +286,7 @@ create table latchkey.personal_sessions (
   constraint personal_sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES latchkey.users(id) ON DELETE CASCADE,
   constraint personal_sessions_one_owner CHECK ((num_nonnulls(owner_user_id, owner_client_id) = 1))
 );
+CREATE INDEX personal_sessions_finished ON latchkey.personal_sessions USING btree (finished_at) WHERE (finished_at IS NOT NULL);
 CREATE INDEX personal_sessions_owner_client ON latchkey.personal_sessions USING btree (owner_client_id);
 CREATE INDEX personal_sessions_owner_user ON latchkey.personal_sessions USING btree (owner_user_id) WHERE (finished_at IS NULL);
 CREATE INDEX personal_sessions_user ON latchkey.personal_sessions USING btree (user_id) WHERE (finished_at IS NULL);
@@ -296,6 +302,7 @@ create table latchkey.personal_tokens (
   constraint personal_tokens_token_hash_key UNIQUE (token_hash),
   constraint personal_tokens_session_id_fkey FOREIGN KEY (session_id) REFERENCES latchkey.personal_sessions(id) ON DELETE CASCADE
 );
+CREATE INDEX personal_tokens_every_session ON latchkey.personal_tokens USING btree (session_id);
 CREATE UNIQUE INDEX personal_tokens_session ON latchkey.personal_tokens USING btree (session_id) WHERE (revoked_at IS NULL);
 
 create table latchkey.policy_data (

@@ -5,7 +5,3 @@ export const insertUsedJwt = (sql: Db, digest: Uint8Array, expiresAt: Date) => s
   insert into latchkey.used_jwts (digest, expires_at) values (${digest}, ${expiresAt})
   on conflict do nothing
   returning digest`
-
-/** Forgets JWTs that could not be used any more anyway. */
-export const deleteExpiredJwts = (sql: Db, now: Date) => sql`
-  delete from latchkey.used_jwts where expires_at < ${now}`

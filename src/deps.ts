@@ -120,7 +120,7 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
     }),
     policy: policyOf({ config, sql, log, policyData }),
     policyData,
-    jobs: createJobs(options.database, log),
+    jobs: createJobs(options.database, log, config.retention),
     activity: createActivity(sql, log),
     translate,
     views,

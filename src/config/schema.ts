@@ -3,6 +3,7 @@ import { account, captcha, experimental, oauth, passwords, policy, rateLimiting 
 import { clients, upstream } from './schema/clients.ts'
 import { http } from './schema/http.ts'
 import { outgoing } from './schema/outgoing.ts'
+import { retention } from './schema/retention.ts'
 import { branding, database, email, matrix, secrets, telemetry, templates } from './schema/server.ts'
 
 /** The whole configuration file: the keys of MAS 1.22 and our own. */
@@ -19,6 +20,7 @@ export const ConfigSchema = Type.Object(
     oauth,
     policy,
     rate_limiting: rateLimiting,
+    retention,
     experimental,
     upstream_oauth2: upstream,
     email,
@@ -98,6 +100,7 @@ interface Resolved {
   outgoing: RawConfig['outgoing']
   policy: RawConfig['policy']
   rate_limiting: RawConfig['rate_limiting']
+  retention: RawConfig['retention']
   experimental: RawConfig['experimental']
   captcha: RawConfig['captcha']
   branding: RawConfig['branding']

@@ -30,8 +30,13 @@ export interface JobData {
 
 export type JobName = keyof JobData
 
-/** What runs a job; throwing makes it run again later. */
-export type JobHandlers = { [Name in JobName]: (data: JobData[Name]) => Promise<void> }
+/**
+ * What runs a job; throwing makes it run again later. `signal` aborts when this process stops or the job is not ours any
+ * more: long jobs look at it.
+ */
+export type JobHandlers = {
+  [Name in JobName]: (data: JobData[Name], signal?: AbortSignal) => Promise<void>
+}
 
 export interface Jobs {
   /** Adds a job in the caller's transaction: it exists exactly if that commits. */
@@ -66,6 +71,9 @@ const RETRIES: Partial<Record<JobName, { retryLimit: number; retryDelayMax: numb
   'send-mail': { retryLimit: 30, retryDelayMax: 3600 },
 }
 
+/** Seconds that these may take: they work through everything there is. */
+const EXPIRES: Partial<Record<JobName, number>> = { 'clean-up': 6 * 3600, 'check-drift': 900 }
+
 /** When jobs begin by themselves, whichever process is awake then: cron, in UTC. */
 const SCHEDULES: Partial<Record<JobName, string>> = {
   'check-drift': '41 1 * * *',
@@ -81,7 +89,12 @@ const SCHEMA = 'latchkey_jobs'
  * statements have a connection to themselves (the driver lets no pool open transactions by text): on the pool of the
  * requests they could wait for transactions which wait, in `enqueue`, for the queue to start.
  */
-export function createJobs(database: DatabaseConfig, log: Log): Jobs {
+export function createJobs(
+  database: DatabaseConfig,
+  log: Log,
+  kept = { finished_jobs: 30 * 24 * 3600 },
+): Jobs {
+  const stopping = new AbortController()
   let starting: Promise<PgBoss> | undefined
   let own: Sql | undefined
   const boss = (): Promise<PgBoss> => {
@@ -97,17 +110,13 @@ export function createJobs(database: DatabaseConfig, log: Log): Jobs {
     const started = new PgBoss({ schema: SCHEMA, db: adapter(own) })
     started.on('error', (error) => log.warn('jobs.error', { error }))
     await started.start()
-    for (const name of NAMES)
-      await started.createQueue(name, {
-        // One waiting and one running for each person: a burst of ended sessions is one call.
-        policy: 'stately',
-        retryLimit: 10,
-        retryDelay: 5,
-        retryBackoff: true,
-        retryDelayMax: 2560,
-        expireInSeconds: 120,
-        ...RETRIES[name],
-      })
+    for (const name of NAMES) {
+      const options = { ...optionsOf(name), deleteAfterSeconds: kept.finished_jobs }
+      // One waiting and one running for each person: a burst of ended sessions is one call.
+      await started.createQueue(name, { policy: 'stately', ...options })
+      // That leaves a queue alone which an earlier release made.
+      await started.updateQueue(name, options)
+    }
     return started
   }
   return {
@@ -129,7 +138,7 @@ export function createJobs(database: DatabaseConfig, log: Log): Jobs {
           name,
           { pollingIntervalSeconds: 1, batchSize: 1, localConcurrency: AT_ONCE[name] ?? 1 },
           async ([job]) => {
-            if (job) await run(log, handlers, name, job.data)
+            if (job) await run(log, handlers, name, job.data, AbortSignal.any([job.signal, stopping.signal]))
           },
         )
     },
@@ -149,6 +158,7 @@ export function createJobs(database: DatabaseConfig, log: Log): Jobs {
       }
     },
     async stop() {
+      stopping.abort()
       const started = await starting?.catch(() => undefined)
       await started?.stop({ graceful: true, timeout: 10_000, close: false })
       await own?.end({ timeout: 5 })
@@ -156,14 +166,30 @@ export function createJobs(database: DatabaseConfig, log: Log): Jobs {
   }
 }
 
+/**
+ * How often and for how long a job is tried. A process that dies gives no more heartbeats, and its jobs go to another one
+ * within two minutes; one that nobody has worked at for a year was of a release that is gone.
+ */
+const optionsOf = (name: JobName) => ({
+  retryLimit: 10,
+  retryDelay: 5,
+  retryBackoff: true,
+  retryDelayMax: 2560,
+  expireInSeconds: EXPIRES[name] ?? 120,
+  heartbeatSeconds: 30,
+  retentionSeconds: 365 * 24 * 3600,
+  ...RETRIES[name],
+})
+
 async function run<Name extends JobName>(
   log: Log,
   handlers: JobHandlers,
   name: Name,
   data: JobData[Name],
+  signal?: AbortSignal,
 ): Promise<void> {
   try {
-    await handlers[name](data)
+    await handlers[name](data, signal)
   } catch (error) {
     log.warn('job.failed', { job: name, subject: subjectOf(data), error })
     throw error

@@ -11,6 +11,7 @@ import * as audit from '../../sql/audit.ts'
 import * as browserSessions from '../../sql/browser-sessions.ts'
 import * as captcha from '../../sql/captcha.ts'
 import * as cleanUp from '../../sql/clean-up.ts'
+import * as cleanUpSessions from '../../sql/clean-up-sessions.ts'
 import * as clientRegistrations from '../../sql/client-registrations.ts'
 import * as clients from '../../sql/clients.ts'
 import * as compatLogins from '../../sql/compat-logins.ts'
@@ -594,7 +595,7 @@ const FILES = [
       ['b', HASH, NOW, ID],
     ],
   }),
-  statements('used-jwts', usedJwts, { insertUsedJwt: [[HASH, NOW]], deleteExpiredJwts: [[NOW]] }),
+  statements('used-jwts', usedJwts, { insertUsedJwt: [[HASH, NOW]] }),
   statements('signing-keys', signingKeys, {
     listSigningKeys: [[]],
     insertSigningKey: [[{ kid: 'k', sealedKey: 's', now: NOW, signsFrom: NOW }]],
@@ -628,17 +629,39 @@ const FILES = [
     finishIdlestCompatSessions: [[ID, 'DEVICE', 1, NOW]],
   }),
   statements('clean-up', cleanUp, {
-    deleteOldIdempotencyKeys: [[NOW]],
+    deleteOldIdempotencyKeys: [[NOW, 10]],
+    deleteExpiredJwts: [[NOW, 10]],
+    deleteOldPushedRequests: [[NOW, 10]],
+    deleteOldSecurityEvents: [[ID, 10]],
+    deleteOldAuditEntries: [[ID, 10]],
+    deleteReplacedPasswords: [[NOW, 10]],
+    deleteOldInvitations: [[NOW, 10]],
     deleteOldGrants: [[NOW, 10]],
     deleteOldDeviceGrants: [[NOW, 10]],
     deleteOldCompatLogins: [[NOW, 10]],
-    deleteEndedCompatTokens: [[NOW, 10]],
     deleteOldRegistrations: [[NOW, NOW, 10]],
     deleteOldMails: [[NOW, 10]],
     deleteOldRecoveries: [[NOW, 10]],
     deleteOldTickets: [[NOW, 10]],
     deleteOldVerifications: [[NOW, 10]],
     deleteOldBrowsers: [[NOW, 10]],
+  }),
+  statements('clean-up-sessions', cleanUpSessions, {
+    deleteEndedOauthSessions: [[NOW, 10]],
+    deleteSpentClientSessions: [[NOW, 10]],
+    deleteEndedCompatSessions: [[NOW, 10]],
+    deleteEndedPersonalSessions: [[NOW, 10]],
+    deleteEndedBrowserSessions: [[NOW, 10]],
+    deleteRevokedPersonalTokens: [[NOW, 10]],
+    countBlocks: [['tokens']],
+    deleteSpentTokens: [
+      ['tokens', { from: 0, to: 10 }, { replaced: NOW, expired: NOW }],
+      ['compat_tokens', { from: 0, to: 10 }, { replaced: NOW, expired: NOW }],
+    ],
+    forgetAddresses: [
+      ['oauth_sessions', { from: 0, to: 10 }, NOW],
+      ['browser_sessions', { from: 0, to: 10 }, NOW],
+    ],
   }),
   statements('settings', settings, { findSetting: [['key']], putSetting: [['key', { a: 1 }]] }),
   statements('tokens', tokens, {
