@@ -8,6 +8,7 @@ import { accountEmailsRoutes } from './account/emails.ts'
 import { endSessionsRoutes } from './account/end-sessions.ts'
 import { legacyAccountRoutes } from './account/legacy-paths.ts'
 import { accountPasswordRoutes } from './account/password.ts'
+import { accountPictureRoutes } from './account/picture.ts'
 import { accountPlanRoutes } from './account/plan.ts'
 import { accountProfileRoutes } from './account/profile.ts'
 import { accountResetCrossSigningRoutes } from './account/reset-cross-signing.ts'
@@ -108,6 +109,7 @@ export function routesOf(deps: Deps, resource: Resource): Route[] {
         ...accountEmailsRoutes(deps),
         ...accountVerifyEmailRoutes(deps),
         ...accountProfileRoutes(deps),
+        ...accountPictureRoutes(deps),
         ...accountPlanRoutes(deps),
         ...accountPasswordRoutes(deps),
         ...accountResetCrossSigningRoutes(deps),

@@ -15,7 +15,7 @@ type Listener = Config['http']['listeners'][number]
 type Bind = Listener['binds'][number]
 
 /** Bytes that the server reads at all; `http/params.ts` answers in words from 256 kB on. */
-const MAX_BODY = 2 * 1024 * 1024
+const MAX_BODY = 12 * 1024 * 1024
 /** Seconds without a byte after which a connection is closed. */
 const IDLE_TIMEOUT = 30
 

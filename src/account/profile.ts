@@ -3,12 +3,14 @@ import type { Deps } from '../deps.ts'
 import { languageCookie, noLanguageCookie } from '../http/browser.ts'
 import { Unavailable } from '../http/errors.ts'
 import type { Route } from '../http/route.ts'
+import { canKeepPictures, picturePath } from '../identity/picture.ts'
 import { DISPLAY_NAME_LIMIT, setDisplayName } from '../identity/profile.ts'
 import { readOwnForm } from '../identity/visit.ts'
+import type { HomeserverUser } from '../matrix/homeserver/homeserver.ts'
 import type { FieldErrors, FormError } from '../render/contexts.ts'
 import { accountPage, goTo, type Opened, openAccount } from './area.ts'
 
-interface FormState {
+export interface ProfileState {
   displayName?: string
   errors?: FieldErrors
   formError?: FormError
@@ -27,8 +29,8 @@ async function saveName(deps: Deps, request: Request): Promise<Response> {
   if (opened instanceof Response) return opened
   const { form, own } = await readOwnForm(deps, opened.visit)
   const name = (form.display_name ?? '').trim()
-  const again = (state: FormState) => profilePage(deps, opened, { displayName: name, ...state })
-  if (!deps.config.account.displayname_change_allowed) return again({ formError: { code: 'not_allowed' } })
+  const again = (state: ProfileState) => profilePage(deps, opened, { displayName: name, ...state })
+  if (!nameChangeAllowed(deps)) return again({ formError: { code: 'not_allowed' } })
   if (!own) return again({ formError: { code: 'expired_form' } })
   // Bytes, which for most names are characters; the homeserver would refuse a longer one.
   if (new TextEncoder().encode(name).length > DISPLAY_NAME_LIMIT)
@@ -59,17 +61,28 @@ async function savePreferences(deps: Deps, request: Request): Promise<Response> 
 /** The names of all time zones; UTC, which the platform leaves out, among them. */
 const timeZones = (): string[] => ['UTC', ...Intl.supportedValuesOf('timeZone')]
 
-async function profilePage(deps: Deps, opened: Opened, state?: FormState): Promise<Response> {
+/** Whether people set their names here: nothing of the homeserver is changed that Latchkey only reads. */
+const nameChangeAllowed = ({ config, homeserver }: Pick<Deps, 'config' | 'homeserver'>): boolean =>
+  config.account.displayname_change_allowed && homeserver.kind !== 'synapse_read_only'
+
+/** The profile, with what was typed and what is wrong with it. */
+export async function profilePage(deps: Deps, opened: Opened, state?: ProfileState): Promise<Response> {
   const { session } = opened
+  const there = await userThere(deps, opened)
+  const known = there ? there.displayName : (session.display_name ?? undefined)
   return accountPage(
     deps,
     opened,
     'profile',
     'account_profile',
     {
-      name_change_allowed: deps.config.account.displayname_change_allowed,
+      name_change_allowed: nameChangeAllowed(deps),
+      read_only: deps.homeserver.kind === 'synapse_read_only',
+      ...(canKeepPictures(deps.homeserver) && {
+        picture: there?.avatarUrl === undefined ? {} : { path: picturePath(there.avatarUrl) },
+      }),
       form: {
-        display_name: state?.displayName ?? (await nameOf(deps, opened)) ?? '',
+        display_name: state?.displayName ?? known ?? '',
         errors: state?.errors ?? {},
         ...(state?.formError && { form_error: state.formError }),
       },
@@ -84,14 +97,12 @@ async function profilePage(deps: Deps, opened: Opened, state?: FormState): Promi
   )
 }
 
-/** The name at the homeserver, where the person may have changed it; ours when it does not answer. */
-async function nameOf(deps: Deps, { session }: Opened): Promise<string | undefined> {
-  const known = session.display_name ?? undefined
+/** The person as the homeserver knows them, who may have changed the name there; undefined when it does not answer. */
+async function userThere(deps: Deps, { session }: Opened): Promise<HomeserverUser | undefined> {
   try {
-    const user = await deps.homeserver.queryUser(session.username, { optional: true })
-    return user ? user.displayName : known
+    return await deps.homeserver.queryUser(session.username, { optional: true })
   } catch {
-    return known
+    return undefined
   }
 }
 

@@ -18,6 +18,8 @@ async function allow(deps: Deps, request: Request): Promise<Response> {
   if (opened instanceof Response) return opened
   const { own } = await readOwnForm(deps, opened.visit)
   if (!own) return resetPage(deps, opened, { formError: { code: 'expired_form' }, status: 422 })
+  if (deps.homeserver.kind === 'synapse_read_only')
+    return resetPage(deps, opened, { formError: { code: 'not_here' }, status: 422 })
   try {
     const by = { actor: 'self', requester: opened.visit.requester } as const
     await allowCrossSigningReset(deps, opened.session.user_id, by)
@@ -35,7 +37,10 @@ const resetPage = (deps: Deps, opened: Opened, state?: { formError: FormError; s
     opened,
     'overview',
     'account_reset_cross_signing',
-    { ...(state && { form_error: state.formError }) },
+    {
+      possible: deps.homeserver.kind !== 'synapse_read_only',
+      ...(state && { form_error: state.formError }),
+    },
     {
       status: state?.status ?? 200,
       retryAfter: state?.status === 503 ? 5 : undefined,

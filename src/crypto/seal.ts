@@ -14,6 +14,8 @@ export type Secrets = {
   codes: Uint8Array
   /** Signs what the check against robots hands out. */
   captcha: Uint8Array
+  /** Signs the tokens with which we ask the homeserver in the name of a person. */
+  internal: Uint8Array
   /**
    * `plain` encrypted, as text for a column: `v1.<key id>.<base64url of nonce and ciphertext>`. `context` says
    * what the value is and whose (for example `client_secret:<id>`); it is authenticated, not stored.
@@ -36,12 +38,13 @@ export async function deriveSecrets(
   random: Random = systemRandom,
 ): Promise<Secrets> {
   const master = await importMaster(current)
-  const [csrf, refresh, limits, codes, captcha, newest, ...older] = await Promise.all([
+  const [csrf, refresh, limits, codes, captcha, internal, newest, ...older] = await Promise.all([
     subkey(master, 'csrf'),
     subkey(master, 'refresh'),
     subkey(master, 'limits'),
     subkey(master, 'codes'),
     subkey(master, 'captcha'),
+    subkey(master, 'internal'),
     sealingKey(master),
     ...old.map(async (hex) => sealingKey(await importMaster(hex))),
   ])
@@ -53,6 +56,7 @@ export async function deriveSecrets(
     limits,
     codes,
     captcha,
+    internal,
     async seal(plain, context) {
       const nonce = random.bytes(NONCE)
       const ciphertext = new Uint8Array(

@@ -7,8 +7,11 @@ import { pickCharacters, type Random, randomString } from '../lib/random.ts'
 /** OAuth access and refresh, compat access and refresh, personal access token: their prefix on the wire. */
 export type TokenKind = 'mat' | 'mar' | 'mct' | 'mcr' | 'mpt'
 
-/** What a token can look like: one of ours, or one that Synapse issued before a migration. */
-export type TokenForm = TokenKind | 'syt' | 'syr' | 'macaroon'
+/**
+ * What a token can look like: one of ours, one with which we ask the homeserver ourselves (`internal-token.ts`), or one
+ * that Synapse issued before a migration.
+ */
+export type TokenForm = TokenKind | 'lit' | 'syt' | 'syr' | 'macaroon'
 
 const LENGTH = 30
 const DIGITS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
@@ -46,6 +49,7 @@ export function parseToken(text: string): TokenForm | undefined {
   // Not compared in constant time: a checksum is public, whoever has the token can compute it.
   if (kind) return withChecksum(text.slice(0, -7)) === text ? (kind as TokenKind) : undefined
   if (!/^[\x21-\x7e]+$/.test(text)) return undefined
+  if (text.startsWith('lit_')) return 'lit'
   if (text.startsWith('syt_')) return 'syt'
   if (text.startsWith('syr_')) return 'syr'
   return isMacaroon(text) ? 'macaroon' : undefined

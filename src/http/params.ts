@@ -93,6 +93,32 @@ export async function readPageForm(request: Request): Promise<Params> {
   return lenient(new URLSearchParams(text))
 }
 
+/**
+ * A form of a page with a file (`multipart/form-data`): the texts as `readPageForm` gives them, and the first file that
+ * was chosen, whatever the browser says of its name and type.
+ *
+ * @throws PageError when the body is no such form, or has more than `limit` bytes
+ */
+export async function readFileForm(
+  request: Request,
+  limit: number,
+): Promise<{ form: Params; file: Uint8Array<ArrayBuffer> | undefined }> {
+  if (mediaType(request) !== 'multipart/form-data') throw new PageError('bad_request', 400)
+  const body = await readBytes(request, limit)
+  if (!body) throw new PageError('bad_request', 413)
+  const headers = { 'content-type': request.headers.get('content-type') ?? '' }
+  const data = await new Response(body, { headers }).formData().catch((cause: unknown) => {
+    throw new PageError('bad_request', 400, { cause })
+  })
+  const form: Params = Object.create(null)
+  let file: File | undefined
+  for (const [name, value] of data) {
+    if (typeof value === 'string') form[name] ??= value.replaceAll('\0', '\ufffd')
+    else if (value.size > 0) file ??= value
+  }
+  return { form, file: file && new Uint8Array(await file.arrayBuffer()) }
+}
+
 /** The query of a page, as lenient as `readPageForm`. */
 export const readPageQuery = (request: Request): Params => lenient(new URL(request.url).searchParams)
 
@@ -120,7 +146,26 @@ export async function readJson(request: Request): Promise<unknown> {
 
 /** The body as text; undefined when it is larger than BODY_LIMIT. */
 export async function readText(request: Request): Promise<string | undefined> {
-  if (Number(request.headers.get('content-length') ?? 0) > BODY_LIMIT) return undefined
+  const length = request.headers.get('content-length')
+  // A body of a known length in one go; of one that is sent in chunks no more is taken in than is needed.
+  if (length === null) {
+    const bytes = await readBytes(request, BODY_LIMIT)
+    return bytes && new TextDecoder().decode(bytes)
+  }
+  if (Number(length) > BODY_LIMIT) return undefined
   const text = await request.text()
   return text.length > BODY_LIMIT ? undefined : text
+}
+
+/** The body; undefined when it has more than `limit` bytes. */
+async function readBytes(request: Request, limit: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  if (Number(request.headers.get('content-length') ?? 0) > limit) return undefined
+  const parts: Uint8Array<ArrayBuffer>[] = []
+  let length = 0
+  for await (const part of request.body ?? []) {
+    length += part.length
+    if (length > limit) return undefined
+    parts.push(part)
+  }
+  return new Uint8Array(await new Blob(parts).arrayBuffer())
 }

@@ -3,7 +3,7 @@ import type { Deps } from '../deps.ts'
 import { type Browser, readBrowser } from '../http/browser.ts'
 import { csrfToken, isOwnForm } from '../http/csrf.ts'
 import { chosenLanguage, languageOf, type PageOptions, pageResponse } from '../http/page-response.ts'
-import { type Params, readPageForm } from '../http/params.ts'
+import { type Params, readFileForm, readPageForm } from '../http/params.ts'
 import { type Requester, requesterOf } from '../http/requester.ts'
 import type { Contexts, PageName, SessionSummary } from '../render/contexts.ts'
 import { loadSession, type SessionState } from './sessions.ts'
@@ -80,4 +80,14 @@ async function stillStands(deps: Deps, { session, browser, requester }: Visit): 
   if (session.state !== 'active') return true
   const now = await loadSession(deps, browser, requester)
   return now.state === 'active' && now.session.is_admin === session.session.is_admin
+}
+
+/** The same of a form with a file, which is undefined where none was chosen. */
+export async function readOwnFileForm(
+  deps: Deps,
+  visit: Visit,
+  limit: number,
+): Promise<{ file: Uint8Array<ArrayBuffer> | undefined; own: boolean }> {
+  const { form, file } = await readFileForm(visit.request, limit)
+  return { file, own: isOwnForm(deps.secrets.csrf, visit.browser, visit.request, form.csrf) }
 }

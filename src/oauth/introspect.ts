@@ -1,6 +1,8 @@
 import { Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import { findActiveRefreshToken } from '../../sql/tokens.ts'
+import { findUser } from '../../sql/users.ts'
+import { readInternalToken } from '../crypto/internal-token.ts'
 import { parseToken, type TokenForm, tokenDigest } from '../crypto/tokens.ts'
 import type { Deps } from '../deps.ts'
 import { apiCors } from '../http/cors.ts'
@@ -11,7 +13,7 @@ import { requesterOf } from '../http/requester.ts'
 import type { Route } from '../http/route.ts'
 import { limitSubject, take } from '../identity/limits.ts'
 import { equalSecrets } from '../lib/digest.ts'
-import { legacyScope, normaliseScope } from '../lib/scope.ts'
+import { API_SCOPE, legacyScope, normaliseScope } from '../lib/scope.ts'
 import { timeOfId, ulidFromUuid } from '../lib/ulid.ts'
 import { useAccessToken, usePersonalToken } from './access-token.ts'
 import { authenticateClient } from './client-auth.ts'
@@ -108,7 +110,7 @@ const REFRESH: readonly TokenForm[] = ['mar', 'mcr', 'syr']
  * `readsDeviceId`: the caller takes the device of a legacy client from `device_id`, not from the scope.
  */
 async function describeToken(
-  deps: Pick<Needs, 'sql' | 'clock' | 'activity' | 'log'>,
+  deps: Pick<Needs, 'sql' | 'clock' | 'secrets' | 'activity' | 'log'>,
   token: string,
   hint: string | undefined,
   readsDeviceId: boolean,
@@ -117,6 +119,7 @@ async function describeToken(
   if (form === undefined) return INACTIVE
   const type = REFRESH.includes(form) ? 'refresh_token' : 'access_token'
   if (hint !== undefined && hint !== type) return INACTIVE
+  if (form === 'lit') return describeInternal(deps, token)
   // Those that Synapse issued before its accounts were taken over are tokens of legacy clients too (edge 14).
   if (form !== 'mat' && form !== 'mar' && form !== 'mpt')
     return describeLegacy(deps, token, type, readsDeviceId)
@@ -143,6 +146,30 @@ const find = {
   mpt: usePersonalToken,
   mar: async (deps: Pick<Needs, 'sql'>, token: string) =>
     (await findActiveRefreshToken(deps.sql, tokenDigest(token)))[0],
+}
+
+/** Our own token, for as long as the account may do anything: it opens the Matrix API without a device. */
+async function describeInternal(
+  deps: Pick<Needs, 'sql' | 'clock' | 'secrets'>,
+  token: string,
+): Promise<ActiveToken | typeof INACTIVE> {
+  const now = deps.clock.now()
+  const read = readInternalToken(deps.secrets.internal, token, now)
+  const [user] = read ? await findUser(deps.sql, read.userId) : []
+  if (!read || !user || user.locked_at || user.deactivated_at) return INACTIVE
+  const seconds = Math.floor(now.getTime() / 1000)
+  return {
+    active: true,
+    scope: normaliseScope([API_SCOPE]),
+    client_id: undefined,
+    username: user.username,
+    sub: ulidFromUuid(user.id),
+    token_type: 'access_token',
+    exp: read.expiresAt,
+    expires_in: read.expiresAt - seconds,
+    iat: seconds,
+    nbf: seconds,
+  }
 }
 
 async function describeLegacy(

@@ -126,6 +126,10 @@ export interface AccountEndSessionPage extends AccountArea {
 /** The name that others see, and how pages and mails are written. */
 export interface AccountProfilePage extends AccountArea {
   name_change_allowed: boolean
+  /** Nothing is changed at the homeserver from here. */
+  read_only: boolean
+  /** Absent where no pictures are kept; `path` from the root of the pages where the person has one. */
+  picture?: { path?: string }
   form: { display_name: string; errors: FieldErrors; form_error?: FormError }
   /** The language that was chosen; none: as the browser says. */
   locale?: string
@@ -152,6 +156,8 @@ export interface AccountPasswordPage extends AccountArea {
 
 /** Asks before the homeserver takes new cross-signing keys. */
 export interface AccountResetCrossSigningPage extends AccountArea {
+  /** False where the homeserver is only read. */
+  possible: boolean
   form_error?: FormError
 }
 

@@ -38,6 +38,8 @@ export type FieldErrorCode =
   | 'wrong_code'
   | 'code_expired'
   | 'failed'
+  | 'too_large'
+  | 'wrong_type'
   | 'wait'
   | 'unavailable'
   | 'unspecified'
@@ -65,6 +67,7 @@ export type FormErrorCode =
   | 'unavailable'
   | 'captcha_unavailable'
   | 'not_allowed'
+  | 'not_here'
   | 'too_many_sessions'
   | 'internal'
 

@@ -77,6 +77,8 @@ export const accountSamples: { [P in keyof AccountContexts]: Sample<P>[] } = {
       context: {
         ...sampleArea('profile', 'name_saved'),
         name_change_allowed: true,
+        read_only: false,
+        picture: {},
         form: { display_name: 'Alice Liddell', ...NO_ERRORS },
         locale: 'de',
         chosen_zone: 'Europe/Berlin',
@@ -89,6 +91,8 @@ export const accountSamples: { [P in keyof AccountContexts]: Sample<P>[] } = {
       context: {
         ...sampleArea('profile'),
         name_change_allowed: true,
+        read_only: false,
+        picture: {},
         form: { display_name: 'Alice', errors: {}, form_error: { code: 'unavailable' } },
         time_zones: ['UTC'],
       },
@@ -99,6 +103,8 @@ export const accountSamples: { [P in keyof AccountContexts]: Sample<P>[] } = {
       context: {
         ...sampleArea('profile'),
         name_change_allowed: true,
+        read_only: false,
+        picture: {},
         form: { display_name: LONG, errors: { display_name: [{ code: 'too_long', args: { max: 255 } }] } },
         time_zones: ['UTC'],
       },
@@ -109,6 +115,7 @@ export const accountSamples: { [P in keyof AccountContexts]: Sample<P>[] } = {
       context: {
         ...sampleArea('profile'),
         name_change_allowed: false,
+        read_only: false,
         form: { display_name: 'Alice', ...NO_ERRORS },
         time_zones: ['UTC'],
       },
@@ -119,8 +126,33 @@ export const accountSamples: { [P in keyof AccountContexts]: Sample<P>[] } = {
       context: {
         ...sampleArea('profile'),
         name_change_allowed: true,
+        read_only: false,
+        picture: {},
         form: { display_name: HOSTILE, ...NO_ERRORS },
         time_zones: [HOSTILE],
+      },
+      base: { session: ALICE },
+    },
+    {
+      label: 'homeserver that is only read',
+      context: {
+        ...sampleArea('profile'),
+        name_change_allowed: false,
+        read_only: true,
+        form: { display_name: 'Alice', ...NO_ERRORS },
+        time_zones: ['UTC'],
+      },
+      base: { session: ALICE },
+    },
+    {
+      label: 'not a picture',
+      context: {
+        ...sampleArea('profile'),
+        name_change_allowed: true,
+        read_only: false,
+        picture: { path: 'account/picture?v=0123456789abcdef' },
+        form: { display_name: 'Alice', errors: { picture: [{ code: 'wrong_type' }] } },
+        time_zones: ['UTC'],
       },
       base: { session: ALICE },
     },
@@ -171,10 +203,15 @@ export const accountSamples: { [P in keyof AccountContexts]: Sample<P>[] } = {
     },
   ],
   account_reset_cross_signing: [
-    { label: 'plain', context: sampleArea('overview'), base: { session: ALICE } },
+    { label: 'plain', context: { ...sampleArea('overview'), possible: true }, base: { session: ALICE } },
+    {
+      label: 'homeserver that is only read',
+      context: { ...sampleArea('overview'), possible: false },
+      base: { session: ALICE },
+    },
     {
       label: 'homeserver down',
-      context: { ...sampleArea('overview'), form_error: { code: 'unavailable' } },
+      context: { ...sampleArea('overview'), possible: true, form_error: { code: 'unavailable' } },
       base: { session: ALICE },
     },
   ],

@@ -157,6 +157,7 @@ const requests: Record<string, () => Promise<[path: string, form?: Record<string
   'POST /account/data/export': async () => ['/account/data/export', { csrf }],
   'POST /account/deactivate': async () => ['/account/deactivate', { csrf, confirm: 'alice' }],
   'POST /account/profile': async () => ['/account/profile', { csrf, display_name: 'Alice' }],
+  'POST /account/profile/picture/remove': async () => ['/account/profile/picture/remove', { csrf }],
   'POST /account/profile/preferences': async () => ['/account/profile/preferences', { csrf, locale: 'de' }],
   'POST /account/password/change': async () => [
     '/account/password/change',

@@ -21,6 +21,15 @@ function startIntrospection() {
       if (new URL(request.url).pathname !== '/oauth2/introspect') return new Response(null, { status: 404 })
       credentials.push(request.headers.get('authorization'))
       const form = new URLSearchParams(await request.text())
+      const person = /^as-(.+)$/.exec(form.get('token') ?? '')?.[1]
+      if (person !== undefined)
+        return Response.json({
+          active: true,
+          scope: 'urn:matrix:client:api:* urn:matrix:org.matrix.msc2967.client:api:*',
+          username: person,
+          sub: person,
+          expires_in: 60,
+        })
       if (form.get('token') !== ADMIN_TOKEN) return Response.json({ active: false })
       const scope = 'urn:matrix:client:api:* urn:synapse:admin:*'
       return Response.json({ active: true, scope, username: 'admin', sub: 'admin', expires_in: 300 })
@@ -77,6 +86,7 @@ describeHomeserver('the Synapse client against Synapse', () => ({
   homeserver,
   devicesOf,
   accountOf: (localpart) => findAccount(synapse, localpart, ADMIN_TOKEN),
+  tokenOf: (localpart) => `as-${localpart}`,
 }))
 
 describe('the link between Synapse and Latchkey', () => {
@@ -125,6 +135,7 @@ describe('Synapse before 1.136', () => {
     homeserver: connectLegacy(SECRET),
     devicesOf: (localpart) => listDevices(legacy, localpart, SECRET),
     accountOf: (localpart) => findAccount(legacy, localpart, SECRET),
+    tokenOf: (localpart) => `as-${localpart}`,
   }))
 
   test('a wrong secret is taken for a token that is not active: refused', async () => {

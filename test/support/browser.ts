@@ -15,6 +15,8 @@ export interface Browser {
   /** Opens an address and follows redirects within the service. A redirect to elsewhere ends there: `page.url`. */
   open(address: string): Promise<Page>
   post(address: string, fields: Record<string, string>, headers?: Record<string, string>): Promise<Page>
+  /** Sends a form with a file, as `multipart/form-data`. */
+  upload(address: string, fields: Record<string, string | File>): Promise<Page>
   cookies: Map<string, string>
 }
 
@@ -74,6 +76,11 @@ export function createBrowser(
   return {
     cookies,
     open: (address) => follow(new URL(address, origin), {}),
+    upload: (address, fields) => {
+      const body = new FormData()
+      for (const [name, value] of Object.entries(fields)) body.append(name, value)
+      return follow(new URL(address, origin), { method: 'POST', body })
+    },
     post: (address, fields, headers) => post(new URL(address, origin), fields, headers),
   }
 }

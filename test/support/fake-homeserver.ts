@@ -1,5 +1,6 @@
 import type { Fetch } from '../../src/matrix/homeserver/homeserver.ts'
 import { findAdminHandler } from './fake-admin-api.ts'
+import { type FakePicture, respondMedia } from './fake-media.ts'
 import {
   badTypes,
   deactivate,
@@ -34,6 +35,10 @@ export interface FakeHomeserver {
   /** Localparts that an application service owns: M_EXCLUSIVE. */
   exclusive: Set<string>
   calls: FakeCall[]
+  /** Pictures by their `mxc:` address. */
+  media: Map<string, FakePicture>
+  /** Asks Latchkey whose an access token with the API scope is; undefined when it is not good. */
+  introspect?: (token: string) => Promise<string | undefined>
   /** Every call fails as if nothing listened. */
   down: boolean
   /** No call is answered until its signal gives it up. */
@@ -65,11 +70,12 @@ export function createFakeHomeserver(options: { serverName?: string; secret?: st
       if (fake.down) throw new TypeError('fake homeserver: connection refused')
       if (fake.slow) await givenUp(request.signal)
       if (fake.nonsense) return new Response('<!doctype html><title>Welcome</title>', { status: 200 })
-      return respond(fake, failing, request)
+      return (await respondMedia(fake, request)) ?? respond(fake, failing, request)
     },
     users: new Map(),
     exclusive: new Set(),
     calls: [],
+    media: new Map(),
     down: false,
     slow: false,
     nonsense: false,

@@ -2,7 +2,9 @@ import { type App, createApp } from '../../src/app.ts'
 import type { Config, ConfigInput } from '../../src/config/schema.ts'
 import { generateSigningKeys } from '../../src/crypto/keystore.ts'
 import { createDeps, type Deps } from '../../src/deps.ts'
+import { FORM } from '../../src/http/params.ts'
 import { jobHandlers } from '../../src/jobs/handlers.ts'
+import { API_SCOPE } from '../../src/lib/scope.ts'
 import type { Fetch } from '../../src/matrix/homeserver/homeserver.ts'
 import type { Log, LogFields } from '../../src/telemetry/log.ts'
 import { type Browser, createBrowser } from './browser.ts'
@@ -64,6 +66,8 @@ export interface HarnessOptions {
 
 let signingKeys: Promise<{ kid: string; pem: string }[]> | undefined
 
+type Introspection = { active: boolean; scope?: string; username?: string }
+
 /** Starts a Latchkey for one test file; call `close` at the end. */
 export async function createHarness(options: HarnessOptions = {}): Promise<Harness> {
   const { beside } = options
@@ -93,6 +97,16 @@ export async function createHarness(options: HarnessOptions = {}): Promise<Harne
   const { origin } = new URL(config.http.public_base)
   const request = (path: string, init: RequestInit = {}) =>
     app.handle(new Request(new URL(path, origin), init))
+  // As Synapse asks about every token that it is shown.
+  homeserver.introspect ??= async (token) => {
+    const answer = await request('/oauth2/introspect', {
+      method: 'POST',
+      headers: { 'content-type': FORM, authorization: `Bearer ${homeserver.secret}` },
+      body: new URLSearchParams({ token }),
+    })
+    const { active, scope = '', username } = (await answer.json()) as Introspection
+    return active && scope.split(' ').includes(API_SCOPE) ? username : undefined
+  }
   return {
     app,
     deps,

@@ -18,6 +18,12 @@ export interface HomeserverUser {
   deactivated: boolean
 }
 
+/** A picture: its bytes, and their media type. */
+export interface Picture {
+  type: string
+  bytes: Uint8Array<ArrayBuffer>
+}
+
 /** A user as the homeserver should have it. For the names `null` unsets and `undefined` leaves as it is. */
 export interface ProvisionRequest {
   localpart: string
@@ -72,6 +78,15 @@ export interface Homeserver {
   reactivateUser(localpart: string, options?: CallOptions): Promise<void>
   setDisplayName(localpart: string, displayName: string, options?: CallOptions): Promise<void>
   unsetDisplayName(localpart: string, options?: CallOptions): Promise<void>
+  /** Gives the user a picture that is kept at an `mxc:` address; null takes it away. */
+  setAvatarUrl(localpart: string, uri: string | null, options?: CallOptions): Promise<void>
+  /** Keeps a picture in the name of whoever the access token is of; gives its `mxc:` address. */
+  uploadMedia(token: string, picture: Picture, options?: CallOptions): Promise<string>
+  /**
+   * A picture that is kept at an `mxc:` address, made smaller (96 pixels square); undefined when there is none. What it
+   * says of its type is not checked.
+   */
+  thumbnail(token: string, uri: string, options?: CallOptions): Promise<Picture | undefined>
   /** Lets the user replace their cross-signing keys without further proof, for 10 minutes. */
   allowCrossSigningReset(localpart: string, options?: CallOptions): Promise<void>
 }

@@ -20,6 +20,8 @@ export function readOnlyHomeserver(homeserver: Homeserver): Homeserver {
     reactivateUser: refuse,
     setDisplayName: refuse,
     unsetDisplayName: refuse,
+    setAvatarUrl: refuse,
+    uploadMedia: refuse,
     allowCrossSigningReset: refuse,
   }
 }

@@ -1,4 +1,4 @@
-import type { Homeserver } from './homeserver.ts'
+import { type Homeserver, HomeserverError } from './homeserver.ts'
 
 /** No homeserver: every name is free as far as it is concerned, and every call succeeds without doing anything. */
 export function standaloneHomeserver(serverName: string): Homeserver {
@@ -18,6 +18,11 @@ export function standaloneHomeserver(serverName: string): Homeserver {
     reactivateUser: nothing,
     setDisplayName: nothing,
     unsetDisplayName: nothing,
+    setAvatarUrl: nothing,
+    uploadMedia: async () => {
+      throw new HomeserverError('refused', 'nothing was sent: there is no homeserver that keeps pictures')
+    },
+    thumbnail: async () => undefined,
     allowCrossSigningReset: nothing,
   }
 }

@@ -7,6 +7,7 @@ import {
   type MatrixSettings,
   type ProvisionRequest,
 } from './homeserver.ts'
+import { mediaOf } from './media.ts'
 import { isAscii } from './standalone.ts'
 import { DELETE_USER_MS, isRejection, UNAVAILABLE } from './synapse.ts'
 
@@ -171,6 +172,10 @@ export function synapseLegacyHomeserver(
       changeUser(localpart, { displayname: displayName }, options),
 
     unsetDisplayName: (localpart, options) => changeUser(localpart, { displayname: '' }, options),
+
+    setAvatarUrl: (localpart, uri, options) => changeUser(localpart, { avatar_url: uri ?? '' }, options),
+
+    ...mediaOf(matrix, tools),
 
     async allowCrossSigningReset(localpart, options) {
       const limits = sharedDeadline(options)

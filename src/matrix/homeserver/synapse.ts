@@ -1,6 +1,7 @@
-import { createCaller, type Tools } from './call.ts'
+import { createCaller, sharedDeadline, type Tools } from './call.ts'
 import type { CallOptions, Homeserver, MatrixSettings, ProvisionRequest } from './homeserver.ts'
 import { HomeserverError } from './homeserver.ts'
+import { mediaOf } from './media.ts'
 import { isAscii } from './standalone.ts'
 
 /** Deactivating walks through everything that the user has, so it gets more than the usual 10 s. */
@@ -24,6 +25,7 @@ export function synapseHomeserver(
   tools: Tools,
 ): Homeserver {
   const request = createCaller(matrix, { ...tools, hints: HINTS })
+  const query = (localpart: string, options?: CallOptions) => ask('query_user', { localpart }, options)
   const ask = (name: string, query: Record<string, string>, options?: CallOptions) =>
     request({ name, method: 'GET', path: `_synapse/mas/${name}`, query, accepted: [200] }, options)
   const tell = (
@@ -40,8 +42,7 @@ export function synapseHomeserver(
 
     async queryUser(localpart, options) {
       try {
-        const answer = await ask('query_user', { localpart }, options)
-        return readUser(answer.body)
+        return readUser((await query(localpart, options)).body)
       } catch (error) {
         if (isRejection(error, 404)) return undefined
         throw error
@@ -99,6 +100,16 @@ export function synapseHomeserver(
     async unsetDisplayName(localpart, options) {
       await tell('unset_displayname', { localpart }, [200], options)
     },
+
+    async setAvatarUrl(localpart, uri, options) {
+      const limits = sharedDeadline(options)
+      // This call would make a user that is not there.
+      await query(localpart, limits)
+      const body = uri === null ? { unset_avatar_url: true } : { set_avatar_url: uri }
+      await tell('provision_user', { localpart, ...body }, [200], limits)
+    },
+
+    ...mediaOf(matrix, tools),
 
     async allowCrossSigningReset(localpart, options) {
       await tell('allow_cross_signing_reset', { localpart }, [200], options)

@@ -7,7 +7,14 @@ export interface ContractSubject {
   devicesOf(localpart: string): string[] | Promise<string[]>
   /** The addresses, sorted, and the lock of a user. */
   accountOf(localpart: string): Account | Promise<Account>
+  /** An access token with which the user may use the Matrix API. */
+  tokenOf(localpart: string): string | Promise<string>
 }
+
+/** A picture of one pixel. */
+const PNG = Uint8Array.fromBase64(
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
+)
 
 type Account = { emails: string[]; locked: boolean }
 
@@ -136,6 +143,38 @@ export function describeHomeserver(title: string, subject: () => ContractSubject
       expect((await homeserver.queryUser(localpart))?.displayName).toBeUndefined()
     })
 
+    test('set_avatar_url sets and takes away the picture, and changes nothing else', async () => {
+      const { homeserver, accountOf } = subject()
+      const localpart = await provisioned()
+      const emails = [`${localpart}@example.test`]
+      await homeserver.provisionUser({ localpart, sub: localpart, emails, locked: false })
+      await homeserver.setAvatarUrl(localpart, 'mxc://example.test/ada')
+      expect(await homeserver.queryUser(localpart)).toMatchObject({
+        displayName: localpart,
+        avatarUrl: 'mxc://example.test/ada',
+      })
+      expect(await accountOf(localpart)).toEqual({ emails, locked: false })
+      await homeserver.setAvatarUrl(localpart, null)
+      expect((await homeserver.queryUser(localpart))?.avatarUrl).toBeUndefined()
+    })
+
+    test('media: a picture that a person’s token uploads can be had again, small', async () => {
+      const { homeserver, tokenOf } = subject()
+      const token = await tokenOf(await provisioned())
+      const uri = await homeserver.uploadMedia(token, { type: 'image/png', bytes: PNG })
+      expect(uri).toMatch(/^mxc:\/\//)
+      const small = await homeserver.thumbnail(token, uri)
+      expect(small?.bytes.subarray(0, 4)).toEqual(PNG.subarray(0, 4))
+      for (const none of [`${uri}x`, 'mxc://example.test/../secret', 'https://example.test/x'])
+        expect(await homeserver.thumbnail(token, none)).toBeUndefined()
+    })
+
+    test('media: a token that is not good is no way in, nor is the shared secret', async () => {
+      const { homeserver } = subject()
+      const upload = homeserver.uploadMedia('nobody', { type: 'image/png', bytes: PNG })
+      await expect(upload).rejects.toMatchObject({ kind: 'refused', status: 401 })
+    })
+
     test('delete_user: deactivates and removes the devices; reactivate_user makes the user active again', async () => {
       const { homeserver, devicesOf, accountOf } = subject()
       const localpart = await provisioned()
@@ -176,6 +215,7 @@ export function describeHomeserver(title: string, subject: () => ContractSubject
         () => homeserver.reactivateUser('nobody'),
         () => homeserver.setDisplayName('nobody', 'name'),
         () => homeserver.unsetDisplayName('nobody'),
+        () => homeserver.setAvatarUrl('nobody', 'mxc://example.test/ada'),
         () => homeserver.allowCrossSigningReset('nobody'),
       ]
       for (const change of changes) {

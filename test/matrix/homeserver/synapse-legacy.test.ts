@@ -27,10 +27,12 @@ function answering(response: (request: Request) => Response) {
 const ada = { localpart: 'ada', sub: '01J00000000000000000000000', locked: false }
 
 const shared = setUp()
+shared.fake.introspect = async (token) => /^as-(.+)$/.exec(token)?.[1]
 describeHomeserver('the client of the admin API against the fake', () => ({
   homeserver: shared.homeserver,
   devicesOf: shared.fake.devicesOf,
   accountOf: shared.fake.accountOf,
+  tokenOf: (localpart) => `as-${localpart}`,
 }))
 
 describe('what is sent (reference 10.1)', () => {

@@ -43,10 +43,12 @@ function answering(response: () => Response, settings: Partial<MatrixSettings> =
 }
 
 const shared = setUp()
+shared.fake.introspect = async (token) => /^as-(.+)$/.exec(token)?.[1]
 describeHomeserver('the Synapse client against the fake', () => ({
   homeserver: shared.homeserver,
   devicesOf: shared.fake.devicesOf,
   accountOf: shared.fake.accountOf,
+  tokenOf: (localpart) => `as-${localpart}`,
 }))
 
 describe('what is sent', () => {
