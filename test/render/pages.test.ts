@@ -111,7 +111,8 @@ describe('every page with every sample in every language', () => {
       for (const input of tags(page.html, 'input')) {
         if (attribute(input, 'type') === 'hidden') continue
         expect(page.html, where(page)).toContain(`<label for="${attribute(input, 'id')}">`)
-        if (attribute(input, 'type') !== 'checkbox') expect(input, where(page)).toMatch(/autocomplete="/)
+        if (!['checkbox', 'file'].includes(attribute(input, 'type') ?? ''))
+          expect(input, where(page)).toMatch(/autocomplete="/)
         for (const id of attribute(input, 'aria-describedby')?.split(' ') ?? [])
           expect(ids, input).toContain(id)
         if (input.includes('aria-invalid'))
