@@ -113,6 +113,35 @@ const config = buildRouteMap({
         fullDescription: 'Example: latchkey config generate --homeserver example.org -o config.yaml',
       },
     }),
+    sync: buildCommand({
+      loader: () => import('./config-sync.ts'),
+      parameters: {
+        flags: {
+          config: configFlag,
+          prune: {
+            kind: 'boolean',
+            brief: 'Remove clients that left the configuration, with everything that hangs on them',
+            optional: true,
+            withNegated: false,
+          },
+          dryRun: {
+            kind: 'boolean',
+            brief: 'Say what would change, and change nothing',
+            optional: true,
+            withNegated: false,
+          },
+          json: { kind: 'boolean', brief: 'Print JSON, for scripts', optional: true, withNegated: false },
+        },
+        aliases: { c: 'config' },
+      },
+      docs: {
+        brief: 'Write the clients of the configuration into the database, as every start does',
+        fullDescription: `Says what was added and changed. Clients that left the configuration still work, until --prune removes them with
+their sign-ins and tokens. Brings the database up to date first, unless it is a dry run.
+
+Example: latchkey config sync --prune --dry-run`,
+      },
+    }),
     schema: buildCommand({
       loader: () => import('./config.ts').then((module) => module.schemaCommand),
       parameters: {},

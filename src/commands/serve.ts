@@ -9,7 +9,8 @@ import { listen } from '../server.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Loaded } from './load.ts'
 import { migrateDatabase, openDatabase, requireMigrated } from './open-database.ts'
-import { checkHomeserver, syncClients } from './prepare.ts'
+import { checkHomeserver } from './prepare.ts'
+import { clientsThatLeft, syncClients } from './static-clients.ts'
 import { aborted, expired, pause, within } from './stopping.ts'
 import { addStrengthScript } from './strength-script.ts'
 
@@ -58,7 +59,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   started.defer(() => deps.policy.stop())
   await deps.policy.check()
   await checkHomeserver(deps)
-  if (options.sync) await syncClients(deps)
+  if (options.sync) await syncAll(deps)
   if (signal.aborted) return
 
   const servers = await listen(deps)
@@ -94,6 +95,16 @@ export async function serve(options: ServeOptions): Promise<void> {
   await aborted(signal)
   log.info('server.stopping')
   for (const timer of timers) clearTimeout(timer)
+}
+
+/** Writes the clients of the configuration, and names those that it does not have any more: they still work. */
+async function syncAll(deps: Deps): Promise<void> {
+  await syncClients(deps)
+  const left = await clientsThatLeft(deps)
+  if (left.length === 0) return
+  const hint =
+    'they are not in the configuration any more and still work; remove them: latchkey config sync --prune'
+  deps.log.warn('clients.left', { clients: left.join(', '), hint })
 }
 
 /** The operator's own policy module, replaced on the disk. */

@@ -9,5 +9,8 @@ export const sealClientSecret = (secrets: Secrets, clientId: string, secret: str
   secrets.seal(secret, contextOf(clientId))
 
 /** The secret of a client; undefined when it has none, or none that opens. */
-export const openClientSecret = async (secrets: Secrets, client: ClientRow): Promise<string | undefined> =>
+export const openClientSecret = async (
+  secrets: Secrets,
+  client: Pick<ClientRow, 'id' | 'sealed_secret'>,
+): Promise<string | undefined> =>
   client.sealed_secret === null ? undefined : secrets.open(client.sealed_secret, contextOf(client.id))

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { findUserByName, setAdmin } from '../../sql/users.ts'
-import { syncClients } from '../../src/commands/prepare.ts'
+import { syncClients } from '../../src/commands/static-clients.ts'
 import { CHROMIUM_START_MS, PASSWORD } from '../support/chromium.ts'
 import { signUp } from '../support/oauth.ts'
 import { type BrowserService, SERVICE, startService } from './service.ts'

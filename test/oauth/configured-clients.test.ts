@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { decodeJwt, decodeProtectedHeader } from 'jose'
-import { syncClients } from '../../src/commands/prepare.ts'
+import { syncClients } from '../../src/commands/static-clients.ts'
 import type { Browser } from '../support/browser.ts'
 import { selfSigned } from '../support/certificate.ts'
 import { type ClientKey, clientKey } from '../support/client-keys.ts'

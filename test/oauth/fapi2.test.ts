@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { decodeProtectedHeader } from 'jose'
-import { syncClients } from '../../src/commands/prepare.ts'
+import { syncClients } from '../../src/commands/static-clients.ts'
 import { uuidFromUlid } from '../../src/lib/ulid.ts'
 import { clientKey } from '../support/client-keys.ts'
 import { proofKey } from '../support/dpop.ts'

@@ -49,6 +49,7 @@ import * as sessionLimit from '../../sql/session-limit.ts'
 import * as sessions from '../../sql/sessions.ts'
 import * as settings from '../../sql/settings.ts'
 import * as signingKeys from '../../sql/signing-keys.ts'
+import * as staticClients from '../../sql/static-clients.ts'
 import * as terms from '../../sql/terms.ts'
 import * as tokens from '../../sql/tokens.ts'
 import * as usedJwts from '../../sql/used-jwts.ts'
@@ -290,6 +291,13 @@ const FILES = [
         },
       ],
     ],
+  }),
+  statements('static-clients', staticClients, {
+    lockStaticClients: [[]],
+    listStaticClients: [[]],
+    listStaticClientsBesides: [[[ID]]],
+    listPeopleOfClients: [[[ID]]],
+    deleteStaticClients: [[[ID]]],
   }),
   statements('account-summary', accountSummary, { findAccountSummary: [[ID]] }),
   statements('export', exports, { exportAccount: [[ID]] }),

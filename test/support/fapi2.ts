@@ -1,4 +1,4 @@
-import { syncClients } from '../../src/commands/prepare.ts'
+import { syncClients } from '../../src/commands/static-clients.ts'
 import type { Browser } from './browser.ts'
 import { type ClientKey, clientKey } from './client-keys.ts'
 import { type ProofKey, proofKey } from './dpop.ts'

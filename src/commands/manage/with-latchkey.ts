@@ -17,12 +17,14 @@ const JOBS_LIMIT = 15_000
 
 /**
  * Runs `fn` on the database of the configuration, then the jobs that are due, so that the homeserver hears of it even
- * when no server runs. An embedded database that does not run is started for it, and one that runs is left alone.
+ * when no server runs. An embedded database that does not run is started for it, and one that runs is left alone. With
+ * `migrate` the database is brought up to date first. A dry run changes nothing.
  */
 export async function withLatchkey<T>(
   context: Context,
-  flags: ConfigOnly,
+  flags: ConfigOnly & { dryRun?: boolean },
   fn: (deps: Deps) => Promise<T>,
+  { migrate = false }: { migrate?: boolean } = {},
 ): Promise<T> {
   const loaded = await load(context, flags.config)
   const log = createLog({ json: !context.isTerminal, level: 'warning' })
@@ -33,12 +35,12 @@ export async function withLatchkey<T>(
   })
   started.defer(database.close)
   // Nobody else looks after the embedded one; any other is migrated when its operator says so.
-  if (database.embedded) await migrateDatabase(database, () => {})
+  if (!flags.dryRun && (migrate || database.embedded)) await migrateDatabase(database, () => {})
   else await requireMigrated(database)
   const { deps } = await createDeps({ config: loaded.config, database: database.settings, log })
   started.defer(() => deps.sql.end({ timeout: 2 }))
   started.defer(() => within(5_000, deps.jobs.stop()))
-  await checkHomeserver(deps)
+  await checkHomeserver(deps, { readOnly: flags.dryRun ?? false })
   // Awaited: otherwise everything would be closed before it is done.
   return await fn(deps)
 }

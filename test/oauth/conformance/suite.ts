@@ -1,6 +1,6 @@
 import { expect } from 'bun:test'
 import { createLocalJWKSet, type JSONWebKeySet, type JWTPayload, jwtVerify } from 'jose'
-import { syncClients } from '../../../src/commands/prepare.ts'
+import { syncClients } from '../../../src/commands/static-clients.ts'
 import { type Browser, type Page, readForms } from '../../support/browser.ts'
 import { selfSigned } from '../../support/certificate.ts'
 import { type ClientKey, clientKey } from '../../support/client-keys.ts'
