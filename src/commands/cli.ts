@@ -1,8 +1,10 @@
 import { type Application, buildApplication, buildCommand, buildRouteMap, text_en } from '@stricli/core'
+import { configRoutes } from './config-routes.ts'
 import type { Context } from './context.ts'
 import { explain } from './explain.ts'
 import { configFlag, configOnly } from './flags.ts'
 import { manageRoutes } from './manage/routes.ts'
+import { tokenRoute } from './token/route.ts'
 
 const start = buildCommand({
   loader: () => import('./start.ts'),
@@ -76,84 +78,6 @@ const database = buildRouteMap({
   docs: { brief: 'Care for the database' },
 })
 
-const config = buildRouteMap({
-  routes: {
-    check: buildCommand({
-      loader: () => import('./config.ts').then((module) => module.checkCommand),
-      parameters: configOnly,
-      docs: {
-        brief: 'Check the configuration',
-        fullDescription:
-          'Examples: latchkey config check\n          latchkey config check -c config.yaml -c secrets.yaml',
-      },
-    }),
-    generate: buildCommand({
-      loader: () => import('./config.ts').then((module) => module.generateCommand),
-      parameters: {
-        flags: {
-          output: {
-            kind: 'parsed',
-            parse: String,
-            brief: 'Write it to this file, which must not exist, readable by you alone',
-            optional: true,
-            placeholder: 'file',
-          },
-          homeserver: {
-            kind: 'parsed',
-            parse: String,
-            brief: 'The Matrix server name (what stands after the colon in @name:example.org)',
-            optional: true,
-            placeholder: 'name',
-          },
-        },
-        aliases: { o: 'output' },
-      },
-      docs: {
-        brief: 'Write a new configuration with fresh secrets and keys',
-        fullDescription: 'Example: latchkey config generate --homeserver example.org -o config.yaml',
-      },
-    }),
-    sync: buildCommand({
-      loader: () => import('./config-sync.ts'),
-      parameters: {
-        flags: {
-          config: configFlag,
-          prune: {
-            kind: 'boolean',
-            brief: 'Remove clients that left the configuration, with everything that hangs on them',
-            optional: true,
-            withNegated: false,
-          },
-          dryRun: {
-            kind: 'boolean',
-            brief: 'Say what would change, and change nothing',
-            optional: true,
-            withNegated: false,
-          },
-          json: { kind: 'boolean', brief: 'Print JSON, for scripts', optional: true, withNegated: false },
-        },
-        aliases: { c: 'config' },
-      },
-      docs: {
-        brief: 'Write the clients of the configuration into the database, as every start does',
-        fullDescription: `Says what was added and changed. Clients that left the configuration still work, until --prune removes them with
-their sign-ins and tokens. Brings the database up to date first, unless it is a dry run.
-
-Example: latchkey config sync --prune --dry-run`,
-      },
-    }),
-    schema: buildCommand({
-      loader: () => import('./config.ts').then((module) => module.schemaCommand),
-      parameters: {},
-      docs: {
-        brief: 'Print the JSON Schema of the configuration, for editors',
-        fullDescription: 'Example: latchkey config schema > config.schema.json',
-      },
-    }),
-  },
-  docs: { brief: 'Check and write configurations' },
-})
-
 const keys = buildRouteMap({
   routes: {
     rotate: buildCommand({
@@ -209,70 +133,6 @@ const demo = buildCommand({
 says what to open. Needs Python 3. Ctrl-C stops everything.
 
 Example: latchkey demo`,
-  },
-})
-
-const token = buildCommand({
-  loader: () => import('./token/token.ts'),
-  parameters: {
-    flags: {
-      config: configFlag,
-      server: {
-        kind: 'parsed',
-        parse: String,
-        brief: "The server's address; that of the configuration where one is here",
-        placeholder: 'url',
-        optional: true,
-      },
-      scope: {
-        kind: 'parsed',
-        parse: String,
-        brief: 'What the token may do',
-        placeholder: 'scopes',
-        default: 'urn:mas:admin',
-      },
-      clientId: {
-        kind: 'parsed',
-        parse: String,
-        brief: 'Another client than the one that comes with the server',
-        placeholder: 'id',
-        optional: true,
-      },
-      clientSecretFile: {
-        kind: 'parsed',
-        parse: String,
-        brief: 'Sign the client itself in, with the secret in this file; - for standard input',
-        placeholder: 'file',
-        optional: true,
-      },
-      authMethod: {
-        kind: 'enum',
-        values: ['basic', 'post'],
-        brief: 'Where the secret goes; in a header (basic) unless given',
-        optional: true,
-      },
-      fresh: {
-        kind: 'boolean',
-        brief: 'Do not use the token that is kept',
-        optional: true,
-        withNegated: false,
-      },
-      prompt: { kind: 'boolean', brief: 'Ask somebody to sign in where that is needed', default: true },
-      forget: { kind: 'boolean', brief: 'End the sign-in that is kept', optional: true, withNegated: false },
-      json: { kind: 'boolean', brief: 'Print JSON, for scripts', optional: true, withNegated: false },
-    },
-    aliases: { c: 'config' },
-  },
-  docs: {
-    brief: 'Get an access token, for curl and scripts',
-    fullDescription: `Prints an access token and nothing else. The first time somebody signs in with a browser, on this machine or
-another one; after that the sign-in is kept (0600, in $XDG_STATE_HOME/latchkey or ~/.local/state/latchkey) and renewed.
-With --client-secret-file a client of the configuration gets the token, without anybody.
-
-Examples: curl -H "Authorization: Bearer $(latchkey token --server https://auth.example.org)" \\
-            https://auth.example.org/api/admin/v1/users
-          latchkey token --server auth.example.org --scope 'urn:latchkey:admin:users' --json
-          latchkey token --server auth.example.org --client-id 01KAV4M7C0X9T8Z6Y5W3V2S1R0 --client-secret-file secret`,
   },
 })
 
@@ -406,9 +266,9 @@ export const createCli = (version: () => Promise<string>): Application<Context> 
         setup,
         doctor,
         manage: manageRoutes,
-        token,
+        token: tokenRoute,
         keys,
-        config,
+        config: configRoutes,
         database,
         demo,
       },

@@ -1,4 +1,3 @@
-import { writeFile } from 'node:fs/promises'
 import { generateConfig } from '../config/generate.ts'
 import { configJsonSchema } from '../config/json-schema.ts'
 import type { Config } from '../config/schema.ts'
@@ -7,27 +6,44 @@ import { tlsMaterial } from '../crypto/certificates.ts'
 import { generateSigningKeys, loadKeystore } from '../crypto/keystore.ts'
 import { createPasswords } from '../crypto/passwords.ts'
 import { systemRandom } from '../lib/random.ts'
-import { codeOf } from '../lib/thrown.ts'
 import { createOpaModule } from '../policy/opa/module.ts'
 import { entrypointsOf } from '../policy/opa/module-policy.ts'
 import { OverlayError, templateFault } from '../render/overlay.ts'
 import { createTexts } from '../render/texts.ts'
 import { createLog } from '../telemetry/log.ts'
 import { CommandError, type Context, say } from './context.ts'
+import { printFinding } from './doctor/print.ts'
 import type { ConfigOnly } from './flags.ts'
 import { load } from './load.ts'
+import { writeSecretFile } from './write-secret-file.ts'
 
-/** `latchkey config check`: problems are thrown, warnings printed. */
-export async function checkCommand(this: Context, flags: ConfigOnly): Promise<void> {
-  const { config, warnings, files } = await load(this, flags.config)
+/** `latchkey config check`: problems are thrown, warnings printed; with `--deep` everything is tried that it names. */
+export async function checkCommand(
+  this: Context,
+  flags: ConfigOnly & { deep?: boolean; json?: boolean },
+): Promise<void> {
+  const loaded = await load(this, flags.config)
+  const { config, files } = loaded
   const keys = await loadKeystore(config.secrets.keys)
   createPasswords(config.passwords)
   await checkTexts(config.templates)
   await checkPolicyModule(config.policy)
   for (const [index, { tls }] of config.http.listeners.entries())
     if (tls) tlsMaterial(tls, `http.listeners.${index}.tls`)
-  for (const warning of [...warnings, ...keys.warnings]) say(this, `Warning: ${warning}`)
-  say(this, `The configuration can be used: ${files.join(', ') || 'all from the environment'}.`)
+  const warnings = [...loaded.warnings, ...keys.warnings]
+  const findings = flags.deep ? await (await import('./deep-check.ts')).deepCheck(this, loaded) : []
+  const failed = findings.filter(({ verdict }) => verdict === 'failed')
+  if (flags.json) say(this, JSON.stringify({ files, warnings, findings }))
+  else {
+    for (const warning of warnings) say(this, `Warning: ${warning}`)
+    for (const finding of findings) say(this, printFinding(finding))
+    if (failed.length === 0)
+      say(this, `The configuration can be used: ${files.join(', ') || 'all from the environment'}.`)
+  }
+  if (failed.length > 0) {
+    const names = [...new Set(failed.map(({ check }) => check))].join(', ')
+    throw new CommandError(`${failed.length} of ${findings.length} checks failed: ${names}.`)
+  }
 }
 
 /**
@@ -75,17 +91,7 @@ export async function generateCommand(
 ): Promise<void> {
   const text = await newConfig(flags.homeserver)
   if (flags.output === undefined) return this.process.stdout.write(text)
-  try {
-    await writeFile(flags.output, text, { mode: 0o600, flag: 'wx' })
-  } catch (cause) {
-    if (codeOf(cause) !== 'EEXIST') throw cause
-    throw new CommandError(
-      `${flags.output} exists already, and its secrets may be in use; name another file.`,
-      {
-        cause,
-      },
-    )
-  }
+  await writeSecretFile(flags.output, text)
   say(this, `Wrote ${flags.output}. Only you can read it; start with: latchkey server -c ${flags.output}`)
 }
 

@@ -9,6 +9,8 @@ export interface Loaded {
   config: Config
   warnings: string[]
   files: string[]
+  /** What files and variables say together, before defaults and secret files. */
+  input: Readonly<Record<string, unknown>>
 }
 
 /** The configuration of `--config`, else of the environment, else of the usual files. @throws ConfigError */

@@ -37,11 +37,16 @@ export async function parseConfig(
 /**
  * Finds the files, merges them, lays the environment over them and gives the configuration. Files: `files`, else
  * LATCHKEY_CONFIG, else MAS_CONFIG (colon-separated; set and empty: none, all from variables), else `config.yaml`, else
- * `data/config.yaml`. Throws ConfigError; its `reason` is `missing` when there is no file.
+ * `data/config.yaml`. `input` is what they say together, before defaults and secret files. Throws ConfigError; its `reason` is `missing` when there is no file.
  */
 export async function loadConfig(
   options: Files & { files?: readonly string[]; env: Record<string, string | undefined> },
-): Promise<{ config: Config; warnings: string[]; files: string[] }> {
+): Promise<{
+  config: Config
+  warnings: string[]
+  files: string[]
+  input: Readonly<Record<string, unknown>>
+}> {
   const { env, readFile, readDir } = options
   const texts = await readFiles(options)
   const layers = emptyLayers()
@@ -63,7 +68,7 @@ export async function loadConfig(
   if (ignored.length > 0) {
     report.warnings.push(`${ignored.join(', ')}: variables of MAS are not read. Use LATCHKEY_SECTION__KEY.`)
   }
-  return { ...(await resolve(layers.tree, { readFile, readDir, report })), files }
+  return { ...(await resolve(layers.tree, { readFile, readDir, report })), files, input: layers.tree }
 }
 
 interface SourceText {

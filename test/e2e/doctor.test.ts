@@ -223,7 +223,7 @@ describe('latchkey doctor, where Synapse has another secret than Latchkey', () =
     const { signal } = new AbortController()
     const reach = createReach({ connects, proxyOf: () => undefined, signal })
     const site = createSite(
-      { config: harness.deps.config, reach, clock: systemClock, random: systemRandom },
+      { config: harness.deps.config, reach, clock: systemClock, random: systemRandom, running: true },
       undefined,
     )
     const [out] = await checkSecretOut(site)

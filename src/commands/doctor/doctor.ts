@@ -34,7 +34,10 @@ export default async function doctor(this: Context, flags: DoctorFlags): Promise
     const { config } = loaded
     const { signal } = this
     const reach = createReach({ connects, proxyOf: createProxyOf(config.outgoing), signal })
-    const site = createSite({ config, reach, clock: systemClock, random: systemRandom }, homeserver)
+    const site = createSite(
+      { config, reach, clock: systemClock, random: systemRandom, running: true },
+      homeserver,
+    )
     await examine(site, loaded, { signal, found: found(secretsOf(config)) })
     if (signal.aborted) throw new CommandError('Interrupted.')
   }

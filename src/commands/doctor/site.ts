@@ -16,6 +16,8 @@ export interface Site {
   reach: Reach
   clock: Clock
   random: Random
+  /** Whether the server should run by now: before its first start, what only a server does is no failure. */
+  running: boolean
   /** The host of the deployment domain: the server name without a port. */
   domain: string
   /** `/.well-known/matrix/client` of the deployment domain. */
@@ -33,7 +35,7 @@ const REDIRECTS = 5
 
 /** The deployment of a configuration. `homeserver`: where clients reach it, when somebody said so. */
 export function createSite(
-  parts: Pick<Site, 'config' | 'reach' | 'clock' | 'random'>,
+  parts: Pick<Site, 'config' | 'reach' | 'clock' | 'random' | 'running'>,
   homeserver: URL | undefined,
 ): Site {
   const { config, reach } = parts

@@ -53,7 +53,7 @@ export async function checkDatabase(site: Site, loaded: Loaded, signal: AbortSig
 type Facts = Awaited<ReturnType<typeof describeDatabase>>[number]
 
 async function databaseFindings(
-  { config }: Site,
+  { config, running }: Site,
   sql: Sql,
   facts: Facts,
   pending: string[],
@@ -82,7 +82,7 @@ async function databaseFindings(
     )
   if (pending.length > 0)
     found.push(
-      failed(
+      (running ? failed : warning)(
         `The database is behind this release: ${pending.length} migrations are to be applied, from ${pending[0]} on.`,
         paste('Apply them, or restart the server, which does so:', 'a shell', 'latchkey database migrate'),
       ),
@@ -148,7 +148,7 @@ async function checkKeys(site: Site, sql: Sql): Promise<Finding[]> {
           },
         ),
       )
-    const published = await publishedKeys(site)
+    const published = site.running ? await publishedKeys(site) : undefined
     const missing = keyring.jwks.keys.filter(({ kid }) => published && !published.has(kid))
     if (missing.length > 0)
       found.push(

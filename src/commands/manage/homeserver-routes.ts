@@ -1,5 +1,6 @@
 import { buildCommand } from '@stricli/core'
-import { aliases, changing, json, shared } from './parameters.ts'
+import { aliases, json, shared } from '../flags.ts'
+import { changing } from './parameters.ts'
 
 /** `latchkey manage …` that is about the homeserver as a whole. */
 export const homeserverRoutes = {

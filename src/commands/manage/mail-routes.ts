@@ -1,5 +1,6 @@
 import { buildCommand } from '@stricli/core'
-import { aliases, changing, json, oneUser, shared, username } from './parameters.ts'
+import { aliases, json, shared } from '../flags.ts'
+import { changing, oneUser, username } from './parameters.ts'
 
 const address = { brief: 'An email address', parse: String, placeholder: 'address' } as const
 const nameOnly = { flags: shared, aliases, positional: oneUser } as const

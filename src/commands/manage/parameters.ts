@@ -1,18 +1,5 @@
-import { configFlag } from '../flags.ts'
+import { flag, json, shared } from '../flags.ts'
 
-/** Parameters that commands of `latchkey manage` share. */
-export const shared = { config: configFlag } as const
-export const aliases = { c: 'config' } as const
-
-/** An optional flag with a text. */
-export const text = (brief: string, placeholder: string) =>
-  ({ kind: 'parsed', parse: String, brief, placeholder, optional: true }) as const
-
-/** An optional flag without a value. */
-export const flag = (brief: string) =>
-  ({ kind: 'boolean', brief, optional: true, withNegated: false }) as const
-
-export const json = flag('Print JSON, for scripts')
 /** Parameters of commands that change something. */
 export const changing = { ...shared, dryRun: flag('Say what would be done, and do nothing'), json } as const
 

@@ -1,5 +1,6 @@
 import { buildCommand } from '@stricli/core'
-import { aliases, changing, count, flag, json, shared, text } from './parameters.ts'
+import { aliases, flag, json, shared, text } from '../flags.ts'
+import { changing, count } from './parameters.ts'
 
 /** `latchkey manage …-user-registration-token…`: invitations. */
 export const registrationTokenRoutes = {

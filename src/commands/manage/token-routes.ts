@@ -1,5 +1,6 @@
 import { buildCommand } from '@stricli/core'
-import { aliases, changing, count, flag, json, oneUser, shared, text, username } from './parameters.ts'
+import { aliases, flag, json, shared, text } from '../flags.ts'
+import { changing, count, oneUser, username } from './parameters.ts'
 
 const expiresIn = count('Seconds until it stops working; without it, it works until it is revoked', 'seconds')
 const oneToken = {

@@ -1,5 +1,6 @@
 import { buildCommand } from '@stricli/core'
-import { aliases, json, oneUser, shared, text } from './parameters.ts'
+import { aliases, json, shared, text } from '../flags.ts'
+import { oneUser } from './parameters.ts'
 
 /** The commands of `latchkey manage` that look at accounts. */
 export const userRoutes = {
