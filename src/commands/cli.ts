@@ -1,9 +1,11 @@
 import { type Application, buildApplication, buildCommand, buildRouteMap, text_en } from '@stricli/core'
 import { configRoutes } from './config-routes.ts'
 import type { Context } from './context.ts'
+import { doctorRoute } from './doctor/route.ts'
 import { explain } from './explain.ts'
 import { configFlag, configOnly } from './flags.ts'
 import { manageRoutes } from './manage/routes.ts'
+import { setupRoute } from './setup/route.ts'
 import { tokenRoute } from './token/route.ts'
 
 const start = buildCommand({
@@ -136,122 +138,15 @@ Example: latchkey demo`,
   },
 })
 
-const doctor = buildCommand({
-  loader: () => import('./doctor/doctor.ts'),
-  parameters: {
-    flags: {
-      config: configFlag,
-      homeserverUrl: {
-        kind: 'parsed',
-        parse: String,
-        brief: 'Where clients reach the homeserver, instead of what the well-known document says',
-        optional: true,
-        placeholder: 'url',
-      },
-      connectTo: {
-        kind: 'parsed',
-        parse: String,
-        brief:
-          'HOST:PORT:HOST:PORT: reach the first at the second, before the DNS leads there; may be repeated',
-        optional: true,
-        variadic: true,
-        placeholder: 'where',
-      },
-      json: { kind: 'boolean', brief: 'Print JSON, for scripts', optional: true, withNegated: false },
-    },
-    aliases: { c: 'config' },
-  },
+const health = buildCommand({
+  loader: () => import('./health.ts'),
+  parameters: configOnly,
   docs: {
-    brief: 'Check a deployment that runs, from outside in',
-    fullDescription: `Looks at names and certificates, the documents, the homeserver and the secret in both directions, the
-routes of older clients, the admin API, mail, the database, clocks, keys and the queue. Each check says what it saw and,
-where something is wrong, what to do. Changes nothing. Ends with 1 when a check failed.
+    brief: 'Ask the server on this machine whether it is well',
+    fullDescription: `Asks the listener that has the resource health. Ends with 0 when the server and its database answer, else with 1:
+for the health check of a container.
 
-Examples: latchkey doctor -c /etc/latchkey/config.yaml
-          latchkey doctor --json | jq '.findings[] | select(.verdict == "failed")'
-          latchkey doctor --connect-to auth.example.org:443:127.0.0.1:8443`,
-  },
-})
-
-const setup = buildCommand({
-  loader: () => import('./setup/setup.ts'),
-  parameters: {
-    flags: {
-      domain: {
-        kind: 'parsed',
-        parse: String,
-        brief: 'The deployment domain: what stands after the colon in Matrix ids',
-        optional: true,
-        placeholder: 'name',
-      },
-      homeserverUrl: {
-        kind: 'parsed',
-        parse: String,
-        brief: 'Where clients reach the homeserver; https://matrix.<domain>/ unless given',
-        optional: true,
-        placeholder: 'url',
-      },
-      url: {
-        kind: 'parsed',
-        parse: String,
-        brief: 'Where people reach Latchkey; https://auth.<domain>/ unless given, a path is possible',
-        optional: true,
-        placeholder: 'url',
-      },
-      issuerOnDomain: {
-        kind: 'boolean',
-        brief: 'Sign as https://<domain>/, so that the address of Latchkey can change later',
-        optional: true,
-        withNegated: false,
-      },
-      homeserverEndpoint: {
-        kind: 'parsed',
-        parse: String,
-        brief: 'Where Latchkey itself reaches Synapse; http://localhost:8008/ unless given',
-        optional: true,
-        placeholder: 'url',
-      },
-      listen: {
-        kind: 'parsed',
-        parse: String,
-        brief: 'Where Latchkey listens; localhost:8080 unless given',
-        optional: true,
-        placeholder: 'host:port',
-      },
-      database: {
-        kind: 'parsed',
-        parse: String,
-        brief: 'The PostgreSQL to use; one on this machine, still to be made, unless given',
-        optional: true,
-        placeholder: 'uri',
-      },
-      output: {
-        kind: 'parsed',
-        parse: String,
-        brief: 'The folder to write into',
-        default: 'latchkey-setup',
-        placeholder: 'folder',
-      },
-      force: {
-        kind: 'boolean',
-        brief: 'Write over files of an earlier run; the secrets and keys of its config.yaml stay',
-        optional: true,
-        withNegated: false,
-      },
-      yes: { kind: 'boolean', brief: 'Ask nothing', optional: true, withNegated: false },
-    },
-    aliases: { o: 'output', y: 'yes' },
-  },
-  docs: {
-    brief: 'Plan a deployment: write the configuration of Latchkey, Synapse and the web server',
-    fullDescription: `Writes into a folder what a deployment needs: config.yaml for Latchkey, the lines for Synapse, the document of the
-deployment domain, and the configuration of nginx, Caddy and Traefik; and says what to do with it, in order. Asks in a
-terminal for what the flags don't say. docs/planning.md explains the choice.
-
-Examples: latchkey setup
-          latchkey setup --domain example.org
-          latchkey setup --domain example.org --issuer-on-domain
-          latchkey setup --domain example.org --homeserver-url https://example.org/ --url https://example.org/auth/`,
+Example: latchkey health -c /etc/latchkey/config.yaml`,
   },
 })
 
@@ -263,8 +158,9 @@ export const createCli = (version: () => Promise<string>): Application<Context> 
         start,
         server,
         worker,
-        setup,
-        doctor,
+        setup: setupRoute,
+        doctor: doctorRoute,
+        health,
         manage: manageRoutes,
         token: tokenRoute,
         keys,

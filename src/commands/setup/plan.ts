@@ -105,8 +105,12 @@ function databaseOf(text: string | undefined): string | undefined {
   return text
 }
 
-/** Where the web server reaches Synapse; no slash at its end. nginx would try the IPv6 address of `localhost` first. */
-export const synapseAddress = ({ synapse }: Plan): string => synapse.replace('//localhost', '//127.0.0.1')
+/**
+ * Where the web server reaches Synapse; no slash at its end. nginx would try the IPv6 address of `localhost` first, and
+ * what a container calls the host is this machine for the web server.
+ */
+export const synapseAddress = ({ synapse }: Plan): string =>
+  synapse.replace(/\/\/(localhost|host\.docker\.internal)(?=:|$)/, '//127.0.0.1')
 
 /** Everybody on this machine reaches it, nobody else does. */
 export const listensLocally = ({ listen }: Plan): boolean => /^(localhost|127\.|::1$)/.test(listen.host)

@@ -6,7 +6,7 @@ import { type Host, hostsOf, LOGIN, type Match, type Rule } from './routes.ts'
 const MAX_UPLOAD = '50M'
 
 const addressOf = (plan: Plan, { to }: Rule): string =>
-  to === 'latchkey' ? latchkeyAddress(plan) : plan.synapse
+  to === 'latchkey' ? latchkeyAddress(plan) : synapseAddress(plan)
 
 /** What stands above each host: it may exist already. */
 const note = (plan: Plan, { name }: Host): string =>
