@@ -20,8 +20,8 @@ export type SignInResult =
   | { result: 'locked' | 'deactivated'; user: UserRow }
 
 /**
- * Checks a name (or address, where the configuration allows it) and a password. The limit of the address is taken
- * before anything is looked up and a dummy hash is verified for unknown names, so that neither count nor time tells
+ * Checks a name (or address, where the configuration allows it) and a password. The limits are taken before anything is
+ * looked up and a dummy hash is verified for unknown names, so that neither count nor time tells
  * which names exist; lock and deactivation are told only to who knows the password (edge 45).
  *
  * @throws RateLimited
@@ -33,11 +33,11 @@ export async function checkPassword(
 ): Promise<SignInResult> {
   const limits = deps.config.rate_limiting.login
   await take(deps, 'login.ip', limitSubject(requester.ip), limits.per_ip)
-  const user = await findByLogin(deps, input.username)
-  // Unknown names have a limit of their own each, however they are written: guessing at one looks the same whether it
-  // exists or not.
+  // By what was typed, however it is written, and not by the account that it leads to: a limit which a name shared with
+  // an address would tell whose address it is, and that somebody has it.
   const name = fold(localpartOf(input.username, deps.config.matrix.homeserver))
-  await take(deps, 'login.account', user?.id ?? `name:${name}`, limits.per_account)
+  await take(deps, 'login.account', name, limits.per_account)
+  const user = await findByLogin(deps, input.username)
   // Asked for nobody too: a query less would be seen in the time.
   const [stored] = await findPassword(deps.sql, user?.id ?? NOBODY)
   const verdict = await deps.passwords.verify(input.password, stored)

@@ -116,6 +116,34 @@ describe('checkPassword', () => {
     await limited.close()
   })
 
+  test('the limit does not tell whose an address is: an address has one of its own, whether an account has it or not', async () => {
+    const per_account = { burst: 2, per_second: 1 / 60 }
+    const limited = await createHarness({
+      beside: harness,
+      config: {
+        account: { login_with_email_allowed: true },
+        rate_limiting: { login: { per_ip: { burst: 1000, per_second: 100 }, per_account } },
+      },
+    })
+    const guess = (username: string) =>
+      checkPassword(limited.deps, { username, password: 'guess' }, requester).then(
+        ({ result }) => result,
+        (error: Error) => error.message,
+      )
+    const userId = await person('trudy')
+    const { clock, random, sql } = harness.deps
+    const email = 'secret@example.org'
+    await insertEmail(sql, { id: newId(clock.now(), random), userId, email, folded: email, now: clock.now() })
+    for (let tries = 0; tries < 3; tries++) await guess('trudy')
+    for (const address of ['Secret@example.org', 'nobody@example.org'])
+      expect([await guess(address), await guess(address), await guess(address)]).toEqual([
+        'wrong',
+        'wrong',
+        'rate limited',
+      ])
+    await limited.close()
+  })
+
   test('failures are logged with the address, never with what was typed: people mix up the fields', async () => {
     harness.logged.length = 0
     await signIn('nobody', 'a-secret-guess')

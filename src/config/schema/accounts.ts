@@ -172,7 +172,7 @@ export const rateLimiting = section(
     login: section(
       {
         per_ip: limiter(3, 3 / MINUTE, 'Password checks by address of the requester.'),
-        per_account: limiter(1800, 0.5, 'Password checks by account.'),
+        per_account: limiter(1800, 0.5, 'Password checks by account: the name or address that is typed.'),
       },
       'Sign-in.',
     ),
