@@ -1,3 +1,5 @@
+import type { Db } from '../../sql/connect.ts'
+import { lockSessionsOf } from '../../sql/sessions.ts'
 import {
   findPassword,
   findUserByEmail,
@@ -15,7 +17,7 @@ import { localpartOf } from './usernames.ts'
 const NOBODY = '00000000-0000-0000-0000-000000000000'
 
 export type SignInResult =
-  | { result: 'ok'; user: UserRow }
+  | { result: 'ok'; user: UserRow; passwordId: string }
   | { result: 'wrong' }
   | { result: 'locked' | 'deactivated'; user: UserRow }
 
@@ -51,7 +53,17 @@ export async function checkPassword(
   if (verdict.upgrade) await upgrade(deps, stored.id, input.password)
   if (user.deactivated_at) return { result: 'deactivated', user }
   if (user.locked_at) return { result: 'locked', user }
-  return { result: 'ok', user }
+  return { result: 'ok', user, passwordId: stored.id }
+}
+
+/**
+ * Whether a password that was found to be right is still the account's, for the transaction that begins a session with
+ * it: whoever changes it and ends all sessions at this moment ends that one too, or was first.
+ */
+export async function passwordStands(tx: Db, userId: string, passwordId: string): Promise<boolean> {
+  // In this order: what a change that held the lock has written is seen.
+  const [, [stored]] = await Promise.all([lockSessionsOf(tx, userId), findPassword(tx, userId)])
+  return stored?.id === passwordId
 }
 
 async function findByLogin(deps: Pick<Deps, 'config' | 'sql'>, input: string): Promise<UserRow | undefined> {

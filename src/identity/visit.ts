@@ -77,9 +77,9 @@ export async function readOwnForm(deps: Deps, visit: Visit): Promise<{ form: Par
  * takes: one that was begun before all sessions were ended must not be finished afterwards.
  */
 async function stillStands(deps: Deps, { session, browser, requester }: Visit): Promise<boolean> {
-  if (session.state !== 'active') return true
+  if (session.state !== 'active' && session.state !== 'terms') return true
   const now = await loadSession(deps, browser, requester)
-  return now.state === 'active' && now.session.is_admin === session.session.is_admin
+  return now.state === session.state && now.session.is_admin === session.session.is_admin
 }
 
 /** The same of a form with a file, which is undefined where none was chosen. */

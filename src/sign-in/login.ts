@@ -10,7 +10,7 @@ import { type Continuation, keepsOpener, readContinuation } from '../identity/co
 import { reauthenticate } from '../identity/reauthentication.ts'
 import { recoveryEnabled } from '../identity/recovery.ts'
 import { endSession } from '../identity/sessions.ts'
-import { checkPassword } from '../identity/sign-in.ts'
+import { checkPassword, passwordStands } from '../identity/sign-in.ts'
 import { activeSession, openVisit, page, readOwnForm, summary } from '../identity/visit.ts'
 import { transact } from '../lib/transact.ts'
 import { hintedName } from '../oauth/authorization/hints.ts'
@@ -69,7 +69,9 @@ async function signIn(deps: Deps, flow: Flow, continuation: Continuation, form: 
   if (result.result === 'wrong') return again(deps, flow, continuation, form, { code: 'invalid_credentials' })
   if (result.result !== 'ok')
     return stoppedPage(deps, visit, continuation, result.result, result.user.username)
-  const cookies = (await renew(deps, flow, result.user.id)) ?? (await begin(deps, flow, result.user.id))
+  const cookies = (await renew(deps, flow, result.user.id)) ?? (await begin(deps, flow, result))
+  // Another password was set meanwhile.
+  if (!cookies) return again(deps, flow, continuation, form, { code: 'invalid_credentials' })
   return redirect(deps.urls.path(continuation.path), [...visit.browser.cookies, ...cookies])
 }
 
@@ -82,12 +84,19 @@ async function renew(deps: Deps, flow: Flow, userId: string): Promise<string[] |
 }
 
 /** A new session. Somebody who signs in over another one leaves none behind that no cookie leads to. */
-async function begin(deps: Deps, { visit }: Flow, userId: string): Promise<string[]> {
+async function begin(
+  deps: Deps,
+  { visit }: Flow,
+  { user: { id: userId }, passwordId }: { user: { id: string }; passwordId: string },
+): Promise<string[] | undefined> {
+  const begun = await transact(deps.sql, async (tx) =>
+    (await passwordStands(tx, userId, passwordId)) ? beginSession(deps, tx, visit, userId) : undefined,
+  )
+  if (!begun) return undefined
   const before = visit.session.state === 'terms' ? visit.session.session : activeSession(visit)
   if (before) await endSession(deps, before.user_id, before.id)
-  const { id, cookies } = await transact(deps.sql, (tx) => beginSession(deps, tx, visit, userId))
-  deps.log.info('login.succeeded', { user_id: userId, session_id: id, ip: visit.requester.ip })
-  return cookies
+  deps.log.info('login.succeeded', { user_id: userId, session_id: begun.id, ip: visit.requester.ip })
+  return begun.cookies
 }
 
 /** The form once more, with what was typed but for the password. */

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { insertEmail } from '../../sql/users.ts'
-import { deactivate, killSessions, lock, unlock } from '../../src/identity/lifecycle.ts'
+import { deactivate, killSessions, lock, setPassword, unlock } from '../../src/identity/lifecycle.ts'
 import { fold } from '../../src/lib/fold.ts'
 import { newId } from '../../src/lib/ulid.ts'
 import type { Browser, Page } from '../support/browser.ts'
@@ -281,4 +281,31 @@ describe('limits', () => {
     expect((await more('2a00:0:0:6::1')).status).toBe(422)
     await one.close()
   })
+})
+
+test('POST /login: a password that is replaced while it is checked begins nothing (the end of all sessions holds)', async () => {
+  // The limits of other tests are over.
+  harness.clock.advance(3600)
+  const id = await userId('alice')
+  const { passwords } = harness.deps
+  const { verify } = passwords
+  const active = async () =>
+    (
+      await harness.database
+        .sql`select from latchkey.browser_sessions where user_id = ${id} and finished_at is null`
+    ).length
+  passwords.verify = async (...asked) => {
+    const verdict = await verify(...asked)
+    await setPassword(harness.deps, id, await passwords.hash(PASSWORD), {}, { endSessions: true })
+    return verdict
+  }
+  try {
+    const page = await login(harness.browser(), 'alice')
+    expect(page.status).toBe(422)
+    expect(await active()).toBe(0)
+  } finally {
+    passwords.verify = verify
+  }
+  expect((await login(harness.browser(), 'alice')).status).toBe(200)
+  expect(await active()).toBe(1)
 })

@@ -1,4 +1,5 @@
 import { findLoginByToken, releaseLoginToken, spendLoginToken } from '../../../sql/compat-logins.ts'
+import { lockSignIn } from '../../../sql/sessions.ts'
 import type { Deps } from '../../deps.ts'
 import { MatrixError } from '../../http/errors.ts'
 import type { Requester } from '../../http/requester.ts'
@@ -49,6 +50,10 @@ export async function findLoginToken(
     browserSessionId,
     spendable: {
       async spend(tx, sessionId) {
+        // Asked again under a lock: the end of all sessions at this moment would not see the one that begins here.
+        const [inOrder] = await lockSignIn(tx, userId, browserSessionId)
+        if (!inOrder)
+          throw invalid('Invalid login token', 'the browser session of the login token ended meanwhile')
         const [spent] = await spendLoginToken(tx, id, sessionId, deps.clock.now())
         if (!spent) throw invalid('Invalid login token', 'the login token was used')
       },

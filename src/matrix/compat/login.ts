@@ -7,7 +7,7 @@ import { MatrixError } from '../../http/errors.ts'
 import { json } from '../../http/reply.ts'
 import { type Requester, requesterOf } from '../../http/requester.ts'
 import type { Route } from '../../http/route.ts'
-import { checkPassword } from '../../identity/sign-in.ts'
+import { checkPassword, passwordStands } from '../../identity/sign-in.ts'
 import type { LegacyLogin } from '../../policy/legacy-login.ts'
 import { readBody } from './body.ts'
 import { userLocked } from './errors.ts'
@@ -79,18 +79,19 @@ async function loginWithPassword(deps: Deps, body: LoginBody, requester: Request
   const device = deviceOf(body)
   const found = await checkPassword(deps, { username, password: body.password }, requester)
   if (found.result === 'locked') throw userLocked()
-  if (found.result !== 'ok') throw new MatrixError('M_FORBIDDEN', 403, 'Invalid username/password')
+  if (found.result !== 'ok') throw wrongPassword()
   const need = await assertAllowed(deps, found.user, { type: 'm.login.password' }, device.deviceId, requester)
   const withRefreshToken = body.refresh_token === true
-  return beginCompatSession(deps, {
-    user: found.user,
-    ...device,
-    browserSessionId: null,
-    withRefreshToken,
-    requester,
-    need,
+  const login = { user: found.user, ...device, browserSessionId: null, withRefreshToken, requester, need }
+  return beginCompatSession(deps, login, {
+    async spend(tx) {
+      if (!(await passwordStands(tx, found.user.id, found.passwordId))) throw wrongPassword()
+    },
+    async giveBack() {},
   })
 }
+
+const wrongPassword = (): MatrixError => new MatrixError('M_FORBIDDEN', 403, 'Invalid username/password')
 
 /** The token that the person took along from our page (`sign-in/compat-sso.ts`): good once, for half a minute. */
 async function loginWithToken(deps: Deps, body: LoginBody, requester: Requester): Promise<LoginResponse> {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:tes
 import { insertEmail } from '../../../sql/users.ts'
 import { createApp } from '../../../src/app.ts'
 import { parseToken } from '../../../src/crypto/tokens.ts'
-import { deactivate, lock, unlock } from '../../../src/identity/lifecycle.ts'
+import { deactivate, lock, setPassword, unlock } from '../../../src/identity/lifecycle.ts'
 import { newId } from '../../../src/lib/ulid.ts'
 import { createHarness, type Harness } from '../../support/harness.ts'
 import {
@@ -412,4 +412,25 @@ test('no log line has a password or a token of a login', async () => {
     expect(secret).toBeTruthy()
     expect(text).not.toContain(String(secret))
   }
+})
+
+test('POST /login: a password that is replaced while it is checked begins nothing (the end of all sessions holds)', async () => {
+  const id = await createPerson(harness, 'changer')
+  const { passwords } = harness.deps
+  const { verify } = passwords
+  passwords.verify = async (...asked) => {
+    const verdict = await verify(...asked)
+    const other = await passwords.hash('correct horse battery staple 43')
+    await setPassword(harness.deps, id, other, {}, { endSessions: true })
+    return verdict
+  }
+  try {
+    const { status, body } = await login(passwordLogin('changer'))
+    expect([status, body]).toEqual([403, FORBIDDEN])
+  } finally {
+    passwords.verify = verify
+  }
+  const sessions = await harness.database
+    .sql`select from latchkey.compat_sessions where user_id = ${id} and finished_at is null`
+  expect(sessions).toHaveLength(0)
 })

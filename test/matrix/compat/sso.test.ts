@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { deactivate, lock } from '../../../src/identity/lifecycle.ts'
+import { deactivate, killSessions, lock } from '../../../src/identity/lifecycle.ts'
 import type { Browser, Page } from '../../support/browser.ts'
 import { createHarness, type Harness } from '../../support/harness.ts'
 import { createPerson, introspectLegacy, type MatrixAnswer, postMatrix } from '../../support/legacy.ts'
@@ -421,4 +421,26 @@ test('the account page names a login by SSO by the site that it led to', async (
   await signUp(named, 'named')
   await exchange(await loginToken(named))
   expect((await named.open('/account/sessions')).text).toContain('chat.example.com')
+})
+
+test('a login token whose browser session ends at the moment of the exchange begins nothing', async () => {
+  const person = harness.browser()
+  await signUp(person, 'racer')
+  const [user] = await harness.database.sql`select id from latchkey.users where username = 'racer'`
+  const token = await loginToken(person)
+  const { policy } = harness.deps
+  const { legacyLogin } = policy
+  policy.legacyLogin = async (...asked) => {
+    await killSessions(harness.deps, user?.id)
+    return legacyLogin(...asked)
+  }
+  try {
+    const { status, body } = await exchange(token)
+    expect([status, body]).toEqual(INVALID)
+  } finally {
+    policy.legacyLogin = legacyLogin
+  }
+  const sessions = await harness.database
+    .sql`select from latchkey.compat_sessions where user_id = ${user?.id} and finished_at is null`
+  expect(sessions).toHaveLength(0)
 })
