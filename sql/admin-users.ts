@@ -36,6 +36,8 @@ function conditions(sql: Db, filter: UserFilter): (Fragment | undefined)[] {
   const active = (which: Fragment): Fragment =>
     sql`exists (select from ${which} s where s.user_id = u.id and s.finished_at is null)`
   return [
+    // What was deleted leaves its name behind, and is in no list.
+    sql`u.deleted_at is null`,
     admin === undefined ? undefined : sql`u.is_admin = ${admin}`,
     guest === undefined ? undefined : sql`u.is_guest = ${guest}`,
     search === undefined ? undefined : sql`u.username_folded like ${containing(search)}`,
@@ -66,12 +68,56 @@ export const countUsers = (sql: Db, filter: UserFilter) => sql<{ count: number }
 
 /** One account. */
 export const findAdminUser = (sql: Db, id: string) => sql<AdminUserRow[]>`
-  select ${columns(sql)} from latchkey.users u where u.id = ${id}`
+  select ${columns(sql)} from latchkey.users u where u.id = ${id} and u.deleted_at is null`
 
 /** The account of a name; several that an import brought are told apart by the exact spelling. */
 export const findAdminUserByName = (sql: Db, username: string, folded: string) => sql<AdminUserRow[]>`
   select ${columns(sql)} from latchkey.users u
-  where u.username_folded = ${folded}
+  where u.username_folded = ${folded} and u.deleted_at is null
     and (u.username = ${username} or not exists (
       select from latchkey.users other where other.username_folded = ${folded} and other.id <> u.id))
   limit 1`
+
+/** Deletes a deactivated account with everything that belongs to it. Gives what stays; no row for any other one. */
+export const deleteUser = (sql: Db, id: string) => sql<
+  {
+    id: string
+    username: string
+    username_folded: string
+    imported_duplicate: boolean
+    created_at: Date
+    deactivated_at: Date
+  }[]
+>`
+  delete from latchkey.users where id = ${id} and deactivated_at is not null and deleted_at is null
+  returning id, username, username_folded, imported_duplicate, created_at, deactivated_at`
+
+/** Leaves the id and the name of a deleted account behind. */
+export const insertDeletedUser = (
+  sql: Db,
+  user: {
+    id: string
+    username: string
+    username_folded: string
+    imported_duplicate: boolean
+    created_at: Date
+    deactivated_at: Date
+    now: Date
+  },
+) => sql`
+  insert into latchkey.users
+    (id, username, username_folded, imported_duplicate, created_at, deactivated_at, erased_at, deleted_at)
+  values (${user.id}, ${user.username}, ${user.username_folded}, ${user.imported_duplicate}, ${user.created_at},
+    ${user.deactivated_at}, ${user.now}, ${user.now})`
+
+/**
+ * Gives an account another name; no row when somebody has it. Alone in the table meanwhile: two that take one name at
+ * once would be an error of the database.
+ */
+export const renameUser = (sql: Db, id: string, username: string, folded: string) => sql<{ id: string }[]>`
+  with alone as (select pg_advisory_xact_lock(7091602))
+  update latchkey.users u set username = ${username}, username_folded = ${folded}, imported_duplicate = false
+  from alone
+  where u.id = ${id} and u.deleted_at is null
+    and not exists (select from latchkey.users o where o.username_folded = ${folded} and o.id <> u.id)
+  returning u.id`

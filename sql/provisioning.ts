@@ -30,7 +30,7 @@ export const markProvisioned = (sql: Db, id: string, now: Date, reactivatedAt: D
 export const reactivateUser = (sql: Db, id: string, now: Date) => sql<{ id: string }[]>`
   update latchkey.users
   set deactivated_at = null, erased_at = null, provisioned_at = null, reactivated_at = ${now}
-  where id = ${id} returning id`
+  where id = ${id} and deleted_at is null returning id`
 
 /** Marks the wish that the homeserver hides what a deactivated person wrote; keeps the first time. */
 export const markErased = (sql: Db, id: string, now: Date) => sql`

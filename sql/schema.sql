@@ -508,7 +508,9 @@ create table latchkey.users (
   erased_at timestamp with time zone,
   locale text,
   time_zone text,
-  constraint users_pkey PRIMARY KEY (id)
+  deleted_at timestamp with time zone,
+  constraint users_pkey PRIMARY KEY (id),
+  constraint users_deleted CHECK (((deleted_at IS NULL) OR (deactivated_at IS NOT NULL)))
 );
 CREATE UNIQUE INDEX users_username_folded ON latchkey.users USING btree (username_folded) WHERE (NOT imported_duplicate);
 CREATE INDEX users_username_folded_all ON latchkey.users USING btree (username_folded);

@@ -1,7 +1,9 @@
 import { Type } from '@sinclair/typebox'
-import { setAdmin } from '../../sql/users.ts'
 import { PASSWORD_LIMIT } from '../crypto/passwords.ts'
 import type { Deps } from '../deps.ts'
+import { AdminError } from '../http/errors.ts'
+import { setAdminRight } from '../identity/admin-right.ts'
+import { deleteAccount, renameAccount } from '../identity/delete-account.ts'
 import { deactivate, killSessions, lock, reactivate, setPassword, unlock } from '../identity/lifecycle.ts'
 import { DISPLAY_NAME_LIMIT, setDisplayName } from '../identity/profile.ts'
 import type { Operation } from './operation.ts'
@@ -10,7 +12,7 @@ import { found, single } from './resource.ts'
 import { ADMIN_ACCOUNT, requireRightsOver } from './rights.ts'
 import { nullable } from './schemas.ts'
 import { changed, NO_USER, one, USER, userOf } from './user.ts'
-import { newPassword } from './users.ts'
+import { newPassword, Username, usernameTaken } from './users.ts'
 
 const setPasswordOperation = operation({
   method: 'POST',
@@ -49,13 +51,14 @@ const setAdminOperation = operation({
   area: 'users',
   everythingOnly: true,
   summary: 'Let a user administer, or not',
-  description: 'Sessions keep the scopes that they were granted.',
+  description:
+    'Who is no admin any more loses at once what came of it: apps and tokens of theirs, and tokens that they made for ' +
+    'others, go on without the admin scopes, and end where they had no others.',
   body: Type.Object({ admin: Type.Boolean() }, { additionalProperties: false }),
   success: one,
   refusals: [NO_USER],
   async handle(call) {
-    const [row] = await setAdmin(call.deps.sql, (await userOf(call)).id, call.body.admin)
-    found(row, 'user')
+    if (!(await setAdminRight(call.deps, (await userOf(call)).id, call.body.admin))) found(undefined, 'user')
     return changed(call)
   },
 })
@@ -148,6 +151,68 @@ const deactivateOperation = operation({
   },
 })
 
+const ADMIN_ACCOUNT = {
+  status: 403,
+  code: 'admin_account',
+  when: 'It is an admin, and the token is not good for everything.',
+} as const
+
+const renameOperation = operation({
+  method: 'POST',
+  path: '/users/{id}/set-username',
+  id: 'setUserName',
+  area: 'users',
+  summary: 'Give a user another name',
+  description:
+    'Only without a homeserver (`matrix.kind: standalone`): for a homeserver it would be another person.',
+  body: Type.Object({ username: Username }, { additionalProperties: false }),
+  success: one,
+  refusals: [
+    NO_USER,
+    ADMIN_ACCOUNT,
+    { status: 409, code: 'homeserver_connected', when: 'There is a homeserver, where names stay.' },
+    { status: 409, code: 'username_taken', when: 'Somebody has the name, or had it and was deleted.' },
+  ],
+  async handle(call) {
+    const { deps, body } = call
+    const user = await userOf(call)
+    requireRightsOver(call.caller, user)
+    if (deps.config.matrix.kind !== 'standalone')
+      throw new AdminError(409, 'homeserver_connected', 'Names stay where there is a homeserver.', {
+        detail: 'For the homeserver it would be another person. Set the display name instead.',
+      })
+    if (!(await renameAccount(deps, user.id, body.username))) throw usernameTaken()
+    return changed(call)
+  },
+})
+
+const deleteOperation = operation({
+  method: 'DELETE',
+  path: '/users/{id}',
+  id: 'deleteUser',
+  area: 'users',
+  summary: 'Delete a deactivated user for good',
+  description:
+    'Everything that is stored about the user goes, and the homeserver hides what the user wrote. Id and name stay ' +
+    'reserved for ever. It cannot be undone, so the user has to be deactivated first.',
+  success: { status: 204, description: 'The user is gone.' },
+  refusals: [
+    NO_USER,
+    ADMIN_ACCOUNT,
+    { status: 409, code: 'not_deactivated', when: 'The user is not deactivated.' },
+  ],
+  async handle(call) {
+    const user = await userOf(call)
+    requireRightsOver(call.caller, user)
+    const { target } = single(call, USER, user)
+    if (!(await deleteAccount(call.deps, user.id)))
+      throw new AdminError(409, 'not_deactivated', 'Only a deactivated user can be deleted.', {
+        detail: 'Deactivate the user first.',
+      })
+    return { status: 204, target }
+  },
+})
+
 export const userActions: Operation[] = [
   setPasswordOperation,
   setAdminOperation,
@@ -169,4 +234,6 @@ export const userActions: Operation[] = [
   ),
   act('unlock', 'unlockUser', 'Unlock a user', 'The sessions go on. Does not reactivate.', unlock),
   deactivateOperation,
+  renameOperation,
+  deleteOperation,
 ]

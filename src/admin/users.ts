@@ -20,7 +20,7 @@ import type { Operation } from './operation.ts'
 import { operation } from './operation.ts'
 import { found, list, single } from './resource.ts'
 import { ADMIN_ACCOUNT, requireRightsOverName } from './rights.ts'
-import { listQuery, oneOf, Ulid } from './schemas.ts'
+import { listQuery, nullable, oneOf, Ulid } from './schemas.ts'
 import { answers, changed, NO_USER, one, USER } from './user.ts'
 import { emailIn, emailTaken } from './user-emails.ts'
 
@@ -93,7 +93,12 @@ const byNameOperation = operation({
 })
 
 /** Names that an admin may give: what Matrix allows, and not what application services begin theirs with. */
-const USERNAME = '^(?!_)[a-z0-9=_\\-./+]+$'
+export const Username = Type.String({
+  pattern: '^(?!_)[a-z0-9=_\\-./+]+$',
+  maxLength: 255,
+  examples: ['alice'],
+  errorMessage: 'Only a to z, 0 to 9 and = _ - . / + are allowed, no _ at the beginning, 255 at most.',
+})
 
 const createOperation = operation({
   method: 'POST',
@@ -104,16 +109,21 @@ const createOperation = operation({
   description: 'The policy for sign-ups does not apply. The homeserver is told at once.',
   body: Type.Object(
     {
-      username: Type.String({
-        pattern: USERNAME,
-        maxLength: 255,
-        examples: ['alice'],
-        errorMessage: 'Only a to z, 0 to 9 and = _ - . / + are allowed, no _ at the beginning, 255 at most.',
-      }),
+      username: Username,
       skip_homeserver_check: Type.Optional(
         Type.Boolean({ description: 'Also when the homeserver says that the name is taken.' }),
       ),
-      displayname: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
+      displayname: Type.Optional(nullable(Type.String({ minLength: 1, maxLength: 255 }))),
+      avatar_url: Type.Optional(
+        nullable(
+          Type.String({
+            pattern: '^mxc://[A-Za-z0-9.:\\[\\]-]+/[A-Za-z0-9_-]+$',
+            maxLength: 1000,
+            description: 'A picture that the homeserver has. It is lost when the homeserver is away.',
+            errorMessage: 'It must be an address of the media of the homeserver: mxc://example.com/abc',
+          }),
+        ),
+      ),
       password: Type.Optional(Type.String({ minLength: 1, maxLength: PASSWORD_LIMIT })),
       skip_password_check: Type.Optional(Type.Boolean({ description: 'Also when it is easy to guess.' })),
       emails: Type.Optional(
@@ -165,7 +175,8 @@ const createOperation = operation({
       return user
     })
     // The account stands if this fails: a job goes on trying, and a script that tried again would find the name taken.
-    await ensureProvisioned(deps, created.id).catch((error: unknown) =>
+    const picture = body.avatar_url ? { avatarUrl: body.avatar_url } : {}
+    await ensureProvisioned(deps, created.id, picture).catch((error: unknown) =>
       deps.log.warn('admin.provision_later', { user_id: created.id, error }),
     )
     const [row] = await findAdminUser(deps.sql, created.id)
@@ -179,7 +190,7 @@ const isFree = (deps: Pick<Deps, 'homeserver'>, username: string): Promise<boole
     throw new Unavailable('homeserver', { cause })
   })
 
-const usernameTaken = (): AdminError =>
+export const usernameTaken = (): AdminError =>
   new AdminError(409, 'username_taken', 'There is a user of this name already.', {
     source: { pointer: '/username' },
   })

@@ -7,7 +7,7 @@ import { Unavailable } from '../http/errors.ts'
 import { addSeconds } from '../lib/clock.ts'
 import { ulidFromUuid } from '../lib/ulid.ts'
 import { poll } from '../lib/waiting.ts'
-import { HomeserverError } from '../matrix/homeserver/homeserver.ts'
+import { HomeserverError, type ProvisionRequest } from '../matrix/homeserver/homeserver.ts'
 
 type Needs = Pick<Deps, 'sql' | 'clock' | 'homeserver' | 'log'>
 
@@ -107,10 +107,13 @@ export function rethrow(error: unknown): never {
  *
  * @throws Unavailable
  */
-export async function ensureProvisioned(deps: Needs, userId: string): Promise<void> {
+export async function ensureProvisioned(deps: Needs, userId: string, more: NewPerson = {}): Promise<void> {
   const [user] = await findUser(deps.sql, userId)
-  if (!user?.provisioned_at) await provisionUser(deps, userId).catch(rethrow)
+  if (!user?.provisioned_at) await provisionUser(deps, userId, more).catch(rethrow)
 }
+
+/** What the homeserver alone keeps of a person: said once, when the account is made. */
+type NewPerson = Pick<ProvisionRequest, 'avatarUrl'>
 
 /**
  * Makes the homeserver know a person as we do: active, name, lock, the complete list of addresses. `created` is true
@@ -118,7 +121,11 @@ export async function ensureProvisioned(deps: Needs, userId: string): Promise<vo
  *
  * @throws HomeserverError
  */
-export async function provisionUser(deps: Needs, userId: string): Promise<{ created: boolean }> {
+export async function provisionUser(
+  deps: Needs,
+  userId: string,
+  more: NewPerson = {},
+): Promise<{ created: boolean }> {
   const [user] = await findProvisioning(deps.sql, userId)
   if (!user || user.deactivated_at) return { created: false }
   if (user.reactivated_at) await reactivateThere(deps, user.username)
@@ -130,6 +137,7 @@ export async function provisionUser(deps: Needs, userId: string): Promise<{ crea
       locked: user.locked_at !== null,
       // Only the first time: later the person may have changed it from a Matrix client.
       ...(user.provisioned_at === null && user.display_name !== null && { displayName: user.display_name }),
+      ...more,
     },
     { timeoutMs: CALL_TIMEOUT },
   )

@@ -43,6 +43,8 @@ const KINDS = {
   // Its addresses went when it was deactivated.
   reactivated: { notice: false },
   keys_reset_allowed: { notice: true },
+  admin_given: { notice: false },
+  admin_taken: { notice: false },
 } as const
 
 export type SecurityEventKind = keyof typeof KINDS

@@ -142,6 +142,8 @@ const ROUTES: Record<
   'POST /api/admin/v1/users/{id}/reactivate': ['token', 'admin', true],
   'POST /api/admin/v1/users/{id}/unlock': ['token', 'admin', true],
   'POST /api/admin/v1/users/{id}/deactivate': ['token', 'admin', true],
+  'POST /api/admin/v1/users/{id}/set-username': ['token', 'admin', true],
+  'DELETE /api/admin/v1/users/{id}': ['token', 'admin', true],
   'GET /api/admin/v1/user-emails': ['token', 'admin', true],
   'POST /api/admin/v1/user-emails': ['token', 'admin', true],
   'GET /api/admin/v1/user-emails/{id}': ['token', 'admin', true],

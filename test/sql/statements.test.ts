@@ -5,6 +5,7 @@ import * as accountSummary from '../../sql/account-summary.ts'
 import * as adminClients from '../../sql/admin-clients.ts'
 import * as adminEmails from '../../sql/admin-emails.ts'
 import * as adminPersonalSessions from '../../sql/admin-personal-sessions.ts'
+import * as adminRights from '../../sql/admin-rights.ts'
 import * as adminSessions from '../../sql/admin-sessions.ts'
 import * as adminUsers from '../../sql/admin-users.ts'
 import * as audit from '../../sql/audit.ts'
@@ -215,11 +216,32 @@ const FILES = [
     finishFoundCompatSessions: SESSION_FILTERS.map((filter) => [filter, 10, NOW]),
     finishFoundOAuthSessions: SESSION_FILTERS.map((filter) => [filter, 10, NOW]),
   }),
+  statements('admin-rights', adminRights, {
+    withdrawFromApps: [[ID, ['urn:mas:admin']]],
+    withdrawFromTokens: [[ID, ['urn:mas:admin']]],
+    withdrawFromCompatSessions: [[ID]],
+    withdrawFromGrants: [[ID, ['urn:mas:admin']]],
+  }),
   statements('admin-users', adminUsers, {
     listUsers: listed(USER_FILTERS),
     countUsers: USER_FILTERS.map((filter) => [filter]),
     findAdminUser: [[ID]],
     findAdminUserByName: [['alice', 'alice']],
+    deleteUser: [[ID]],
+    insertDeletedUser: [
+      [
+        {
+          id: ID,
+          username: 'alice',
+          username_folded: 'alice',
+          imported_duplicate: false,
+          created_at: NOW,
+          deactivated_at: NOW,
+          now: NOW,
+        },
+      ],
+    ],
+    renameUser: [[ID, 'alice', 'alice']],
   }),
   statements('audit', audit, {
     listAuditEntries: listed([{ actorUserId: ID, targetId: ID, action: 'lockUser', settledBefore: ID }]),

@@ -1,4 +1,5 @@
-import { listAdmins, setAdmin } from '../../../sql/users.ts'
+import { listAdmins } from '../../../sql/users.ts'
+import { setAdminRight } from '../../identity/admin-right.ts'
 import { type Context, note } from '../context.ts'
 import type { ConfigOnly } from '../flags.ts'
 import { answer, type ChangeFlags, changeAccount } from './answer.ts'
@@ -18,9 +19,10 @@ const change = (context: Context, flags: ChangeFlags, username: string, isAdmin:
   changeAccount(context, flags, username, (deps, user) => ({
     would: isAdmin ? `make ${user.username} an admin` : `take the admin right from ${user.username}`,
     async make() {
-      await setAdmin(deps.sql, user.id, isAdmin)
-      deps.log.info('user.admin_changed', { user_id: user.id, is_admin: isAdmin })
-      return `${user.username} is ${isAdmin ? 'an admin now' : 'not an admin any more'}.`
+      await setAdminRight(deps, user.id, isAdmin)
+      return isAdmin
+        ? `${user.username} is an admin now.`
+        : `${user.username} is not an admin any more. Apps and tokens lost their admin scopes.`
     },
   }))
 
