@@ -9,7 +9,7 @@ import { DISPLAY_NAME_LIMIT, setDisplayName } from '../identity/profile.ts'
 import type { Operation } from './operation.ts'
 import { operation } from './operation.ts'
 import { found, single } from './resource.ts'
-import { ADMIN_ACCOUNT, requireRightsOver } from './rights.ts'
+import { ADMIN_ACCOUNT, requireRightsOver, requireRightsOverName } from './rights.ts'
 import { nullable } from './schemas.ts'
 import { changed, NO_USER, one, USER, userOf } from './user.ts'
 import { newPassword, Username, usernameTaken } from './users.ts'
@@ -151,12 +151,6 @@ const deactivateOperation = operation({
   },
 })
 
-const ADMIN_ACCOUNT = {
-  status: 403,
-  code: 'admin_account',
-  when: 'It is an admin, and the token is not good for everything.',
-} as const
-
 const renameOperation = operation({
   method: 'POST',
   path: '/users/{id}/set-username',
@@ -176,7 +170,8 @@ const renameOperation = operation({
   async handle(call) {
     const { deps, body } = call
     const user = await userOf(call)
-    requireRightsOver(call.caller, user)
+    await requireRightsOver(call, user)
+    await requireRightsOverName(call, body.username)
     if (deps.config.matrix.kind !== 'standalone')
       throw new AdminError(409, 'homeserver_connected', 'Names stay where there is a homeserver.', {
         detail: 'For the homeserver it would be another person. Set the display name instead.',
@@ -203,7 +198,7 @@ const deleteOperation = operation({
   ],
   async handle(call) {
     const user = await userOf(call)
-    requireRightsOver(call.caller, user)
+    await requireRightsOver(call, user)
     const { target } = single(call, USER, user)
     if (!(await deleteAccount(call.deps, user.id)))
       throw new AdminError(409, 'not_deactivated', 'Only a deactivated user can be deleted.', {
