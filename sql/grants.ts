@@ -7,6 +7,7 @@ export interface GrantRow {
   client_id: string
   browser_hash: Uint8Array
   redirect_uri: string
+  response_type: string
   response_mode: string
   scope: string[]
   state: string | null
@@ -30,7 +31,9 @@ export interface GrantRow {
   dpop_jkt: string | null
 }
 
-const columns = (sql: Db) => sql`g.id, g.client_id, g.browser_hash, g.redirect_uri, g.response_mode, g.scope,
+const columns = (
+  sql: Db,
+) => sql`g.id, g.client_id, g.browser_hash, g.redirect_uri, g.response_type, g.response_mode, g.scope,
   g.state, g.nonce, g.code_challenge, g.login_hint, g.locale, g.created_at, g.browser_session_id, g.fulfilled_at,
   g.cancelled_at, g.exchanged_at, g.oauth_session_id, g.prompt, g.authenticated_after, g.stale_session_id,
   g.expected_user_id, g.acr_requested, g.dpop_jkt`
@@ -43,6 +46,7 @@ export const insertGrant = (
     clientId: string
     browserHash: Uint8Array
     redirectUri: string
+    responseType: string
     responseMode: string
     scope: string[]
     state: string | null
@@ -62,10 +66,10 @@ export const insertGrant = (
     now: Date
   },
 ) => sql`
-  insert into latchkey.authorization_grants (id, client_id, browser_hash, redirect_uri, response_mode, scope, state,
+  insert into latchkey.authorization_grants (id, client_id, browser_hash, redirect_uri, response_type, response_mode, scope, state,
     nonce, code_challenge, login_hint, locale, raw_parameters, prompt, authenticated_after, stale_session_id,
     expected_user_id, acr_requested, dpop_jkt, pushed_digest, created_at)
-  values (${grant.id}, ${grant.clientId}, ${grant.browserHash}, ${grant.redirectUri}, ${grant.responseMode},
+  values (${grant.id}, ${grant.clientId}, ${grant.browserHash}, ${grant.redirectUri}, ${grant.responseType}, ${grant.responseMode},
     ${grant.scope}, ${grant.state}, ${grant.nonce}, ${grant.codeChallenge}, ${grant.loginHint}, ${grant.locale},
     ${sql.json(grant.rawParameters)}, ${grant.prompt}, ${grant.authenticatedAfter}, ${grant.staleSessionId},
     ${grant.expectedUserId}, ${grant.acrRequested}, ${grant.dpopJkt}, ${grant.pushedDigest},

@@ -41,6 +41,7 @@ create table latchkey.authorization_grants (
   acr_requested boolean not null default false,
   dpop_jkt text,
   pushed_digest bytea,
+  response_type text not null default 'code'::text,
   constraint authorization_grants_pkey PRIMARY KEY (id),
   constraint authorization_grants_code_hash_key UNIQUE (code_hash),
   constraint authorization_grants_browser_session_id_fkey FOREIGN KEY (browser_session_id) REFERENCES latchkey.browser_sessions(id) ON DELETE SET NULL,

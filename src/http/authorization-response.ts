@@ -11,12 +11,12 @@ export function authorizationResponse(
   deps: Deps,
   request: Request,
   target: RedirectTarget,
-  result: { code: string } | { error: string; error_description: string },
+  result: Readonly<Record<string, string>>,
   { cookies = [], lang }: { cookies?: string[]; lang?: string } = {},
 ): Response {
   const pairs: [string, string][] = [
     ...(target.state === undefined ? [] : [['state', target.state] as [string, string]]),
-    ...(Object.entries(result) as [string, string][]),
+    ...Object.entries(result),
     ['iss', deps.urls.issuer],
   ]
   if (target.responseMode === 'form_post') {

@@ -29,7 +29,7 @@ async function authorize(deps: Deps, request: Request): Promise<Response> {
   const resolved = await resolve(deps, client, asked)
   const target = redirectTarget(client, resolved.params)
   try {
-    const checked = checkRequest(client, resolved)
+    const checked = checkRequest(deps, client, resolved)
     const expected = await expectedPerson(deps, client, checked)
     const demand = signInDemand(checked, expected?.id, visit.session, deps.clock.now())
     if (checked.prompt.includes('none'))
@@ -111,7 +111,7 @@ async function store(
   visit: Visit,
   client: ClientRow,
   target: RedirectTarget,
-  { params, prompt, scope, acrRequested, pushedDigest }: CheckedRequest,
+  { params, responseType, prompt, scope, acrRequested, pushedDigest }: CheckedRequest,
   demand: SignInDemand,
 ): Promise<string> {
   const id = newId(demand.created_at, deps.random)
@@ -120,6 +120,7 @@ async function store(
     clientId: client.id,
     browserHash: browserHash(visit.browser),
     redirectUri: target.redirectUri,
+    responseType,
     responseMode: target.responseMode,
     scope,
     state: params.state ?? null,

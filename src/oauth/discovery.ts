@@ -6,6 +6,7 @@ import { publicJson } from '../http/reply.ts'
 import type { Route } from '../http/route.ts'
 import { registrationEnabled } from '../policy/register.ts'
 import { PASSWORD_ACR } from './acr.ts'
+import { servedResponseTypes } from './authorization/response-type.ts'
 import { ASSERTION_ALGORITHMS } from './client-assertion.ts'
 import { CLIENT_ALGORITHMS } from './client-jwt.ts'
 import { DEVICE_CODE_GRANT, deviceGrantEnabled } from './device.ts'
@@ -62,12 +63,13 @@ export function discoveryDocument({
     pushed_authorization_request_endpoint: urls.absolute('/oauth2/par'),
     require_pushed_authorization_requests: false,
     scopes_supported: ['openid', 'profile', 'email', 'offline_access'],
-    response_types_supported: ['code'],
+    response_types_supported: servedResponseTypes({ config }),
     response_modes_supported: ['form_post', 'query', 'fragment'],
     grant_types_supported: [
       'authorization_code',
       'refresh_token',
       'client_credentials',
+      ...(config.oauth.implicit_flow ? ['implicit'] : []),
       ...(device ? [DEVICE_CODE_GRANT] : []),
     ],
     token_endpoint_auth_methods_supported: methods,

@@ -37,7 +37,7 @@ export async function pushRequest(deps: Deps, request: Request): Promise<Respons
   const proof = await takeProof(deps, request, deps.urls.absolute('/oauth2/par'))
   const resolved = await resolveRequest(deps, client, requestOf(client, form))
   checkTarget(client, resolved.params)
-  checkRequest(client, { ...resolved, pushed: true })
+  checkRequest(deps, client, { ...resolved, pushed: true })
   const jkt = keyOfRequest(resolved.params.dpop_jkt, proof)
 
   const uri = PUSHED_PREFIX + base64url(deps.random.bytes(32))

@@ -234,7 +234,11 @@ export const newSecret = ({ random }: Pick<Deps, 'random'>): string => randomStr
 
 /** What the columns of a client hold besides its secret. */
 export function columnsOf({ config }: Pick<Deps, 'config'>, metadata: Registration) {
-  const grants = deviceGrantEnabled(config) ? [...GRANTS, DEVICE_CODE_GRANT] : GRANTS
+  const grants = [
+    ...GRANTS,
+    ...(deviceGrantEnabled(config) ? [DEVICE_CODE_GRANT] : []),
+    ...(config.oauth.implicit_flow ? ['implicit'] : []),
+  ]
   return {
     // RFC 7591 section 2: absent means client_secret_basic; we make that true by giving out a secret (edge 27).
     authMethod: metadata.token_endpoint_auth_method ?? 'client_secret_basic',

@@ -83,7 +83,6 @@ describe('GET /authorize: what is wrong after it goes back to the client', () =>
     ['registration', { registration: '{}' }, [], 'registration_not_supported'],
     ['no response_type', {}, ['response_type'], 'invalid_request'],
     ['response_type token', { response_type: 'token' }, [], 'unsupported_response_type'],
-    ['response_type id_token', { response_type: 'id_token' }, [], 'unsupported_response_type'],
     ['response_type none', { response_type: 'none' }, [], 'unsupported_response_type'],
     ['response_type foo', { response_type: 'foo' }, [], 'unsupported_response_type'],
     ['prompt none', { prompt: 'none' }, [], 'login_required'],
@@ -114,6 +113,12 @@ describe('GET /authorize: what is wrong after it goes back to the client', () =>
     expect(target.searchParams.get('state')).toBe('a-state')
     expect(target.searchParams.get('iss')).toBe(harness.deps.urls.issuer)
     expect(response.headers.get('location')).toEndWith('#')
+  })
+
+  test('response_type id_token: in the fragment, where its answer would be (Multiple Response Types section 5)', async () => {
+    const target = location(await ask({ response_type: 'id_token' }, []))
+    expect(new URLSearchParams(target.hash.slice(1)).get('error')).toBe('unsupported_response_type')
+    expect(target.search).toBe('')
   })
 
   test('state is left out when none was sent', async () => {

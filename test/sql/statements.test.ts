@@ -454,6 +454,7 @@ const FILES = [
           clientId: ID,
           browserHash: HASH,
           redirectUri: 'https://a.test/',
+          responseType: 'code',
           responseMode: 'query',
           scope: ['openid'],
           state: null,

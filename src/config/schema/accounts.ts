@@ -195,6 +195,10 @@ export const oauth = section(
   {
     device_code_grant_enabled: bool(true, 'Devices without a browser may sign in with a code.'),
     device_code_user_code_auto_fill_enabled: bool(false, 'Offer a link that fills in the code.'),
+    implicit_flow: bool(
+      false,
+      'Also answer with tokens instead of a code. Only for old OpenID clients and for certification: tokens in addresses leak.',
+    ),
     refresh_token_reuse: oneOf(
       ['reject', 'end_session'],
       'reject',

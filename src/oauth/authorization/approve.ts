@@ -1,4 +1,5 @@
 import type { BrowserSessionRow } from '../../../sql/browser-sessions.ts'
+import { findClient } from '../../../sql/clients.ts'
 import { findConsent, insertConsent } from '../../../sql/consents.ts'
 import { fulfilGrant } from '../../../sql/grants.ts'
 import type { Deps } from '../../deps.ts'
@@ -14,6 +15,8 @@ import { transact } from '../../lib/transact.ts'
 import { ulidFromUuid } from '../../lib/ulid.ts'
 import type { Violation } from '../../policy/violation.ts'
 import type { GrantWithClient } from '../grant-context.ts'
+import { CODES } from '../grants/authorization-code.ts'
+import { exchange } from '../grants/exchange.ts'
 import { isProvenRedirect } from '../redirect-uri.ts'
 
 /** What a consent is about. */
@@ -62,7 +65,53 @@ export async function approve(
     await insertConsent(tx, session.user_id, grant.client_id, consentScope(grant.scope), now)
   })
   deps.log.info('consent.given', { user_id: session.user_id, client_id: ulidFromUuid(grant.client_id) })
-  return authorizationResponse(deps, visit.request, targetOf(grant), { code }, answeredBy(visit))
+  const result = grant.response_type === 'code' ? { code } : await tokensFor(deps, visit, grant, session)
+  return authorizationResponse(deps, visit.request, targetOf(grant), result, answeredBy(visit))
+}
+
+/**
+ * The tokens that a request of the implicit flow is answered with (OpenID Connect Core section 3.2.2.5): the same exchange
+ * that a code goes through, on the spot, without a refresh token.
+ */
+async function tokensFor(
+  deps: Deps,
+  visit: Visit,
+  grant: GrantWithClient,
+  session: BrowserSessionRow,
+): Promise<Record<string, string>> {
+  const [client] = await findClient(deps.sql, grant.client_id)
+  if (!client) throw new PageError('unknown_client', 400)
+  const approved = {
+    id: grant.id,
+    userId: session.user_id,
+    username: session.username,
+    browserSessionId: session.id,
+    scope: grant.scope,
+    locale: grant.locale,
+    previousSessionId: null,
+    authTime: session.authenticated_at,
+    nonce: grant.nonce,
+    code: undefined,
+    acrRequested: grant.acr_requested,
+    withRefreshToken: false,
+    jkt: undefined,
+    grantType: 'implicit',
+  } as const
+  const {
+    id_token = '',
+    access_token,
+    token_type,
+    expires_in,
+    scope,
+  } = await exchange(deps, client, approved, CODES, visit.requester)
+  if (grant.response_type === 'id_token') return { id_token }
+  return {
+    access_token,
+    token_type,
+    expires_in: String(expires_in),
+    id_token,
+    ...(scope !== undefined && { scope }),
+  }
 }
 
 /** What an answer carries of the visit that gave it. */

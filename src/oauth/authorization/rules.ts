@@ -1,4 +1,5 @@
 import type { ClientRow } from '../../../sql/clients.ts'
+import type { Deps } from '../../deps.ts'
 import { OAuthError } from '../../http/errors.ts'
 import type { Params } from '../../http/params.ts'
 import { parseScope } from '../../lib/scope.ts'
@@ -8,6 +9,7 @@ import { isChallenge } from '../pkce.ts'
 import { checkResources } from '../resource.ts'
 import { type ClaimsRequest, readClaims } from './claims.ts'
 import type { AuthorizationRequest } from './request.ts'
+import { checkImplicitScope, checkResponseType, type ResponseType } from './response-type.ts'
 
 /** Characters of one parameter (`state`, `nonce`, …) that are kept. */
 const OPAQUE_LIMIT = 4096
@@ -20,6 +22,7 @@ export type Prompt = (typeof PROMPTS)[number]
 /** An authorization request that was found to be in order. */
 export interface CheckedRequest {
   params: Params
+  responseType: ResponseType
   prompt: Prompt[]
   /** Seconds that the sign-in may lie back. */
   maxAge: number | undefined
@@ -37,24 +40,28 @@ const invalid = (description: string) => new OAuthError('invalid_request', { des
  *
  * @throws OAuthError
  */
-export function checkRequest(client: ClientRow, request: AuthorizationRequest): CheckedRequest {
+export function checkRequest(
+  deps: Pick<Deps, 'config'>,
+  client: ClientRow,
+  request: AuthorizationRequest,
+): CheckedRequest {
   const { params } = request
   checkWay(client, request)
-  checkResponseType(params)
+  const responseType = checkResponseType(deps, client, params)
   checkRegistration(params)
   checkRedirectNamed(client, params)
   const prompt = readPrompt(params.prompt)
-  checkClientGrant(client)
-  checkPkce(client, params)
+  if (responseType === 'code') checkPkce(client, params)
   checkKey(params)
   checkResources(params)
   checkLengths(params)
   const maxAge = readMaxAge(params.max_age) ?? defaultMaxAge(client)
   const claims = readClaims(params.claims)
   const scope = readScope(params.scope, claims)
+  checkImplicitScope(responseType, scope)
   const acrRequested = claims.acr || params.acr_values !== undefined || hasDefaultAcr(client)
   const { pushedDigest } = request
-  return { params, prompt, maxAge, scope, claims, acrRequested, pushedDigest }
+  return { params, responseType, prompt, maxAge, scope, claims, acrRequested, pushedDigest }
 }
 
 /** Clients may be bound to pushing (RFC 9126 section 6, FAPI 2.0) and to signing (RFC 9101 section 10.5). */
@@ -63,11 +70,6 @@ export function checkWay(client: ClientRow, { pushed, signed }: AuthorizationReq
     throw invalid('This client must push its authorization requests.')
   if (client.metadata.require_signed_request_object === true && !signed)
     throw invalid('This client must send its authorization requests as signed request objects.')
-}
-
-function checkResponseType({ response_type: type }: Params): void {
-  if (type === undefined) throw invalid('The parameter response_type is missing.')
-  if (type !== 'code') throw new OAuthError('unsupported_response_type')
 }
 
 /** OpenID Connect Core section 7.2.1: self-issued providers only. */
@@ -88,10 +90,6 @@ function readPrompt(text: string | undefined): Prompt[] {
   if (prompt.length < new Set(words).size) throw invalid(`prompt may have the values ${PROMPTS.join(', ')}.`)
   if (prompt.includes('none') && prompt.length > 1) throw invalid('prompt=none goes with no other value.')
   return prompt
-}
-
-function checkClientGrant(client: ClientRow): void {
-  if (!client.grant_types.includes('authorization_code')) throw new OAuthError('unauthorized_client')
 }
 
 /** S256 for everybody who uses PKCE, and PKCE for every client that cannot keep a secret (reference edges 3 and 4). */

@@ -3,6 +3,7 @@ import { PageError, type RedirectTarget } from '../../http/errors.ts'
 import type { Params } from '../../http/params.ts'
 import { isExactRedirect, isFapi2 } from '../fapi2.ts'
 import { isRegistered } from '../redirect-uri.ts'
+import { defaultsToQuery } from './response-type.ts'
 
 const MODES = ['query', 'fragment', 'form_post'] as const
 
@@ -24,7 +25,9 @@ export function redirectTarget(
     !isRegisteredFor(client.redirect_uris, redirectUri)
   )
     throw new PageError('bad_redirect_uri', 400, { code: 'redirect_uri' })
-  const responseMode = MODES.find((mode) => mode === (params.response_mode ?? 'query'))
+  const responseMode = MODES.find(
+    (mode) => mode === (params.response_mode ?? (defaultsToQuery(params) ? 'query' : 'fragment')),
+  )
   if (!responseMode) throw new PageError('bad_request', 400, { code: 'response_mode' })
   return { redirectUri: new URL(redirectUri).href, responseMode, state: params.state }
 }

@@ -39,7 +39,8 @@ type ValidCode = CodeRow & {
   session_authenticated_at: Date
 }
 
-const CODES: ClaimQueries = {
+/** How the row of an authorization request is claimed and spent. */
+export const CODES: ClaimQueries = {
   claim: claimCode,
   findState: findCodeState,
   release: releaseCode,

@@ -60,6 +60,8 @@ export interface Approved {
   nonce: string | null
   /** The authorization code, for `c_hash`; a device code has none. */
   code: string | undefined
+  /** For the log, where it is neither a code nor a device code. */
+  grantType?: 'implicit'
   /** The client asked for `acr` in the ID token. */
   acrRequested?: boolean
   /** An app by code always gets one; a device only when its client registered the grant (reference section 4.2). */
@@ -221,7 +223,7 @@ async function issue(
     return deviceId === null ? [] : await finishDeviceSessions(tx, approved.userId, deviceId, sessionId, now)
   })
   deps.log.info('token.issued', {
-    grant: approved.code === undefined ? 'device_code' : 'authorization_code',
+    grant: approved.grantType ?? (approved.code === undefined ? 'device_code' : 'authorization_code'),
     client_id: client.id,
     session_id: sessionId,
     user_id: approved.userId,

@@ -23,11 +23,12 @@ export async function verifyDiscovery(suite: Suite, { client }: Variant): Promis
   checkEndpoints(document)
   for (const name of ['authorization_endpoint', 'token_endpoint', 'userinfo_endpoint', 'jwks_uri'])
     expect(document[name]).toBeString()
-  expect(document.response_types_supported).toEqual(['code'])
   expect(document.grant_types_supported).toContain('authorization_code')
-  // The profile Dynamic also wants `id_token` and `token id_token`: tokens in addresses, which RFC 9700 section 2.1.2
-  // advises against and which are not served here (docs/operations.md). The rest of what it wants is there.
+  expect(document.response_types_supported).toContain('code')
   if (client === 'dynamic_client') {
+    // OpenID Connect Core section 15.2: mandatory for this profile alone, and served when the operator says so.
+    expect(document.response_types_supported).toEqual(['code', 'id_token', 'id_token token'])
+
     expect(document.registration_endpoint).toBeString()
     expect(document.request_uri_parameter_supported).toBe(true)
   }

@@ -102,8 +102,6 @@ export interface Plan {
   name: string
   variant: Variant
   modules: readonly string[]
-  /** Modules that the suite itself would fail, and what they want that is not served here; the rest of them holds. */
-  gaps?: Record<string, string>
 }
 
 /**
@@ -121,8 +119,6 @@ export const PLANS: readonly Plan[] = [
     name: 'Dynamic OP',
     variant: REGISTERED,
     modules: DYNAMIC,
-    // Tokens in addresses: RFC 9700 section 2.1.2 advises against them (docs/operations.md).
-    gaps: { 'oidcc-discovery-endpoint-verification': 'the response types id_token and id_token token' },
   },
   { name: 'RP-Initiated OP', variant: STATIC, modules: RP_INITIATED_LOGOUT },
   { name: 'Back-Channel OP', variant: STATIC, modules: BACKCHANNEL_LOGOUT },

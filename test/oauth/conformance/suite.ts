@@ -84,6 +84,7 @@ export async function startSuite(): Promise<Suite> {
         one(POST_ID, 'client_secret_post'),
         one(LOGOUT_ID, 'client_secret_basic', { backchannel_logout_uri: address('/backchannel_logout') }),
       ],
+      oauth: { implicit_flow: true },
       policy: { data: { client_registration: { allow_missing_client_uri: true } } },
     },
   })
