@@ -33,6 +33,16 @@ export const insertEmailVerification = (
     ${'userId' in verification.owner ? verification.owner.userId : null},
     ${verification.email}, ${verification.codeHash}, ${verification.codeExpiresAt}, ${verification.now})`
 
+/** Notes an address of a sign-up that somebody else proved: the provider that it came by. Nobody has a code for it. */
+export const insertProvenVerification = (
+  sql: Db,
+  verification: { id: string; registrationId: string; email: string; codeHash: Uint8Array; now: Date },
+) => sql`
+  insert into latchkey.email_verifications
+    (id, registration_id, email, code_hash, code_expires_at, created_at, completed_at)
+  values (${verification.id}, ${verification.registrationId}, ${verification.email}, ${verification.codeHash},
+    ${verification.now}, ${verification.now}, ${verification.now})`
+
 /** That of a sign-up. */
 export const findRegistrationVerification = (sql: Db, registrationId: string) => sql<EmailVerificationRow[]>`
   select ${columns(sql)} from latchkey.email_verifications where registration_id = ${registrationId}`

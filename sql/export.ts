@@ -63,6 +63,16 @@ export const exportAccount = (sql: Db, userId: string) => sql<{ data: Record<str
         'asked_at', r.requested_at, 'from', host(r.ip), 'user_agent', r.user_agent) order by r.id), '[]')
       from latchkey.recoveries r where r.id in (
         select t.recovery_id from latchkey.recovery_tickets t where t.user_id = ${userId})),
+    'linked_identities', (select coalesce(jsonb_agg(jsonb_build_object('at', coalesce(p.human_name, p.issuer),
+        'known_there_as', l.subject, 'name', l.human_account_name, 'first_seen_at', l.created_at,
+        'last_used_at', l.last_used_at) order by l.id), '[]')
+      from latchkey.upstream_links l join latchkey.upstream_providers p on p.id = l.provider_id
+      where l.user_id = ${userId}),
+    'sign_ins_with_identities', (select coalesce(jsonb_agg(jsonb_build_object('at', coalesce(p.human_name, p.issuer),
+        'begun_at', w.created_at, 'used_at', w.consumed_at, 'what_it_said', w.answer) order by w.id), '[]')
+      from latchkey.upstream_sessions w join latchkey.upstream_providers p on p.id = w.provider_id
+        join latchkey.upstream_links l on l.id = w.link_id
+      where l.user_id = ${userId}),
     'security_log', (select coalesce(jsonb_agg(jsonb_build_object('what', v.kind, 'at', v.at, 'by', v.actor,
         'address', host(v.ip), 'user_agent', v.user_agent, 'details', v.details) order by v.id), '[]')
       from latchkey.security_events v where v.user_id = ${userId}),

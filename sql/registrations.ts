@@ -11,8 +11,12 @@ export interface RegistrationRow {
   terms_version: string
   /** The invitation that was given, if it still exists. */
   registration_token_id: string | null
-  /** An invitation spared it the check against robots. */
+  /** It needs an invitation: one spared it the check against robots, or its provider wants one. */
   invited: boolean
+  /** What a provider called the person, before they were asked. */
+  display_name: string | null
+  /** The way to a provider that they came by, in place of a password. */
+  upstream_session_id: string | null
   continuation: string
   created_at: Date
   completed_at: Date | null
@@ -20,8 +24,7 @@ export interface RegistrationRow {
 
 const columns = (sql: Db) =>
   sql`id, browser_hash, username, password_version, password_hash, terms_uri, terms_version, registration_token_id,
-    invited,
-    continuation, created_at, completed_at`
+    invited, display_name, upstream_session_id, continuation, created_at, completed_at`
 
 /** Begins a sign-up. */
 export const insertRegistration = (
@@ -33,8 +36,10 @@ export const insertRegistration = (
     usernameFolded: string
     registrationTokenId: string | null
     invited: boolean
-    passwordVersion: number
-    passwordHash: string
+    passwordVersion: number | null
+    passwordHash: string | null
+    displayName?: string | null
+    upstreamSessionId?: string | null
     termsUri: string | null
     termsVersion: string
     continuation: string
@@ -44,10 +49,12 @@ export const insertRegistration = (
   },
 ) => sql`
   insert into latchkey.registrations (id, browser_hash, username, username_folded, registration_token_id,
-    invited, password_version, password_hash, terms_uri, terms_version, continuation, ip, user_agent, created_at)
+    invited, password_version, password_hash, display_name, upstream_session_id, terms_uri, terms_version, continuation,
+    ip, user_agent, created_at)
   values (${registration.id}, ${registration.browserHash}, ${registration.username}, ${registration.usernameFolded},
     ${registration.registrationTokenId}, ${registration.invited},
-    ${registration.passwordVersion}, ${registration.passwordHash}, ${registration.termsUri}, ${registration.termsVersion},
+    ${registration.passwordVersion}, ${registration.passwordHash}, ${registration.displayName ?? null},
+    ${registration.upstreamSessionId ?? null}, ${registration.termsUri}, ${registration.termsVersion},
     ${registration.continuation}, ${registration.ip}, ${registration.userAgent}, ${registration.now})`
 
 /** A sign-up by its id. */

@@ -391,6 +391,7 @@ create table latchkey.registrations (
   username_folded text,
   invited boolean not null default false,
   terms_version text not null default ''::text,
+  upstream_session_id uuid,
   constraint registrations_pkey PRIMARY KEY (id),
   constraint registrations_registration_token_id_fkey FOREIGN KEY (registration_token_id) REFERENCES latchkey.registration_tokens(id) ON DELETE SET NULL
 );
@@ -442,6 +443,61 @@ create table latchkey.tokens (
   constraint tokens_refresh_hash_key UNIQUE (refresh_hash),
   constraint tokens_session_id_fkey FOREIGN KEY (session_id) REFERENCES latchkey.oauth_sessions(id) ON DELETE CASCADE
 ) with (fillfactor=90);
+
+create table latchkey.upstream_links (
+  id uuid not null,
+  provider_id uuid not null,
+  subject text not null,
+  user_id uuid,
+  human_account_name text,
+  created_at timestamp with time zone not null,
+  last_used_at timestamp with time zone,
+  constraint upstream_links_pkey PRIMARY KEY (id),
+  constraint upstream_links_provider_id_subject_key UNIQUE (provider_id, subject),
+  constraint upstream_links_provider_id_fkey FOREIGN KEY (provider_id) REFERENCES latchkey.upstream_providers(id) ON DELETE CASCADE,
+  constraint upstream_links_user_id_fkey FOREIGN KEY (user_id) REFERENCES latchkey.users(id) ON DELETE CASCADE
+);
+CREATE INDEX upstream_links_unowned ON latchkey.upstream_links USING btree (id) WHERE (user_id IS NULL);
+CREATE INDEX upstream_links_user ON latchkey.upstream_links USING btree (user_id) WHERE (user_id IS NOT NULL);
+
+create table latchkey.upstream_providers (
+  id uuid not null,
+  issuer text,
+  human_name text,
+  brand_name text,
+  registration_token_required boolean not null default false,
+  created_at timestamp with time zone not null,
+  disabled_at timestamp with time zone,
+  constraint upstream_providers_pkey PRIMARY KEY (id)
+);
+
+create table latchkey.upstream_sessions (
+  id uuid not null,
+  provider_id uuid not null,
+  browser_hash bytea not null,
+  state_hash bytea not null,
+  sealed_secrets text not null,
+  continuation text not null default ''::text,
+  created_at timestamp with time zone not null,
+  claimed_at timestamp with time zone,
+  link_id uuid,
+  answer jsonb,
+  subject text,
+  sid text,
+  sealed_id_token text,
+  completed_at timestamp with time zone,
+  consumed_at timestamp with time zone,
+  browser_session_id uuid,
+  constraint upstream_sessions_pkey PRIMARY KEY (id),
+  constraint upstream_sessions_state_hash_key UNIQUE (state_hash),
+  constraint upstream_sessions_browser_session_id_fkey FOREIGN KEY (browser_session_id) REFERENCES latchkey.browser_sessions(id) ON DELETE SET NULL,
+  constraint upstream_sessions_link_id_fkey FOREIGN KEY (link_id) REFERENCES latchkey.upstream_links(id) ON DELETE SET NULL,
+  constraint upstream_sessions_provider_id_fkey FOREIGN KEY (provider_id) REFERENCES latchkey.upstream_providers(id) ON DELETE CASCADE
+);
+CREATE INDEX upstream_sessions_browser_session ON latchkey.upstream_sessions USING btree (browser_session_id);
+CREATE INDEX upstream_sessions_link ON latchkey.upstream_sessions USING btree (link_id);
+CREATE INDEX upstream_sessions_sid ON latchkey.upstream_sessions USING btree (provider_id, sid);
+CREATE INDEX upstream_sessions_subject ON latchkey.upstream_sessions USING btree (provider_id, subject);
 
 create table latchkey.used_jwts (
   digest bytea not null,

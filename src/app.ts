@@ -58,6 +58,9 @@ import { registerRoutes } from './sign-in/register/register.ts'
 import { registerResumeRoutes } from './sign-in/register/resume.ts'
 import { registerTokenRoutes } from './sign-in/register/token.ts'
 import { termsRoutes } from './sign-in/terms.ts'
+import { upstreamAuthorizeRoutes } from './upstream/authorize.ts'
+import { upstreamCallbackRoutes } from './upstream/callback.ts'
+import { upstreamLinkRoutes } from './upstream/link.ts'
 
 /** What a listener serves: `http.listeners[].resources[]`. */
 export type Resource = Config['http']['listeners'][number]['resources'][number]
@@ -93,6 +96,9 @@ export function routesOf(deps: Deps, resource: Resource): Route[] {
         ...registerTokenRoutes(deps),
         ...registerEmailRoutes(deps),
         ...displayNameRoutes(deps),
+        ...upstreamAuthorizeRoutes(deps),
+        ...upstreamCallbackRoutes(deps),
+        ...upstreamLinkRoutes(deps),
         ...recoverRoutes(deps),
         ...recoveryPasswordRoutes(deps),
         ...consentRoutes(deps),

@@ -31,6 +31,7 @@ import type { Views } from './render/engine.ts'
 import { createTexts } from './render/texts.ts'
 import type { Translate } from './render/translate.ts'
 import type { Log } from './telemetry/log.ts'
+import { createUpstream, type Upstream } from './upstream/upstream.ts'
 
 /**
  * Everything that a request needs, built once by `createDeps` (commands) or by the test harness. A use case names
@@ -68,6 +69,8 @@ export interface Deps {
   fetch: Fetch
   /** How servers of clients are reached. */
   clientFetch: Pick<PublicFetchOptions, 'allows' | 'ca' | 'proxyOf'>
+  /** The providers that people may sign in with, and how they are reached. */
+  upstream: Upstream
   trustedProxies: readonly Network[]
 }
 
@@ -132,6 +135,7 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
     fetch: options.outgoingFetch ?? outgoingFetch,
     clientKeys: createClientKeys(clock, clientFetch),
     clientFetch,
+    upstream: createUpstream({ config, clock, log, proxyOf, publicFetch: clientFetch }),
     trustedProxies: config.http.trusted_proxies.map(parseNetwork).filter((network) => network !== undefined),
   }
   return { deps, warnings }

@@ -1,5 +1,6 @@
 import { lockStaticClients } from '../../sql/static-clients.ts'
 import { transact } from '../lib/transact.ts'
+import { syncProviders } from '../upstream/sync.ts'
 import { type Context, say } from './context.ts'
 import type { ConfigOnly } from './flags.ts'
 import { counted } from './manage/accounts.ts'
@@ -17,12 +18,17 @@ interface SyncFlags extends ConfigOnly {
  * removes those that left it. As in MAS the database is brought up to date first, but never by a dry run.
  */
 export default async function sync(this: Context, flags: SyncFlags): Promise<void> {
-  const run = async (deps: Parameters<typeof planSync>[0] & Parameters<typeof pruneClients>[0]) => {
+  const run = async (
+    deps: Parameters<typeof planSync>[0] &
+      Parameters<typeof pruneClients>[0] &
+      Parameters<typeof syncProviders>[0],
+  ) => {
     if (flags.dryRun) return planSync(deps)
     return transact(deps.sql, async (tx) => {
       await lockStaticClients(tx)
       const plan = await planSync(deps, tx)
       await syncClients(deps, tx)
+      await syncProviders(deps, tx)
       if (flags.prune && plan.left.length > 0) await pruneClients(deps, tx, plan)
       return plan
     })

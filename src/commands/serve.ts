@@ -7,6 +7,7 @@ import { jobHandlers } from '../jobs/handlers.ts'
 import { registrationEnabled } from '../policy/register.ts'
 import { listen } from '../server.ts'
 import type { Log } from '../telemetry/log.ts'
+import { syncProviders } from '../upstream/sync.ts'
 import type { Loaded } from './load.ts'
 import { migrateDatabase, openDatabase, requireMigrated } from './open-database.ts'
 import { checkHomeserver } from './prepare.ts'
@@ -97,9 +98,10 @@ export async function serve(options: ServeOptions): Promise<void> {
   for (const timer of timers) clearTimeout(timer)
 }
 
-/** Writes the clients of the configuration, and names those that it does not have any more: they still work. */
+/** Writes the clients and providers of the configuration, and names clients that it does not have any more: they still work. */
 async function syncAll(deps: Deps): Promise<void> {
   await syncClients(deps)
+  await syncProviders(deps)
   const left = await clientsThatLeft(deps)
   if (left.length === 0) return
   const hint =

@@ -9,6 +9,7 @@ import {
   EmbeddedJWK,
   errors,
   importJWK,
+  importPKCS8,
   type JWK,
   jwtVerify,
   SignJWT,
@@ -116,7 +117,7 @@ export async function verifyJwt(
  * Throws TypeError for an algorithm that we don't sign with.
  */
 export function idTokenHash(alg: string, value: string): string {
-  if (!SIGNING_ALGORITHMS.includes(alg))
+  if (!SIGNING_ALGORITHMS.includes(alg) && !/^HS(256|384|512)$/.test(alg))
     throw new TypeError(`No ID token is signed with ${JSON.stringify(alg)}.`)
   const bits = alg === 'EdDSA' ? 512 : Number(alg.slice(2))
   return base64url(
@@ -169,18 +170,18 @@ export type ForeignKeys = { jwks: { keys: Record<string, unknown>[] } } | { secr
 
 /**
  * The claims of a JWT that somebody else signed, when the signature holds under `algorithms` and it is within its time
- * (30 seconds of tolerance); undefined otherwise. Of several keys that fit, each is tried (RFC 7517 section 4.5).
+ * (`tolerance` seconds more or less, else 30); undefined otherwise. Of several keys that fit, each is tried (RFC 7517 section 4.5).
  * `unknownKey` tells that no key fitted, so that a rotated key set may be fetched again.
  */
 export async function verifyForeignJwt(
   jwt: string,
   keys: ForeignKeys,
-  options: { algorithms: readonly string[]; now: Date; requiredClaims?: string[] },
+  options: { algorithms: readonly string[]; now: Date; requiredClaims?: string[]; tolerance?: number },
 ): Promise<{ claims?: JwtClaims; unknownKey: boolean }> {
   const rules = {
     algorithms: [...options.algorithms],
     currentDate: options.now,
-    clockTolerance: 30,
+    clockTolerance: options.tolerance ?? 30,
     requiredClaims: options.requiredClaims ?? [],
   }
   try {
@@ -207,4 +208,28 @@ export async function verifyForeignJwt(
     if (error instanceof TypeError || error instanceof DOMException) return { unknownKey: false }
     throw error
   }
+}
+
+/** `claims` as a JWS under a secret that both sides share: how a client proves itself with `client_secret_jwt`. */
+export const signJwtWithSecret = (claims: object, alg: string, secret: string): Promise<string> =>
+  new SignJWT({ ...claims }).setProtectedHeader({ alg }).sign(new TextEncoder().encode(secret))
+
+/**
+ * `claims` as a JWS under a private key (PKCS#8 PEM) of another service, which is not one of the keys that we publish.
+ *
+ * @throws TypeError when the key cannot be used; its text shows nothing of it
+ */
+export async function signJwtWithPem(
+  claims: object,
+  header: { alg: string; kid: string },
+  pem: string,
+): Promise<string> {
+  let key: CryptoKey
+  try {
+    key = await importPKCS8(pem, header.alg)
+  } catch {
+    // The library's message may quote the key.
+    throw new TypeError(`the private key is not one for ${header.alg}`)
+  }
+  return new SignJWT({ ...claims }).setProtectedHeader(header).sign(key)
 }

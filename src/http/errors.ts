@@ -193,6 +193,7 @@ export type PageProblem =
   | 'grant_other_browser'
   | 'registration_not_found'
   | 'registration_expired'
+  | 'upstream_gone'
   | 'homeserver_unavailable'
   | 'unavailable'
   | 'internal'

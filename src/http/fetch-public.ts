@@ -37,6 +37,8 @@ export function isPublicAddress(text: string): boolean {
 export interface PublicResponse {
   status: number
   body: string
+  /** Media type of the body in lower case, without parameters. */
+  type: string
   /** `Cache-Control: max-age` in seconds, when there is one. */
   maxAge: number | undefined
 }
@@ -55,6 +57,24 @@ export interface PublicFetchOptions {
   proxyOf?: ProxyOf
 }
 
+/** What is asked. */
+export interface PublicRequest {
+  method: 'GET' | 'POST'
+  headers?: Record<string, string>
+  body?: string
+}
+
+/**
+ * One request to an address that a stranger named, under the rules of `fetchPublic`.
+ *
+ * @throws Error that says which rule was broken; its text is for the log
+ */
+export const requestPublic = (
+  url: URL,
+  request: PublicRequest,
+  options: PublicFetchOptions,
+): Promise<PublicResponse> => send(url, request, options)
+
 /**
  * GETs a document that a stranger named (`jwks_uri`, `request_uri`): https only, no redirect, no private address, within a
  * time and a size.
@@ -62,7 +82,7 @@ export interface PublicFetchOptions {
  * @throws Error that says which rule was broken; its text is for the log
  */
 export const fetchPublic = (url: URL, options: PublicFetchOptions): Promise<PublicResponse> =>
-  send(url, undefined, options)
+  send(url, { method: 'GET' }, options)
 
 /**
  * POSTs a form to an address that a stranger named (`backchannel_logout_uri`), under the rules of `fetchPublic`. Gives
@@ -75,32 +95,42 @@ export async function postPublic(
   form: Record<string, string>,
   options: Omit<PublicFetchOptions, 'maxBytes'>,
 ): Promise<number> {
-  const { status } = await send(url, new URLSearchParams(form).toString(), { ...options, maxBytes: 0 })
+  const request: PublicRequest & Unread = {
+    method: 'POST',
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    body: new URLSearchParams(form).toString(),
+    unread: true,
+  }
+  const { status } = await send(url, request, { ...options, maxBytes: 0 })
   return status
 }
 
-/** One request; with a form a POST, whose answer is its status alone. */
-function send(url: URL, form: string | undefined, options: PublicFetchOptions): Promise<PublicResponse> {
+/** The status is enough. */
+interface Unread {
+  unread?: boolean
+}
+
+function send(url: URL, sent: PublicRequest & Unread, options: PublicFetchOptions): Promise<PublicResponse> {
   const allows = options.allows ?? isPublicAddress
   if (url.protocol !== 'https:') return Promise.reject(new Error(`${url.protocol} is not https:`))
   const host = url.hostname.replace(/^\[|\]$/g, '')
   // An address in the URL is not looked up, so the check below would not see it.
   if (parseIp(host) && !allows(host)) return Promise.reject(new Error(`${host} is not a public address`))
   const proxy = options.proxyOf?.(url)
-  if (proxy !== undefined) return sendThrough(proxy, url, form, { ...options, allows })
+  if (proxy !== undefined) return sendThrough(proxy, url, sent, { ...options, allows })
   return new Promise((resolve, reject) => {
     const outgoing = request(
       url,
       {
-        method: form === undefined ? 'GET' : 'POST',
+        method: sent.method,
         lookup: guardedLookup(allows),
-        headers: headersFor(form),
+        headers: headersFor(sent),
         signal: AbortSignal.timeout(options.timeoutMs),
         ...(options.ca !== undefined && { ca: options.ca }),
       },
       (incoming) => {
-        if (form !== undefined) {
-          resolve({ status: incoming.statusCode ?? 0, body: '', maxAge: undefined })
+        if (sent.unread) {
+          resolve({ status: incoming.statusCode ?? 0, body: '', type: '', maxAge: undefined })
           // What breaks from here on concerns nobody.
           incoming.on('error', () => {})
           outgoing.destroy()
@@ -118,24 +148,25 @@ function send(url: URL, form: string | undefined, options: PublicFetchOptions): 
           resolve({
             status: incoming.statusCode ?? 0,
             body: Buffer.concat(chunks).toString('utf8'),
+            type: mediaTypeOf(incoming.headers['content-type']),
             maxAge: maxAgeOf(incoming.headers['cache-control']),
           }),
         )
       },
     )
     outgoing.on('error', reject)
-    outgoing.end(form)
+    outgoing.end(sent.body)
   })
 }
 
-const headersFor = (form: string | undefined): Record<string, string> => ({
+const headersFor = ({ headers, body }: PublicRequest): Record<string, string> => ({
   accept: 'application/json',
   'accept-encoding': 'identity',
-  ...(form !== undefined && {
-    'content-type': 'application/x-www-form-urlencoded',
-    'content-length': String(Buffer.byteLength(form)),
-  }),
+  ...headers,
+  ...(body !== undefined && { 'content-length': String(Buffer.byteLength(body)) }),
 })
+
+const mediaTypeOf = (header: string | undefined): string => header?.split(';')[0]?.trim().toLowerCase() ?? ''
 
 /**
  * The same through a proxy. It is told the address that was checked, not the name: it would look that up again, and be
@@ -144,7 +175,7 @@ const headersFor = (form: string | undefined): Record<string, string> => ({
 async function sendThrough(
   proxy: string,
   url: URL,
-  form: string | undefined,
+  sent: PublicRequest & Unread,
   { allows, timeoutMs, maxBytes, ca }: PublicFetchOptions & { allows: (address: string) => boolean },
 ): Promise<PublicResponse> {
   const host = url.hostname.replace(/^\[|\]$/g, '')
@@ -152,18 +183,18 @@ async function sendThrough(
   const target = new URL(url)
   target.hostname = address.includes(':') ? `[${address}]` : address
   const response = await fetch(target, {
-    method: form === undefined ? 'GET' : 'POST',
-    headers: { ...headersFor(form), host: url.host },
-    ...(form !== undefined && { body: form }),
+    method: sent.method,
+    headers: { ...headersFor(sent), host: url.host },
+    ...(sent.body !== undefined && { body: sent.body }),
     redirect: 'manual',
     signal: AbortSignal.timeout(timeoutMs),
     proxy,
     tls: { serverName: host, ...(ca !== undefined && { ca }) },
   } as RequestInit)
   const maxAge = maxAgeOf(response.headers.get('cache-control') ?? undefined)
-  if (form !== undefined) {
+  if (sent.unread) {
     await response.body?.cancel()
-    return { status: response.status, body: '', maxAge: undefined }
+    return { status: response.status, body: '', type: '', maxAge: undefined }
   }
   const chunks: Uint8Array[] = []
   let size = 0
@@ -172,7 +203,12 @@ async function sendThrough(
     if (size > maxBytes) throw new Error(`larger than ${maxBytes} bytes`)
     chunks.push(chunk)
   }
-  return { status: response.status, body: Buffer.concat(chunks).toString('utf8'), maxAge }
+  return {
+    status: response.status,
+    body: Buffer.concat(chunks).toString('utf8'),
+    type: mediaTypeOf(response.headers.get('content-type') ?? undefined),
+    maxAge,
+  }
 }
 
 const resolveGuarded = (host: string, allows: (address: string) => boolean): Promise<string> =>

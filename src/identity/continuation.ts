@@ -13,6 +13,8 @@ export interface Continuation {
   deviceGrantId?: string
   /** The login of a legacy client to go on with, as a uuid. */
   compatLoginId?: string
+  /** The identity at a provider to link, or to sign in with, as a uuid. */
+  upstreamLinkId?: string
   /** The path (without prefix) to go to. */
   path: string
 }
@@ -52,6 +54,15 @@ export function readContinuation(params: Params): Continuation {
       path: `/complete-compat-sso/${ulid}`,
     }
   }
+  if (kind === 'link_upstream' && uuid !== undefined) {
+    const ulid = id.toUpperCase()
+    return {
+      text: `kind=${kind}&id=${ulid}`,
+      grantId: undefined,
+      upstreamLinkId: uuid,
+      path: `/upstream/link/${ulid}`,
+    }
+  }
   if (kind === 'manage_account' && params.page !== undefined && isAccountPage(params.page))
     return { text: `kind=${kind}&page=${params.page}`, grantId: undefined, path: `/account/${params.page}` }
   if (kind === 'manage_account') {
@@ -79,3 +90,7 @@ export const keepsOpener = ({ path }: Pick<Continuation, 'path'>): boolean =>
 /** A path of ours with the continuation as its query. */
 export const withContinuation = (path: string, continuation: Continuation): string =>
   continuation.text === '' ? path : `${path}?${continuation.text}`
+
+/** A continuation as a row keeps it: its text. */
+export const storedContinuation = (text: string): Continuation =>
+  readContinuation(Object.fromEntries(new URLSearchParams(text)))

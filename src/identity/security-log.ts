@@ -29,6 +29,8 @@ const KINDS = {
   email_added: { notice: true },
   email_removed: { notice: true },
   email_primary: { notice: true },
+  identity_linked: { notice: true },
+  identity_unlinked: { notice: true },
   session_ended: { notice: false },
   sessions_ended: { notice: true },
   personal_token_created: { notice: true },

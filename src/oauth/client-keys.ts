@@ -33,22 +33,24 @@ interface Cached {
   set: Promise<KeySet>
 }
 
-/**
- * Creates the cache for one process. A fetch is bounded to 5 seconds and 64 kB, and goes to public https addresses only:
- * anybody may register a `jwks_uri` (reference edge 25).
- */
-export function createClientKeys(
-  clock: Clock,
-  options: Pick<PublicFetchOptions, 'allows' | 'ca'> = {},
-): ClientKeys {
+/** Key sets by where they are fetched from. */
+export interface KeySets {
+  /** The key set at `place`; `load` fetches it. With `fresh` as for `ClientKeys`. @throws what `load` throws */
+  at(place: string, load: LoadKeySet, fresh?: boolean): Promise<KeySet>
+}
+
+type LoadKeySet = () => Promise<{ set: KeySet; maxAge: number | undefined }>
+
+/** Creates the cache of one process. */
+export function createKeySets(clock: Clock): KeySets {
   const cache = new Map<string, Cached>()
-  const load = (uri: string, now: number): Cached => {
+  const fetchInto = (place: string, load: LoadKeySet, now: number): Cached => {
     const entry: Cached = {
       fetchedAt: now,
       expiresAt: now + LIFETIME.usual * 1000,
       set: Promise.resolve({ keys: [] }),
     }
-    entry.set = fetchKeySet(uri, options).then(({ set, maxAge }) => {
+    entry.set = load().then(({ set, maxAge }) => {
       const seconds = Math.min(Math.max(maxAge ?? LIFETIME.usual, LIFETIME.least), LIFETIME.most)
       entry.expiresAt = now + seconds * 1000
       return set
@@ -57,22 +59,37 @@ export function createClientKeys(
     entry.set.catch(() => {
       entry.expiresAt = now + REFETCH_AFTER * 1000
     })
-    cache.delete(uri)
-    cache.set(uri, entry)
+    cache.delete(place)
+    cache.set(place, entry)
     const [oldest] = cache.keys()
     if (cache.size > CAPACITY && oldest !== undefined) cache.delete(oldest)
     return entry
   }
   return {
+    at(place, load, fresh = false) {
+      const now = clock.now().getTime()
+      const cached = cache.get(place)
+      const usable =
+        cached && cached.expiresAt > now && !(fresh && cached.fetchedAt + REFETCH_AFTER * 1000 <= now)
+      return (usable ? cached : fetchInto(place, load, now)).set
+    },
+  }
+}
+
+/**
+ * The keys of clients, kept by one process. A fetch is bounded to 5 seconds and 64 kB, and goes to public https addresses
+ * only: anybody may register a `jwks_uri` (reference edge 25).
+ */
+export function createClientKeys(
+  clock: Clock,
+  options: Pick<PublicFetchOptions, 'allows' | 'ca'> = {},
+): ClientKeys {
+  const sets = createKeySets(clock)
+  return {
     async of(client, fresh = false) {
       if (client.metadata.jwks !== undefined) return client.metadata.jwks as KeySet
       const uri = client.metadata.jwks_uri
-      if (typeof uri !== 'string') return undefined
-      const now = clock.now().getTime()
-      const cached = cache.get(uri)
-      const usable =
-        cached && cached.expiresAt > now && !(fresh && cached.fetchedAt + REFETCH_AFTER * 1000 <= now)
-      return (usable ? cached : load(uri, now)).set
+      return typeof uri === 'string' ? sets.at(uri, () => fetchKeySet(uri, options), fresh) : undefined
     },
   }
 }
@@ -87,9 +104,14 @@ async function fetchKeySet(
     ...options,
   })
   if (status !== 200) throw new Error(`jwks_uri answered ${status}`)
+  return { set: parseKeySet(body), maxAge }
+}
+
+/** A key set as its server answered it, not more of it than is looked at. @throws Error when it is none */
+export function parseKeySet(body: string): KeySet {
   const parsed: unknown = JSON.parse(body)
   const keys = (parsed as { keys?: unknown } | null)?.keys
   if (!Array.isArray(keys)) throw new Error('jwks_uri did not answer a key set')
   const usable = keys.filter((key): key is Record<string, unknown> => typeof key === 'object' && key !== null)
-  return { set: { keys: usable.slice(0, KEY_LIMIT) }, maxAge }
+  return { keys: usable.slice(0, KEY_LIMIT) }
 }

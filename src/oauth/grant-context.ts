@@ -1,11 +1,12 @@
 import { findCompatLogin } from '../../sql/compat-logins.ts'
 import { findDeviceGrant } from '../../sql/device-grants.ts'
 import { findGrant } from '../../sql/grants.ts'
+import { findCompletedSession } from '../../sql/upstream-sessions.ts'
 import type { Deps } from '../deps.ts'
 import { browserHash } from '../http/browser.ts'
 import { PageError } from '../http/errors.ts'
 import { formActionSource } from '../http/headers.ts'
-import type { Continuation } from '../identity/continuation.ts'
+import { type Continuation, storedContinuation } from '../identity/continuation.ts'
 import { ssoTarget } from '../identity/sso-redirect.ts'
 import type { Visit } from '../identity/visit.ts'
 import { addSeconds } from '../lib/clock.ts'
@@ -53,8 +54,10 @@ export async function openFlow(
     grantId,
     deviceGrantId,
     compatLoginId,
-  }: Pick<Continuation, 'grantId' | 'deviceGrantId' | 'compatLoginId'>,
+    upstreamLinkId,
+  }: Pick<Continuation, 'grantId' | 'deviceGrantId' | 'compatLoginId' | 'upstreamLinkId'>,
 ): Promise<Flow> {
+  if (upstreamLinkId !== undefined) return openLinkFlow(deps, visit, upstreamLinkId)
   if (compatLoginId !== undefined) return openCompatFlow(deps, visit, compatLoginId)
   if (deviceGrantId !== undefined) return openDeviceFlow(deps, visit, deviceGrantId)
   const [grant] = grantId === undefined ? [] : await findGrant(deps.sql, grantId)
@@ -69,6 +72,15 @@ export async function openFlow(
     grant,
   }
 }
+
+/** An identity that waits for its owner to sign in: what comes after that is what they set out for to the provider. */
+async function openLinkFlow(deps: Pick<Deps, 'sql'>, visit: Visit, linkId: string): Promise<Flow> {
+  const [way] = await findCompletedSession(deps.sql, linkId, browserHash(visit.browser), EVER)
+  const { upstreamLinkId: _, ...continuation } = storedContinuation(way?.continuation ?? '')
+  return openFlow(deps, visit, continuation)
+}
+
+const EVER = new Date(0)
 
 /** A device's request, in the browser that its code was typed into: the device waits elsewhere, so no form leaves us. */
 async function openDeviceFlow(deps: Pick<Deps, 'sql'>, visit: Visit, id: string): Promise<Flow> {

@@ -6,6 +6,7 @@
  * (but for the ticket of `recover_password`).
  */
 
+import type { ProviderNotice } from '../identity/provider-notice.ts'
 import type { AccountContexts } from './contexts-account.ts'
 import type { CaptchaBox } from './contexts-captcha.ts'
 import type { CompatContexts } from './contexts-compat.ts'
@@ -14,6 +15,7 @@ import type { RecoveryContexts } from './contexts-recovery.ts'
 import type { RegisterContexts } from './contexts-register.ts'
 import type { SessionLimitContexts } from './contexts-session-limit.ts'
 import type { TokenContexts } from './contexts-tokens.ts'
+import type { ProviderButton, UpstreamContexts } from './contexts-upstream.ts'
 
 /** An instant as ISO 8601 text, for example `clock.now().toISOString()`. */
 export type Instant = string
@@ -161,6 +163,12 @@ export interface LoginPage {
   person?: SessionSummary
   /** Beside `person`: another account may be used instead. */
   other_account?: boolean
+  /** Other ways in. */
+  providers?: ProviderButton[]
+  /** There are no passwords here: the providers are the only way in. */
+  providers_only?: boolean
+  /** Why somebody is back from a provider. */
+  provider_notice?: { code: ProviderNotice; name: string }
 }
 
 export type UsernameStatus =
@@ -202,6 +210,7 @@ export interface RegisterPage {
   terms_uri?: string
   continuation: Continuation
   client?: ClientSummary
+  providers?: ProviderButton[]
 }
 
 export interface RegisterDisabledPage {
@@ -363,7 +372,8 @@ export interface Contexts
     RegisterContexts,
     RecoveryContexts,
     TokenContexts,
-    SessionLimitContexts {
+    SessionLimitContexts,
+    UpstreamContexts {
   index: IndexPage
   login: LoginPage
   register: RegisterPage

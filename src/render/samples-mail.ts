@@ -68,6 +68,8 @@ export const mailSamples: { [M in MailName]: MailSample<M>[] } = {
       label: event,
       context: notice(event, { ...DEVICE, email: 'alice@example.org' }),
     })),
+    { label: 'linked', context: notice('identity_linked', { ...DEVICE, name: 'Harbour Login' }) },
+    { label: 'unlinked', context: notice('identity_unlinked', { ...DEVICE, name: 'Harbour Login' }) },
     { label: 'email added', context: notice('email_added', { ...DEVICE, email: 'new@example.org' }) },
     { label: 'legacy client', context: notice('signed_in_legacy', { ...DEVICE, name: 'Old phone' }) },
     { label: 'token', context: notice('personal_token_created', { ...DEVICE, name: 'Backup script' }) },

@@ -21,6 +21,7 @@ import { recoverySamples } from './samples-recovery.ts'
 import { registerSamples } from './samples-register.ts'
 import { sessionLimitSamples } from './samples-session-limit.ts'
 import { tokenSamples } from './samples-tokens.ts'
+import { loginWithProviders, upstreamSamples } from './samples-upstream.ts'
 
 /** Several states of every page: plain, with errors, with long and right-to-left names, with hostile values. */
 export const samples: { [P in PageName]: Sample<P>[] } = {
@@ -76,6 +77,7 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
         recovery_enabled: true,
       },
     },
+    ...loginWithProviders,
     {
       label: 'for a client, standalone',
       context: {
@@ -469,6 +471,7 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
   ],
   ...accountSamples,
   ...tokenSamples,
+  ...upstreamSamples,
   ...sessionLimitSamples,
   ...logoutSamples,
   ...emailSamples,

@@ -2,6 +2,7 @@ import type { BrowserSessionRow } from '../../sql/browser-sessions.ts'
 import { hasAcceptedTerms } from '../../sql/terms.ts'
 import type { Deps } from '../deps.ts'
 import type { Continuation } from '../identity/continuation.ts'
+import { stoppedPage } from '../identity/stopped-page.ts'
 import { page, type Visit } from '../identity/visit.ts'
 import { openFlow } from '../oauth/grant-context.ts'
 import { termsOf } from '../policy/terms.ts'
@@ -23,19 +24,6 @@ export async function interstitial(
   if (session.state === 'terms') return termsPage(deps, visit, continuation, session.session)
   return stoppedPage(deps, visit, continuation, session.state, session.session.username)
 }
-
-/** The page for somebody whose account may not sign in. */
-export const stoppedPage = (
-  deps: Deps,
-  visit: Visit,
-  continuation: Continuation,
-  reason: 'locked' | 'deactivated',
-  username: string,
-): Response =>
-  page(deps, visit, `account_${reason}`, {
-    mxid: deps.homeserver.mxid(username),
-    continuation: continuation.text,
-  })
 
 /** The page of terms that the person has not accepted, or not in this version. Its form may lead on to the app. */
 async function termsPage(

@@ -6,11 +6,19 @@ import { type Params, readPageQuery } from '../http/params.ts'
 import { redirect } from '../http/reply.ts'
 import type { Route } from '../http/route.ts'
 import { beginSession } from '../identity/begin-session.ts'
-import { type Continuation, keepsOpener, readContinuation } from '../identity/continuation.ts'
+import {
+  type Continuation,
+  keepsOpener,
+  readContinuation,
+  withContinuation,
+} from '../identity/continuation.ts'
+import { noProviderNotice, readProviderNotice } from '../identity/provider-notice.ts'
+import { enabledProviders, providerButtons } from '../identity/providers.ts'
 import { reauthenticate } from '../identity/reauthentication.ts'
 import { recoveryEnabled } from '../identity/recovery.ts'
 import { endSession } from '../identity/sessions.ts'
 import { checkPassword, passwordStands } from '../identity/sign-in.ts'
+import { stoppedPage } from '../identity/stopped-page.ts'
 import { activeSession, openVisit, page, readOwnForm, summary } from '../identity/visit.ts'
 import { transact } from '../lib/transact.ts'
 import { hintedName } from '../oauth/authorization/hints.ts'
@@ -18,7 +26,7 @@ import { signInNeeded } from '../oauth/authorization/sign-in-needed.ts'
 import { type Flow, openFlow } from '../oauth/grant-context.ts'
 import { registrationEnabled } from '../policy/register.ts'
 import type { FieldErrors, FormError, LoginPage, SessionSummary } from '../render/contexts.ts'
-import { interstitial, stoppedPage } from './interstitial.ts'
+import { interstitial } from './interstitial.ts'
 
 /** GET /login (reference flows 2.1). */
 async function showLogin(deps: Deps, request: Request): Promise<Response> {
@@ -29,8 +37,19 @@ async function showLogin(deps: Deps, request: Request): Promise<Response> {
     return redirect(deps.urls.path(continuation.path), flow.visit.browser.cookies)
   const username = hintedName(deps, query.login_hint ?? flow.grant?.login_hint)
   return (
-    (await interstitial(deps, flow.visit, continuation)) ?? loginPage(deps, flow, continuation, { username })
+    (await interstitial(deps, flow.visit, continuation)) ??
+    onlyProvider(deps, flow, continuation) ??
+    loginPage(deps, flow, continuation, { username })
   )
+}
+
+/** Where there is one way in, no page asks which; unless it just led back here. */
+function onlyProvider(deps: Deps, { visit }: Flow, continuation: Continuation): Response | undefined {
+  const [provider, ...others] = enabledProviders(deps.config)
+  if (deps.config.passwords.enabled || !provider || others.length > 0) return undefined
+  if (readProviderNotice(deps, visit.request)) return undefined
+  const path = withContinuation(`/upstream/authorize/${provider.id}`, continuation)
+  return redirect(deps.urls.path(path), visit.browser.cookies)
 }
 
 /** What the request on the way wants although somebody is signed in. */
@@ -133,6 +152,8 @@ async function loginPage(
 ): Promise<Response> {
   const { visit, client, formAction, images } = flow
   const known = await knownPerson(deps, flow)
+  const providers = providerButtons(deps.config)
+  const notice = readProviderNotice(deps, visit.request)
   const error = known && state.formError?.code === 'invalid_credentials' ? WRONG_PASSWORD : state.formError
   return page(
     deps,
@@ -149,10 +170,13 @@ async function loginPage(
       recovery_enabled: recoveryEnabled(deps),
       ...(client && { client }),
       ...known,
+      ...(providers.length > 0 && { providers, providers_only: !deps.config.passwords.enabled }),
+      ...(notice && { provider_notice: notice }),
     },
     {
       formAction,
       images,
+      cookies: notice ? [noProviderNotice(deps)] : [],
       status: state.status ?? 200,
       retryAfter: state.retryAfter,
       keepsOpener: keepsOpener(continuation),

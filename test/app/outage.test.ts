@@ -41,6 +41,7 @@ const WITHOUT_DATABASE = [
   'POST /end-session',
 ]
 
+const PROVIDER = '01J00000000000000000000000'
 const SSO = '/_matrix/client/v3/login/sso/redirect'
 
 let way: DatabaseProxy
@@ -56,7 +57,24 @@ let steps: string
 beforeAll(async () => {
   direct = await createHarness()
   way = await proxy(direct.database.uri)
-  harness = await createHarness({ beside: direct, databaseUri: () => way.uri })
+  harness = await createHarness({
+    beside: direct,
+    databaseUri: () => way.uri,
+    config: {
+      upstream_oauth2: {
+        providers: [
+          {
+            id: PROVIDER,
+            discovery_mode: 'disabled',
+            authorization_endpoint: 'https://harbour.example/authorize',
+            token_endpoint: 'https://harbour.example/token',
+            client_id: 'latchkey',
+            token_endpoint_auth_method: 'none',
+          },
+        ],
+      },
+    },
+  })
   ;({ browser, clientId, tokens } = await signedInApp(direct, 'alice'))
   code = await obtainCode(browser, clientId)
   const page = await browser.open('/account/')
@@ -198,6 +216,11 @@ const requests: Record<string, () => Promise<[path: string, form?: Record<string
     '/account/emails/01J00000000000000000000000/cancel',
     { csrf },
   ],
+  'GET /upstream/authorize/{id}': async () => [`/upstream/authorize/${PROVIDER}`],
+  'GET /upstream/callback/{id}': async () => [`/upstream/callback/${PROVIDER}?state=s&code=c`],
+  'POST /upstream/callback/{id}': async () => [`/upstream/callback/${PROVIDER}`, { state: 's', code: 'c' }],
+  'GET /upstream/link/{id}': async () => [`/upstream/link/${PROVIDER}`],
+  'POST /upstream/link/{id}': async () => [`/upstream/link/${PROVIDER}`, { csrf, action: 'register' }],
   'POST /recover': async () => ['/recover', { csrf, email: 'alice@example.test' }],
   'GET /recover/progress/{id}': async () => ['/recover/progress/01J00000000000000000000000'],
   'POST /recover/progress/{id}': async () => ['/recover/progress/01J00000000000000000000000', { csrf }],

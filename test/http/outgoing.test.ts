@@ -156,6 +156,7 @@ describe('through a real proxy', () => {
     expect(await fetchPublic(new URL('https://localhost/keys'), options)).toEqual({
       status: 200,
       body: 'GET localhost ',
+      type: 'text/plain',
       maxAge: 60,
     })
     expect(await postPublic(new URL('https://localhost/out'), { logout_token: 'x' }, options)).toBe(200)

@@ -53,6 +53,9 @@ import * as signingKeys from '../../sql/signing-keys.ts'
 import * as staticClients from '../../sql/static-clients.ts'
 import * as terms from '../../sql/terms.ts'
 import * as tokens from '../../sql/tokens.ts'
+import * as upstreamLinks from '../../sql/upstream-links.ts'
+import * as upstreamProviders from '../../sql/upstream-providers.ts'
+import * as upstreamSessions from '../../sql/upstream-sessions.ts'
 import * as usedJwts from '../../sql/used-jwts.ts'
 import * as userEmails from '../../sql/user-emails.ts'
 import * as users from '../../sql/users.ts'
@@ -593,6 +596,50 @@ const FILES = [
     deleteOldCaptchas: [[NOW, 10]],
   }),
 
+  statements('upstream-providers', upstreamProviders, {
+    upsertUpstreamProvider: [
+      [
+        {
+          id: ID,
+          issuer: null,
+          humanName: 'Harbour',
+          brandName: null,
+          registrationTokenRequired: false,
+          now: NOW,
+        },
+      ],
+    ],
+    disableOtherProviders: [[[ID], NOW]],
+  }),
+  statements('upstream-links', upstreamLinks, {
+    meetUpstreamLink: [[{ id: ID, providerId: ID, subject: 's', accountName: null, now: NOW }]],
+    findUpstreamLink: [[ID]],
+    ownUpstreamLink: [[ID, ID, NOW]],
+    touchUpstreamLink: [[ID, NOW]],
+    listUpstreamLinksAt: [[ID, ID]],
+    deleteUpstreamLinksAt: [[ID, ID]],
+  }),
+  statements('upstream-sessions', upstreamSessions, {
+    insertUpstreamSession: [
+      [
+        {
+          id: ID,
+          providerId: ID,
+          browserHash: HASH,
+          stateHash: HASH,
+          sealedSecrets: 'v1.a.b',
+          continuation: '',
+          now: NOW,
+        },
+      ],
+    ],
+    claimUpstreamSession: [[{ stateHash: HASH, providerId: ID, browserHash: HASH, since: NOW, now: NOW }]],
+    completeUpstreamSession: [
+      [ID, { linkId: ID, answer: {}, subject: 's', sid: null, sealedIdToken: null, now: NOW }],
+    ],
+    findCompletedSession: [[ID, HASH, NOW]],
+    consumeUpstreamSession: [[ID, ID, NOW]],
+  }),
   statements('registrations', registrations, {
     insertRegistration: [
       [
@@ -746,6 +793,7 @@ const FILES = [
     ],
   }),
   statements('email-verifications', emailVerifications, {
+    insertProvenVerification: [[{ id: ID, registrationId: ID, email: 'a@b.org', codeHash: HASH, now: NOW }]],
     insertEmailVerification: [
       [{ id: ID, owner: { registrationId: ID }, email: 'a@b', codeHash: HASH, codeExpiresAt: NOW, now: NOW }],
       [{ id: ID, owner: { userId: ID }, email: 'a@b', codeHash: HASH, codeExpiresAt: NOW, now: NOW }],

@@ -1,34 +1,12 @@
 import type { Config } from '../../config/schema.ts'
-
-/** A provider as the login flows name it (Matrix specification, SSO client login). */
-export interface IdentityProvider {
-  id: string
-  name: string
-  brand?: string
-}
+import { type ProviderName, providerButtons } from '../../identity/providers.ts'
 
 /** Brands that the specification has an id for. */
-const BRANDS: Record<string, string> = {
-  apple: 'apple',
-  facebook: 'facebook',
-  github: 'github',
-  gitlab: 'gitlab',
-  google: 'google',
-  twitter: 'twitter',
-}
+const BRANDS: ReadonlySet<string> = new Set(['apple', 'facebook', 'github', 'gitlab', 'google', 'twitter'])
 
-/** The providers that people may choose from before they come to our page; none unless they are configured. */
-export const identityProviders = (config: Pick<Config, 'upstream_oauth2'>): IdentityProvider[] =>
-  config.upstream_oauth2.providers
-    .filter(({ enabled }) => enabled)
-    .map(({ id, human_name, issuer, brand_name }) => {
-      const brand = brand_name === undefined ? undefined : BRANDS[brand_name.toLowerCase()]
-      return {
-        id,
-        name: human_name ?? hostOf(issuer) ?? id,
-        ...(brand !== undefined && { brand }),
-      }
-    })
-
-const hostOf = (issuer: string | undefined): string | undefined =>
-  issuer !== undefined && URL.canParse(issuer) ? new URL(issuer).host : undefined
+/** The providers as the login flows name them (Matrix specification, SSO client login). */
+export const identityProviders = (config: Pick<Config, 'upstream_oauth2'>): ProviderName[] =>
+  providerButtons(config).map(({ brand, ...provider }) => ({
+    ...provider,
+    ...(brand !== undefined && BRANDS.has(brand) && { brand }),
+  }))

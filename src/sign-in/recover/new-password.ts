@@ -8,10 +8,10 @@ import { readContinuation } from '../../identity/continuation.ts'
 import { checkNewPassword } from '../../identity/new-password.ts'
 import { readTicket, recoveryEnabled, resetPassword } from '../../identity/recovery.ts'
 import { endSession } from '../../identity/sessions.ts'
+import { stoppedPage } from '../../identity/stopped-page.ts'
 import { activeSession, openVisit, page, readOwnForm, type Visit } from '../../identity/visit.ts'
 import { equalBytes } from '../../lib/digest.ts'
 import type { FieldErrors, FormError, PasswordFeedback } from '../../render/contexts.ts'
-import { stoppedPage } from '../interstitial.ts'
 
 /** The address of these pages has the ticket in it: nobody that they lead to may see it (decision 2). */
 const SECRET_ADDRESS = { referrerPolicy: 'no-referrer' } as const

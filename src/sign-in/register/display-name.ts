@@ -1,38 +1,24 @@
 import { reopenEmailVerification } from '../../../sql/email-verifications.ts'
-import {
-  completeRegistration,
-  findRegistration,
-  renameRegistration,
-  setRegistrationToken,
-} from '../../../sql/registrations.ts'
-import { insertTerms } from '../../../sql/terms.ts'
+import { findRegistration, renameRegistration, setRegistrationToken } from '../../../sql/registrations.ts'
 import type { Deps } from '../../deps.ts'
-import { RateLimited, Unavailable } from '../../http/errors.ts'
+import { PageError, RateLimited, Unavailable } from '../../http/errors.ts'
 import type { Params } from '../../http/params.ts'
 import { redirect } from '../../http/reply.ts'
 import type { PathParams, Route } from '../../http/route.ts'
-import { isOwnName } from '../../http/urls.ts'
-import { beginSession } from '../../identity/begin-session.ts'
-import { provisionUser } from '../../identity/devices.ts'
 import { uselessHash } from '../../identity/email-verification.ts'
-import { addEmail } from '../../identity/emails.ts'
-import { createUser } from '../../identity/lifecycle.ts'
 import { limitSubject, take } from '../../identity/limits.ts'
 import { DISPLAY_NAME_LIMIT } from '../../identity/profile.ts'
-import { claimRegistrationToken } from '../../identity/registration-tokens.ts'
-import { recordSecurityEvent } from '../../identity/security-log.ts'
+import { completeSignUp, FORM_LIMIT } from '../../identity/sign-up.ts'
+import { checkSignUpName } from '../../identity/sign-up-names.ts'
+import { usernameError } from '../../identity/username-errors.ts'
 import { localpartOf } from '../../identity/usernames.ts'
 import { openVisit, page, readOwnForm, type Visit } from '../../identity/visit.ts'
 import { fold } from '../../lib/fold.ts'
-import { transact } from '../../lib/transact.ts'
 import { ulidFromUuid } from '../../lib/ulid.ts'
 import { openFlow } from '../../oauth/grant-context.ts'
 import type { FieldErrors, FormError } from '../../render/contexts.ts'
 import { assertProven } from './email.ts'
-import { FORM_LIMIT } from './register.ts'
-import { findStep, needsToken, nextPath, type Step, stepPath } from './step.ts'
-import { checkSignUpName } from './username.ts'
-import { usernameError } from './username-errors.ts'
+import { findStep, nextPath, type Step, stepPath } from './step.ts'
 
 /** GET …/finish: on to the step that is next, or to where the finished sign-up leads. Changes nothing (flows 13). */
 async function goOn(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
@@ -47,7 +33,7 @@ async function show(deps: Deps, request: Request, { id = '' }: PathParams): Prom
   const next = nextPath(deps, step)
   if (next !== stepPath(step.registration.id, 'display-name'))
     return redirect(deps.urls.path(next), visit.browser.cookies)
-  return stepPage(deps, visit, step, '', {})
+  return stepPage(deps, visit, step, step.registration.display_name ?? '', {})
 }
 
 /** POST …/display-name: takes the name and creates the account. */
@@ -130,48 +116,10 @@ async function usernameRefusal(
   }
 }
 
-/** Creates the account and its session in one transaction, then lets the homeserver know before anybody goes on. */
+/** Creates the account and goes on, or says which step came to nothing. */
 async function create(deps: Deps, visit: Visit, step: Step, displayName: string): Promise<Response> {
   const { registration, verification, continuation } = step
-  const now = deps.clock.now()
-  const { password_version: version, password_hash: hash } = registration
-  const created = await transact(deps.sql, async (tx) => {
-    const [claimed] = await completeRegistration(tx, registration.id, displayName, now)
-    if (!claimed) return { result: 'done' as const }
-    const user = await createUser(deps, tx, {
-      username: registration.username,
-      displayName,
-      password: version === null || hash === null ? undefined : { version, hash },
-      isAdmin: false,
-      foreignName: !isOwnName(deps.urls, visit.request),
-    })
-    const { registration_token_id: token } = registration
-    if (
-      needsToken(deps, registration) &&
-      !(token !== null && (await claimRegistrationToken(deps, tx, token)))
-    )
-      throw new TokenSpent()
-    // Two sign-ups raced for one name: rolling back leaves this one open, to choose another.
-    if (!user) throw new NameTaken()
-    if (verification && !(await addEmail(deps, tx, user.id, verification.email))) throw new EmailTaken()
-    await recordSecurityEvent(deps, tx, {
-      userId: user.id,
-      kind: 'signed_up',
-      requester: visit.requester,
-    })
-    const { terms_uri: uri } = registration
-    if (uri !== null) await insertTerms(tx, user.id, { uri, version: registration.terms_version }, now)
-    return {
-      result: 'created' as const,
-      user,
-      session: await beginSession(deps, tx, visit, user.id, { quiet: true }),
-    }
-  }).catch((error: unknown) => {
-    if (error instanceof NameTaken) return { result: 'taken' as const }
-    if (error instanceof EmailTaken) return { result: 'email_taken' as const }
-    if (error instanceof TokenSpent) return { result: 'token_spent' as const }
-    throw error
-  })
+  const created = await completeSignUp(deps, visit, registration, verification?.email, displayName)
   if (created.result === 'done') return redirect(deps.urls.path(continuation.path), visit.browser.cookies)
   if (created.result === 'token_spent') return tokenSpent(deps, visit, step)
   if (created.result === 'email_taken') return emailTaken(deps, visit, step)
@@ -181,16 +129,9 @@ async function create(deps: Deps, visit: Visit, step: Step, displayName: string)
       errors: { username: [{ code: 'taken' }] },
       status: 422,
     })
-  // The job does it again if this fails; no code is given out before it worked.
-  await provisionUser(deps, created.user.id).catch((error: unknown) =>
-    deps.log.warn('provision.failed', { user_id: created.user.id, error }),
-  )
-  return redirect(deps.urls.path(continuation.path), [...visit.browser.cookies, ...created.session.cookies])
+  if (created.result === 'link_gone') throw new PageError('registration_not_found', 409)
+  return redirect(deps.urls.path(continuation.path), [...visit.browser.cookies, ...created.cookies])
 }
-
-class NameTaken extends Error {}
-class EmailTaken extends Error {}
-class TokenSpent extends Error {}
 
 /** Others were faster with the invitation, or it was revoked: another one is needed. */
 async function tokenSpent(deps: Deps, visit: Visit, { registration }: Step): Promise<Response> {

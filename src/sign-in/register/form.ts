@@ -3,10 +3,10 @@ import { Unavailable } from '../../http/errors.ts'
 import type { Params } from '../../http/params.ts'
 import { checkEmail, parseEmail } from '../../identity/email-address.ts'
 import { checkNewPassword } from '../../identity/new-password.ts'
+import { checkSignUpName, suggestNames } from '../../identity/sign-up-names.ts'
+import { usernameError } from '../../identity/username-errors.ts'
 import type { Visit } from '../../identity/visit.ts'
 import type { FieldErrors, FormError, PasswordFeedback } from '../../render/contexts.ts'
-import { checkSignUpName, suggestNames } from './username.ts'
-import { usernameError } from './username-errors.ts'
 
 /** What was found out about a sign-up form. */
 export interface FormState {

@@ -7,10 +7,14 @@ import { type Params, readPageQuery } from '../../http/params.ts'
 import { json, redirect } from '../../http/reply.ts'
 import type { Route } from '../../http/route.ts'
 import { asksForCaptcha, captchaBox, captchaPolicy, checkCaptcha, claimPass } from '../../identity/captcha.ts'
-import { type Continuation, readContinuation } from '../../identity/continuation.ts'
+import { type Continuation, readContinuation, withContinuation } from '../../identity/continuation.ts'
 import { beginVerification, takeCodeLimits } from '../../identity/email-verification.ts'
 import { limitSubject, take } from '../../identity/limits.ts'
+import { providerButtons } from '../../identity/providers.ts'
 import { checkRegistrationToken } from '../../identity/registration-tokens.ts'
+import { asksForToken, FORM_LIMIT } from '../../identity/sign-up.ts'
+import { checkSignUpName, suggestNames } from '../../identity/sign-up-names.ts'
+import { usernameStatus } from '../../identity/username-errors.ts'
 import { localpartOf } from '../../identity/usernames.ts'
 import { activeSession, openVisit, page, readOwnForm, type Visit } from '../../identity/visit.ts'
 import { fold } from '../../lib/fold.ts'
@@ -23,14 +27,10 @@ import { termsOf } from '../../policy/terms.ts'
 import type { FormError, UsernameStatus } from '../../render/contexts.ts'
 import { asksForEmail, checkForm, type FormState } from './form.ts'
 import { liveRegistration, resumePage } from './resume.ts'
-import { asksForToken, stepPath } from './step.ts'
-import { checkSignUpName, suggestNames } from './username.ts'
-import { usernameStatus } from './username-errors.ts'
+import { stepPath } from './step.ts'
 
 /** Live checks of one address: a person types a few names, a script tries thousands. */
 const CHECK_LIMIT = { burst: 60, per_second: 1 }
-/** Forms of one address, in order or not: a class of people sends a hundred, a script thousands. */
-export const FORM_LIMIT = { burst: 120, per_second: 1 }
 
 /** GET /register and /register/password (reference flows 3.1): one page, since passwords are the only way in yet. */
 async function showRegister(deps: Deps, request: Request): Promise<Response> {
@@ -39,8 +39,7 @@ async function showRegister(deps: Deps, request: Request): Promise<Response> {
   const flow = await openFlow(deps, await openVisit(deps, request), continuation)
   const { visit } = flow
   if (activeSession(visit)) return redirect(deps.urls.path(continuation.path), visit.browser.cookies)
-  if (!registrationEnabled(deps.config))
-    return page(deps, visit, 'register_disabled', { continuation: continuation.text })
+  if (!registrationEnabled(deps.config)) return registerElsewhere(deps, visit, continuation)
   const live = await liveRegistration(deps, visit)
   if (live) return resumePage(deps, flow, continuation, live, query.token)
   // An invitation may be a link: its token goes along with the form.
@@ -49,6 +48,17 @@ async function showRegister(deps: Deps, request: Request): Promise<Response> {
   const hinted = hintedName(deps, flow.grant?.login_hint)
   const username = query.username ?? (hinted.includes('@') ? '' : hinted)
   return registerPage(deps, flow, continuation, { username, ...invitation }, { errors: {} }, 200)
+}
+
+/** Nobody signs up with a password here: on to the only provider, or to the choice among them. */
+function registerElsewhere(deps: Deps, visit: Visit, continuation: Continuation): Response {
+  const providers = providerButtons(deps.config)
+  const [first] = providers
+  if (!first) return page(deps, visit, 'register_disabled', { continuation: continuation.text })
+  if (providers.length > 1)
+    return page(deps, visit, 'register_providers', { providers, continuation: continuation.text })
+  const path = withContinuation(`/upstream/authorize/${first.id}`, continuation)
+  return redirect(deps.urls.path(path), visit.browser.cookies)
 }
 
 /**
@@ -213,6 +223,7 @@ async function registerPage(
   const box = isInvited
     ? undefined
     : await captchaBox(deps, visit, { pass: admission?.pass, challenge: form.altcha_challenge })
+  const providers = providerButtons(deps.config)
   return page(
     deps,
     visit,
@@ -233,6 +244,7 @@ async function registerPage(
       continuation: continuation.text,
       ...(client && { client }),
       ...(box && { captcha: box }),
+      ...(providers.length > 0 && { providers }),
     },
     { formAction, images, status, retryAfter, ...captchaPolicy(box) },
   )

@@ -12,14 +12,15 @@ import { redirect } from '../../http/reply.ts'
 import type { Route } from '../../http/route.ts'
 import { type Continuation, readContinuation, withContinuation } from '../../identity/continuation.ts'
 import { checkRegistrationToken } from '../../identity/registration-tokens.ts'
+import { needsToken, SIGN_UP_LIFETIME } from '../../identity/sign-up.ts'
 import { openVisit, page, readOwnForm, type Visit } from '../../identity/visit.ts'
 import { addSeconds } from '../../lib/clock.ts'
 import type { Flow } from '../../oauth/grant-context.ts'
-import { LIFETIME, needsToken, stepPath } from './step.ts'
+import { stepPath } from './step.ts'
 
 /** The sign-up that this browser began last and can still finish. */
 export async function liveRegistration(deps: Deps, visit: Visit): Promise<RegistrationRow | undefined> {
-  const since = addSeconds(deps.clock.now(), -LIFETIME)
+  const since = addSeconds(deps.clock.now(), -SIGN_UP_LIFETIME)
   const [live] = await findLiveRegistration(deps.sql, browserHash(visit.browser), since)
   return live
 }

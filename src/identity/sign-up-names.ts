@@ -1,12 +1,12 @@
-import { findReservation } from '../../../sql/registrations.ts'
-import { findUserByName } from '../../../sql/users.ts'
-import type { Deps } from '../../deps.ts'
-import { browserHash } from '../../http/browser.ts'
-import { checkUsername, type UsernameAnswer } from '../../identity/usernames.ts'
-import type { Visit } from '../../identity/visit.ts'
-import { addSeconds } from '../../lib/clock.ts'
-import { fold } from '../../lib/fold.ts'
-import { LIFETIME } from './step.ts'
+import { findReservation } from '../../sql/registrations.ts'
+import { findUserByName } from '../../sql/users.ts'
+import type { Deps } from '../deps.ts'
+import { browserHash } from '../http/browser.ts'
+import { addSeconds } from '../lib/clock.ts'
+import { fold } from '../lib/fold.ts'
+import { SIGN_UP_LIFETIME } from './sign-up.ts'
+import { checkUsername, type UsernameAnswer } from './usernames.ts'
+import type { Visit } from './visit.ts'
 
 /** Names that are suggested for one that is taken. */
 const SUGGESTIONS = 3
@@ -31,7 +31,7 @@ export async function checkSignUpName(
 }
 
 async function isReserved(deps: Deps, visit: Visit, username: string, own: string | null): Promise<boolean> {
-  const since = addSeconds(deps.clock.now(), -LIFETIME)
+  const since = addSeconds(deps.clock.now(), -SIGN_UP_LIFETIME)
   const [held] = await findReservation(deps.sql, fold(username), browserHash(visit.browser), since, own)
   return held !== undefined
 }

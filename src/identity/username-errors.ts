@@ -1,5 +1,5 @@
-import type { UsernameAnswer, UsernameProblem } from '../../identity/usernames.ts'
-import type { FieldError, UsernameStatus } from '../../render/contexts.ts'
+import type { FieldError, UsernameStatus } from '../render/contexts.ts'
+import type { UsernameAnswer, UsernameProblem } from './usernames.ts'
 
 /** What the sign-up form says about a name that cannot be had. */
 export function usernameError(

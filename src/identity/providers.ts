@@ -1,0 +1,31 @@
+import type { Config } from '../config/schema.ts'
+
+/** A provider of the configuration: `upstream_oauth2.providers[]`. */
+export type Provider = Config['upstream_oauth2']['providers'][number]
+
+/** A provider as pages and clients name it. */
+export interface ProviderName {
+  /** ULID. */
+  id: string
+  name: string
+  brand?: string
+}
+
+/** The providers that people may sign in with, in the order of the configuration. */
+export const enabledProviders = (config: Pick<Config, 'upstream_oauth2'>): Provider[] =>
+  config.upstream_oauth2.providers.filter(({ enabled }) => enabled)
+
+/** What a provider is called where people see it. */
+export const providerName = ({ id, human_name, issuer }: Provider): string =>
+  human_name ?? hostOf(issuer) ?? id
+
+const hostOf = (issuer: string | undefined): string | undefined =>
+  issuer !== undefined && URL.canParse(issuer) ? new URL(issuer).host : undefined
+
+/** The providers as buttons. */
+export const providerButtons = (config: Pick<Config, 'upstream_oauth2'>): ProviderName[] =>
+  enabledProviders(config).map((provider) => ({
+    id: provider.id,
+    name: providerName(provider),
+    ...(provider.brand_name !== undefined && { brand: provider.brand_name.toLowerCase() }),
+  }))

@@ -1,0 +1,101 @@
+import { completeRegistration, type RegistrationRow } from '../../sql/registrations.ts'
+import { insertTerms } from '../../sql/terms.ts'
+import type { Deps } from '../deps.ts'
+import { isOwnName } from '../http/urls.ts'
+import { transact } from '../lib/transact.ts'
+import { beginSession } from './begin-session.ts'
+import { provisionUser } from './devices.ts'
+import { addEmail } from './emails.ts'
+import { createUser } from './lifecycle.ts'
+import { claimRegistrationToken } from './registration-tokens.ts'
+import { recordSecurityEvent } from './security-log.ts'
+import { LinkGone, takeLink } from './upstream.ts'
+import type { Visit } from './visit.ts'
+
+/** Seconds that a sign-up may take. */
+export const SIGN_UP_LIFETIME = 3600
+/** Sign-up forms of one address, in order or not: a class of people sends a hundred, a script thousands. */
+export const FORM_LIMIT = { burst: 120, per_second: 1 }
+
+/** Whether people need an invitation to sign up with a password. */
+export const asksForToken = ({ config: { account } }: Pick<Deps, 'config'>): boolean =>
+  account.password_registration_token_required || account.registration_token_required
+
+/**
+ * Whether a sign-up needs an invitation: all with a password do, or this one was spared the check against robots for the
+ * sake of one, or came through a provider that wants one.
+ */
+export const needsToken = (
+  deps: Pick<Deps, 'config'>,
+  { upstream_session_id: wayId, invited }: Pick<RegistrationRow, 'upstream_session_id' | 'invited'>,
+): boolean => invited || (wayId === null && asksForToken(deps))
+
+/**
+ * How a sign-up ended. `done`: it was finished before. `taken`, `email_taken`: others were faster with the name or the
+ * address. `token_spent`: so with the invitation. `link_gone`: what the provider said was used, or is somebody else's.
+ */
+export type SignUpResult =
+  | { result: 'created'; cookies: string[] }
+  | { result: 'done' }
+  | { result: 'taken' }
+  | { result: 'email_taken' }
+  | { result: 'token_spent' }
+  | { result: 'link_gone' }
+
+/**
+ * Creates the account of a sign-up with all that belongs to it, and a session, in one transaction; then lets the
+ * homeserver know before anybody goes on. `email` is proven. `registration.username` was checked by the caller.
+ */
+export async function completeSignUp(
+  deps: Deps,
+  visit: Visit,
+  registration: RegistrationRow,
+  email: string | undefined,
+  displayName: string,
+): Promise<SignUpResult> {
+  const now = deps.clock.now()
+  const { password_version: version, password_hash: hash, upstream_session_id: wayId } = registration
+  const created = await transact(deps.sql, async (tx) => {
+    const [claimed] = await completeRegistration(tx, registration.id, displayName, now)
+    if (!claimed) throw new Failed('done')
+    const user = await createUser(deps, tx, {
+      username: registration.username,
+      displayName,
+      password: version === null || hash === null ? undefined : { version, hash },
+      isAdmin: false,
+      foreignName: !isOwnName(deps.urls, visit.request),
+    })
+    const { registration_token_id: token } = registration
+    const invited = token !== null && (await claimRegistrationToken(deps, tx, token))
+    if (needsToken(deps, registration) && !invited) throw new Failed('token_spent')
+    // Two sign-ups raced for one name: rolling back leaves this one open, to choose another.
+    if (!user) throw new Failed('taken')
+    if (email !== undefined && !(await addEmail(deps, tx, user.id, email))) throw new Failed('email_taken')
+    await recordSecurityEvent(deps, tx, { userId: user.id, kind: 'signed_up', requester: visit.requester })
+    const { terms_uri: uri } = registration
+    if (uri !== null) await insertTerms(tx, user.id, { uri, version: registration.terms_version }, now)
+    const session = await beginSession(deps, tx, visit, user.id, { quiet: true })
+    if (wayId !== null) await takeLink(deps, tx, wayId, user.id, session.id)
+    return { user, session }
+  }).catch((error: unknown) => {
+    if (error instanceof Failed) return error.result
+    if (error instanceof LinkGone) return 'link_gone' as const
+    throw error
+  })
+  if (typeof created === 'string') return { result: created }
+  // The job does it again if this fails; no code is given out before it worked.
+  await provisionUser(deps, created.user.id).catch((error: unknown) =>
+    deps.log.warn('provision.failed', { user_id: created.user.id, error }),
+  )
+  return { result: 'created', cookies: created.session.cookies }
+}
+
+/** Rolls back. */
+class Failed extends Error {
+  readonly result: 'done' | 'taken' | 'email_taken' | 'token_spent'
+
+  constructor(result: Failed['result']) {
+    super(result)
+    this.result = result
+  }
+}

@@ -1,0 +1,134 @@
+import type { BrowserSessionRow } from '../../sql/browser-sessions.ts'
+import type { Db } from '../../sql/connect.ts'
+import {
+  deleteUpstreamLinksAt,
+  listUpstreamLinksAt,
+  ownUpstreamLink,
+  touchUpstreamLink,
+  type UpstreamLinkRow,
+} from '../../sql/upstream-links.ts'
+import { consumeUpstreamSession } from '../../sql/upstream-sessions.ts'
+import type { Deps } from '../deps.ts'
+import { sessionCookie } from '../http/browser.ts'
+import { transact } from '../lib/transact.ts'
+import { beginSession } from './begin-session.ts'
+import { reauthenticate } from './reauthentication.ts'
+import { recordSecurityEvent, type SecurityLogNeeds } from './security-log.ts'
+import type { Visit } from './visit.ts'
+
+/** Seconds from the way to a provider until what came of it is used: a person reads a page in between. */
+export const WAY_LIFETIME = 3600
+
+/** What a provider said was used before, or belongs to another account: rolls back. */
+export class LinkGone extends Error {}
+
+type Needs = SecurityLogNeeds & Pick<Deps, 'sql' | 'urls'>
+
+/**
+ * Uses a way up and gives its link to an account, in the caller's transaction.
+ *
+ * @throws LinkGone
+ */
+export async function takeLink(
+  deps: Pick<Deps, 'clock' | 'log'>,
+  tx: Db,
+  wayId: string,
+  userId: string,
+  browserSessionId: string,
+): Promise<void> {
+  const now = deps.clock.now()
+  const [way] = await consumeUpstreamSession(tx, wayId, browserSessionId, now)
+  if (!way?.link_id) throw new LinkGone()
+  const [owned] = await ownUpstreamLink(tx, way.link_id, userId, now)
+  if (!owned) throw new LinkGone()
+  deps.log.info('upstream.linked', { user_id: userId, link_id: way.link_id })
+}
+
+/** Signs the owner of a link in, in a new session; gives its cookies. Undefined when the way was used before. */
+export const signInThrough = (
+  deps: Needs,
+  visit: Visit,
+  wayId: string,
+  link: UpstreamLinkRow & { user_id: string },
+): Promise<string[] | undefined> =>
+  transact(deps.sql, async (tx) => {
+    const session = await beginSession(deps, tx, visit, link.user_id)
+    const now = deps.clock.now()
+    const [used] = await consumeUpstreamSession(tx, wayId, session.id, now)
+    if (!used) throw new LinkGone()
+    await touchUpstreamLink(tx, link.id, now)
+    deps.log.info('login.succeeded', {
+      user_id: link.user_id,
+      session_id: session.id,
+      provider_id: link.provider_id,
+      ip: visit.requester.ip,
+    })
+    return session.cookies
+  }).catch(unlessGone)
+
+/** The owner of a link, who is signed in, proved anew who they are; `grantId` as for `reauthenticate`. */
+export async function renewThrough(
+  deps: Needs,
+  wayId: string,
+  linkId: string,
+  session: BrowserSessionRow,
+  grantId: string | undefined,
+): Promise<string[] | undefined> {
+  const now = deps.clock.now()
+  const [used] = await consumeUpstreamSession(deps.sql, wayId, session.id, now)
+  if (!used) return undefined
+  await touchUpstreamLink(deps.sql, linkId, now)
+  const secret = await reauthenticate(deps, session, grantId)
+  return secret === undefined ? [] : [sessionCookie(deps.urls, secret)]
+}
+
+/** Links an identity to the account that is signed in; false when it was used, or is somebody else's. */
+export const linkThrough = async (
+  deps: Needs,
+  visit: Visit,
+  wayId: string,
+  session: BrowserSessionRow,
+  name: string,
+): Promise<boolean> =>
+  (await transact(deps.sql, async (tx) => {
+    await takeLink(deps, tx, wayId, session.user_id, session.id)
+    await recordSecurityEvent(deps, tx, {
+      userId: session.user_id,
+      kind: 'identity_linked',
+      details: { name },
+      requester: visit.requester,
+    })
+    return true
+  }).catch(unlessGone)) ?? false
+
+/**
+ * Gives a link to an account because the operator trusts the provider with its name (`on_conflict`), and signs the person
+ * in. `add` keeps what is linked already, `set` wants nothing to be, `replace` puts this in its place. `conflict`: something
+ * else of this provider is linked.
+ */
+export const adoptThrough = (
+  deps: Needs,
+  visit: Visit,
+  wayId: string,
+  link: UpstreamLinkRow,
+  userId: string,
+  { mode, name }: { mode: 'add' | 'set' | 'replace'; name: string },
+): Promise<string[] | 'conflict' | undefined> =>
+  transact(deps.sql, async (tx) => {
+    if (mode === 'set' && (await listUpstreamLinksAt(tx, userId, link.provider_id)).length > 0)
+      return 'conflict' as const
+    if (mode === 'replace') await deleteUpstreamLinksAt(tx, userId, link.provider_id)
+    const session = await beginSession(deps, tx, visit, userId)
+    await takeLink(deps, tx, wayId, userId, session.id)
+    await recordSecurityEvent(deps, tx, {
+      userId,
+      kind: 'identity_linked',
+      details: { name },
+      requester: visit.requester,
+    })
+    return session.cookies
+  }).catch(unlessGone)
+
+function unlessGone(error: unknown): undefined {
+  if (!(error instanceof LinkGone)) throw error
+}

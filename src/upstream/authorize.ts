@@ -1,0 +1,95 @@
+import type { Deps } from '../deps.ts'
+import { NotFound } from '../http/errors.ts'
+import { readPageQuery } from '../http/params.ts'
+import { redirect } from '../http/reply.ts'
+import type { PathParams, Route } from '../http/route.ts'
+import { readContinuation } from '../identity/continuation.ts'
+import type { Provider } from '../identity/providers.ts'
+import { openVisit } from '../identity/visit.ts'
+import { base64url } from '../lib/base64url.ts'
+import { sha256 } from '../lib/digest.ts'
+import { randomString } from '../lib/random.ts'
+import { uuidFromUlid } from '../lib/ulid.ts'
+import { openFlow } from '../oauth/grant-context.ts'
+import { callbackUri } from './exchange.ts'
+import type { Metadata } from './metadata.ts'
+import { ProviderError } from './provider-error.ts'
+import { beginWay, turnBack, type WaySecrets } from './way.ts'
+
+/** GET /upstream/authorize/{id}: sends the browser to the provider (reference flows 4.2). */
+async function beginAtProvider(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
+  const provider = deps.upstream.provider(id)
+  const uuid = uuidFromUlid(id)
+  if (!provider || uuid === undefined) throw new NotFound()
+  const continuation = readContinuation(readPageQuery(request))
+  const flow = await openFlow(deps, await openVisit(deps, request), continuation)
+  const { visit } = flow
+  let metadata: Metadata
+  try {
+    metadata = await deps.upstream.metadata.of(provider)
+  } catch (error) {
+    if (!(error instanceof ProviderError)) throw error
+    deps.log.warn('upstream.failed', { provider_id: provider.id, error })
+    return turnBack(deps, visit, continuation, error.problem, provider)
+  }
+  const state = randomString(deps.random, 32)
+  const secrets = makeSecrets(deps, provider, metadata)
+  await beginWay(deps, visit, uuid, state, secrets, continuation)
+  const url = new URL(metadata.authorizationEndpoint)
+  const parameters = {
+    ...extraParameters(deps, provider, { params: {}, logged_out: false }),
+    response_type: 'code',
+    client_id: provider.client_id,
+    redirect_uri: callbackUri(deps, provider),
+    scope: provider.scope,
+    state,
+    ...(provider.response_mode !== undefined && { response_mode: provider.response_mode }),
+    ...(secrets.nonce !== undefined && { nonce: secrets.nonce }),
+    ...(secrets.verifier !== undefined && {
+      code_challenge: base64url(sha256(secrets.verifier)),
+      code_challenge_method: 'S256',
+    }),
+  }
+  for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value)
+  return redirect(url.href, visit.browser.cookies)
+}
+
+/** A nonce where there is an ID token to hold it, a code verifier where the provider takes one (RFC 7636). */
+function makeSecrets(deps: Pick<Deps, 'random'>, provider: Provider, metadata: Metadata): WaySecrets {
+  const pkce = provider.pkce_method === 'always' || (provider.pkce_method === 'auto' && metadata.pkce)
+  return {
+    ...(isOpenId(provider) && { nonce: randomString(deps.random, 32) }),
+    ...(pkce && { verifier: base64url(deps.random.bytes(32)) }),
+  }
+}
+
+/** Whether an ID token is asked for. */
+export const isOpenId = ({ scope }: Provider): boolean => scope.split(/\s+/).includes('openid')
+
+/** `additional_authorization_parameters`: what renders to nothing, or not at all, is left out. */
+function extraParameters(
+  deps: Pick<Deps, 'upstream' | 'log'>,
+  provider: Provider,
+  values: { params: Record<string, string>; logged_out: boolean },
+): Record<string, string> {
+  const given = Object.entries(provider.additional_authorization_parameters ?? {})
+  return Object.fromEntries(
+    given.flatMap(([name, template]) => {
+      try {
+        const value = deps.upstream.templates.render(template, values)
+        return value === undefined ? [] : [[name, value]]
+      } catch (error) {
+        deps.log.warn('upstream.template_failed', { provider_id: provider.id, parameter: name, error })
+        return []
+      }
+    }),
+  )
+}
+
+export const upstreamAuthorizeRoutes = (deps: Deps): Route[] => [
+  {
+    method: 'GET',
+    path: '/upstream/authorize/{id}',
+    handle: (request, params) => beginAtProvider(deps, request, params),
+  },
+]

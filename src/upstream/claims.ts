@@ -1,0 +1,69 @@
+import type { Deps } from '../deps.ts'
+import { parseEmail } from '../identity/email-address.ts'
+import { DISPLAY_NAME_LIMIT } from '../identity/profile.ts'
+import type { Provider } from '../identity/providers.ts'
+import type { ProviderSaid } from './way.ts'
+
+/** What templates see (reference operations 1.17). The ID token, which is signed, goes before userinfo. */
+export const valuesOf = (said: ProviderSaid) => ({
+  user: { ...said.userinfo_claims, ...said.id_token_claims },
+  id_token_claims: said.id_token_claims ?? {},
+  userinfo_claims: said.userinfo_claims ?? {},
+  extra_callback_parameters: said.extra_callback_parameters,
+})
+
+type Values = ReturnType<typeof valuesOf>
+type Needs = Pick<Deps, 'upstream' | 'log'>
+
+/** What one template makes of them; undefined when it is nothing, or fails, which the log says. */
+export function claimValue(
+  deps: Needs,
+  provider: Provider,
+  attribute: string,
+  template: string,
+  values: Values,
+): string | undefined {
+  try {
+    return deps.upstream.templates.render(template, values)
+  } catch (error) {
+    deps.log.warn('upstream.template_failed', { provider_id: provider.id, attribute, error })
+    return undefined
+  }
+}
+
+export type ImportedAttribute = 'localpart' | 'displayname' | 'email'
+
+/** A value that a provider suggests (the person may decline it), or that counts (`fixed`). */
+export interface Imported {
+  value: string
+  fixed: boolean
+}
+
+/** What is taken over from a provider; `missing` names what it must say and does not. */
+export type ImportedClaims = { [A in ImportedAttribute]?: Imported } | { missing: ImportedAttribute }
+
+/** Runs the templates of `claims_imports`. */
+export function importClaims(deps: Needs, provider: Provider, said: ProviderSaid): ImportedClaims {
+  const values = valuesOf(said)
+  const imported: { [A in ImportedAttribute]?: Imported } = {}
+  for (const attribute of ['localpart', 'displayname', 'email'] as const) {
+    const { action, template } = provider.claims_imports[attribute]
+    if (action === 'ignore') continue
+    const rendered = claimValue(deps, provider, attribute, template, values)
+    const value = attribute === 'email' && !isVerified(values) ? undefined : usable(attribute, rendered)
+    if (value !== undefined) imported[attribute] = { value, fixed: action !== 'suggest' }
+    else if (action === 'require') return { missing: attribute }
+  }
+  return imported
+}
+
+/** A provider that says nothing vouches for what it says; one that says “not verified” does not. */
+const isVerified = ({ user }: Values): boolean =>
+  user.email_verified === undefined || user.email_verified === true || user.email_verified === 'true'
+
+function usable(attribute: ImportedAttribute, value: string | undefined): string | undefined {
+  if (value === undefined) return undefined
+  if (attribute === 'email') return parseEmail(value)
+  const tooLong = new TextEncoder().encode(value).length > DISPLAY_NAME_LIMIT
+  return attribute === 'displayname' && tooLong ? undefined : value
+}

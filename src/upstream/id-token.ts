@@ -1,0 +1,89 @@
+import { idTokenHash, type JwtClaims, peekJwt, verifyForeignJwt } from '../crypto/jwt.ts'
+import type { Deps } from '../deps.ts'
+import type { Provider } from '../identity/providers.ts'
+import { equalSecrets } from '../lib/digest.ts'
+import { ProviderError } from './provider-error.ts'
+
+/** Seconds that the clocks of a provider and of this server may differ. */
+const TOLERANCE = 300
+
+type Needs = Pick<Deps, 'clock' | 'upstream'>
+
+/** What an ID token of this sign-in says. @throws ProviderError when anything about it is not as it must be */
+export async function verifyIdToken(
+  deps: Needs,
+  provider: Provider,
+  jwt: string,
+  expected: { nonce: string | undefined; code: string; accessToken: string },
+): Promise<JwtClaims> {
+  const alg = provider.id_token_signed_response_alg
+  const claims = await verifyProviderJwt(deps, provider, jwt, alg, ['exp', 'iat', 'sub'])
+  // Without one somebody else's answer could be put in place of this one (OpenID Connect Core section 3.1.3.7, point 11).
+  const { nonce } = claims
+  if (expected.nonce !== undefined)
+    if (typeof nonce !== 'string' || !equalSecrets(nonce, expected.nonce)) throw wrong('nonce')
+  const hashes = [
+    ['at_hash', expected.accessToken],
+    ['c_hash', expected.code],
+  ] as const
+  for (const [name, value] of hashes)
+    if (claims[name] !== undefined && claims[name] !== idTokenHash(alg, value)) throw wrong(name)
+  return claims
+}
+
+/**
+ * The claims of a JWT that a provider signed for us with one algorithm and no other: signature, time, issuer, audience
+ * and authorized party (OpenID Connect Core section 3.1.3.7).
+ *
+ * @throws ProviderError
+ */
+export async function verifyProviderJwt(
+  deps: Needs,
+  provider: Provider,
+  jwt: string,
+  alg: string,
+  requiredClaims: string[],
+): Promise<JwtClaims> {
+  const options = { algorithms: [alg], now: deps.clock.now(), requiredClaims, tolerance: TOLERANCE }
+  const claims = alg.startsWith('HS')
+    ? (await verifyForeignJwt(jwt, { secret: secretOf(provider) }, options)).claims
+    : await verifyWithKeySet(deps, provider, jwt, options)
+  if (!claims) throw new ProviderError('failed', describeRefusal(jwt, alg))
+  if (provider.issuer !== undefined && claims.iss !== provider.issuer) throw wrong('iss')
+  const audience = Array.isArray(claims.aud) ? claims.aud : [claims.aud]
+  if (!audience.includes(provider.client_id)) throw wrong('aud')
+  if (claims.azp !== undefined && claims.azp !== provider.client_id) throw wrong('azp')
+  if (audience.length > 1 && claims.azp === undefined) throw wrong('azp')
+  if (typeof claims.sub === 'string' && claims.sub.length > 255) throw wrong('sub')
+  return claims
+}
+
+const wrong = (claim: string): ProviderError =>
+  new ProviderError('failed', `a token of the provider has a wrong ${claim}`)
+
+/** An empty secret would verify what anybody signed with it. */
+function secretOf({ client_secret: secret }: Provider): string {
+  if (secret === undefined || secret === '')
+    throw new ProviderError('failed', 'there is no secret to verify with')
+  return secret
+}
+
+async function verifyWithKeySet(
+  deps: Needs,
+  provider: Provider,
+  jwt: string,
+  options: Parameters<typeof verifyForeignJwt>[2],
+): Promise<JwtClaims | undefined> {
+  const jwks = await deps.upstream.keys(provider)
+  const first = await verifyForeignJwt(jwt, { jwks }, options)
+  if (first.claims || !first.unknownKey) return first.claims
+  // Signed with a key that was not there when the set was fetched.
+  return (await verifyForeignJwt(jwt, { jwks: await deps.upstream.keys(provider, true) }, options)).claims
+}
+
+/** What the log says: of the token its header alone. */
+function describeRefusal(jwt: string, alg: string): string {
+  const header = peekJwt(jwt)?.header
+  const said = typeof header?.alg === 'string' ? header.alg.slice(0, 20) : 'none'
+  return `a token of the provider does not verify with ${alg} (its header says ${said}), or is out of its time`
+}

@@ -1,0 +1,103 @@
+import type { BrowserSessionRow } from '../../sql/browser-sessions.ts'
+import type { UpstreamLinkRow } from '../../sql/upstream-links.ts'
+import { findUser } from '../../sql/users.ts'
+import type { Deps } from '../deps.ts'
+import { PageError } from '../http/errors.ts'
+import type { PathParams, Route } from '../http/route.ts'
+import { providerName } from '../identity/providers.ts'
+import { stoppedPage } from '../identity/stopped-page.ts'
+import { linkThrough, renewThrough, signInThrough } from '../identity/upstream.ts'
+import { activeSession, page, readOwnForm, summary } from '../identity/visit.ts'
+import { addSeconds } from '../lib/clock.ts'
+import { ulidFromUuid } from '../lib/ulid.ts'
+import { type Arrival, goOn, identityOf, openArrival } from './arrival.ts'
+import { register, showRegister } from './register.ts'
+
+/** GET /upstream/link/{id}: signs in, asks whether to link, or begins a sign-up (reference flows 4.7). */
+async function show(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
+  const arrival = await openArrival(deps, request, id)
+  const session = activeSession(arrival.visit)
+  const { user_id: ownerId } = arrival.link
+  if (ownerId === null) return session ? suggestPage(deps, arrival, session) : showRegister(deps, arrival)
+  if (session && session.user_id !== ownerId) return mismatchPage(deps, arrival, session)
+  const link = { ...arrival.link, user_id: ownerId }
+  const cookies = session
+    ? await renewThrough(deps, arrival.way.id, link.id, session, arrival.flow.grant?.id)
+    : await signIn(deps, arrival, link)
+  if (cookies instanceof Response) return cookies
+  if (!cookies) throw new PageError('upstream_gone', 404)
+  return goOn(deps, arrival, cookies)
+}
+
+/** A session for the owner of a link, or the page that says why there is none. */
+async function signIn(
+  deps: Deps,
+  { visit, way, continuation }: Arrival,
+  link: UpstreamLinkRow & { user_id: string },
+): Promise<Response | string[] | undefined> {
+  const [user] = await findUser(deps.sql, link.user_id)
+  if (!user) throw new PageError('upstream_gone', 404)
+  if (user.deactivated_at) return stoppedPage(deps, visit, continuation, 'deactivated', user.username)
+  if (user.locked_at) return stoppedPage(deps, visit, continuation, 'locked', user.username)
+  return signInThrough(deps, visit, way.id, link)
+}
+
+/** POST /upstream/link/{id}: `action=link` for who is signed in, `action=register` for who is not. */
+async function answer(deps: Deps, request: Request, params: PathParams): Promise<Response> {
+  const arrival = await openArrival(deps, request, params.id ?? '')
+  const { form, own } = await readOwnForm(deps, arrival.visit)
+  const session = activeSession(arrival.visit)
+  if (arrival.link.user_id !== null) return show(deps, request, params)
+  if (!session)
+    return form.action === 'register' ? register(deps, arrival, form, own) : showRegister(deps, arrival)
+  if (!own || form.action !== 'link' || isStale(deps, session))
+    return suggestPage(deps, arrival, session, 422)
+  const { provider } = arrival
+  const linked = await linkThrough(deps, arrival.visit, arrival.way.id, session, providerName(provider))
+  if (!linked) throw new PageError('upstream_gone', 409)
+  return goOn(deps, arrival, [])
+}
+
+/** Seconds after a sign-in in which another way into the account may be added: not by a stranger at an open screen. */
+const FRESH = 1800
+
+const isStale = (deps: Pick<Deps, 'clock'>, session: BrowserSessionRow): boolean =>
+  addSeconds(session.authenticated_at, FRESH) <= deps.clock.now()
+
+const personOf = (deps: Deps, session: BrowserSessionRow) => {
+  const { mxid, display_name } = summary(deps, session)
+  return { mxid, ...(display_name !== undefined && { display_name }) }
+}
+
+const suggestPage = (deps: Deps, arrival: Arrival, session: BrowserSessionRow, status = 200): Response =>
+  page(
+    deps,
+    arrival.visit,
+    'upstream_suggest',
+    {
+      link_id: ulidFromUuid(arrival.link.id),
+      identity: identityOf(arrival),
+      user: personOf(deps, session),
+      stale: isStale(deps, session),
+    },
+    { status, formAction: arrival.flow.formAction },
+  )
+
+const mismatchPage = (deps: Deps, arrival: Arrival, session: BrowserSessionRow): Response =>
+  page(
+    deps,
+    arrival.visit,
+    'upstream_mismatch',
+    {
+      link_id: ulidFromUuid(arrival.link.id),
+      identity: identityOf(arrival),
+      user: personOf(deps, session),
+      continuation: arrival.continuation.text,
+    },
+    { status: 409, formAction: arrival.flow.formAction },
+  )
+
+export const upstreamLinkRoutes = (deps: Deps): Route[] => [
+  { method: 'GET', path: '/upstream/link/{id}', handle: (request, params) => show(deps, request, params) },
+  { method: 'POST', path: '/upstream/link/{id}', handle: (request, params) => answer(deps, request, params) },
+]

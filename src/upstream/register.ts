@@ -1,0 +1,265 @@
+import { insertProvenVerification } from '../../sql/email-verifications.ts'
+import { findRegistration, insertRegistration } from '../../sql/registrations.ts'
+import { findUserByEmail, findUserByName, type UserRow } from '../../sql/users.ts'
+import type { Deps } from '../deps.ts'
+import { browserHash } from '../http/browser.ts'
+import { PageError, RateLimited, Unavailable } from '../http/errors.ts'
+import type { Params } from '../http/params.ts'
+import { redirect } from '../http/reply.ts'
+import { foldEmail } from '../identity/email-address.ts'
+import { uselessHash } from '../identity/email-verification.ts'
+import { limitSubject, take } from '../identity/limits.ts'
+import { providerName } from '../identity/providers.ts'
+import { completeSignUp, FORM_LIMIT } from '../identity/sign-up.ts'
+import { checkSignUpName } from '../identity/sign-up-names.ts'
+import { stoppedPage } from '../identity/stopped-page.ts'
+import { adoptThrough } from '../identity/upstream.ts'
+import { usernameError } from '../identity/username-errors.ts'
+import { localpartOf, type UsernameAnswer } from '../identity/usernames.ts'
+import { page } from '../identity/visit.ts'
+import { fold } from '../lib/fold.ts'
+import { transact } from '../lib/transact.ts'
+import { newId, ulidFromUuid } from '../lib/ulid.ts'
+import { termsOf } from '../policy/terms.ts'
+import type { FieldErrors, FormError } from '../render/contexts.ts'
+import type { UpstreamProblemPage } from '../render/contexts-upstream.ts'
+import { type Arrival, goOn, identityOf } from './arrival.ts'
+import { type Imported, importClaims } from './claims.ts'
+
+/** What the provider says of a new person, as far as it can be used here. */
+interface Newcomer {
+  username?: Imported
+  displayName?: Imported
+  email?: Imported
+}
+
+/** What the person chose, or the provider for them. */
+interface Choice {
+  username: string
+  displayName: string | undefined
+  email: string | undefined
+}
+
+/** The page of somebody whose identity is nobody's yet; without questions where the operator wants none. */
+export async function showRegister(deps: Deps, arrival: Arrival): Promise<Response> {
+  const newcomer = await meetNewcomer(deps, arrival)
+  if (newcomer instanceof Response) return newcomer
+  const { username, displayName, email } = newcomer
+  if (arrival.provider.claims_imports.skip_confirmation && username)
+    return begin(deps, arrival, newcomer, {
+      username: username.value,
+      displayName: displayName?.value ?? username.value,
+      email: email?.value,
+    })
+  const form = { username: username?.value ?? '', import_email: 'on', import_display_name: 'on' }
+  return registerPage(deps, arrival, newcomer, form)
+}
+
+/** POST with `action=register` (reference flows 4.8). */
+export async function register(deps: Deps, arrival: Arrival, form: Params, own: boolean): Promise<Response> {
+  const newcomer = await meetNewcomer(deps, arrival)
+  if (newcomer instanceof Response) return newcomer
+  if (!own) return registerPage(deps, arrival, newcomer, form, { formError: { code: 'expired_form' } })
+  const { displayName, email } = newcomer
+  const typed = localpartOf(form.username ?? '', deps.config.matrix.homeserver)
+  const choice: Choice = {
+    username: newcomer.username?.fixed ? newcomer.username.value : typed,
+    displayName: displayName?.fixed || form.import_display_name ? displayName?.value : undefined,
+    email: email?.fixed || form.import_email ? email?.value : undefined,
+  }
+  try {
+    // Those who sign up were let in by their provider, often many from one address: only scripts are slowed down.
+    await take(deps, 'sign-up-form.ip', limitSubject(arrival.visit.requester.ip), FORM_LIMIT)
+    const errors = await checkChoice(deps, arrival, form, choice)
+    if (Object.keys(errors).length > 0) return registerPage(deps, arrival, newcomer, form, { errors })
+  } catch (error) {
+    if (error instanceof RateLimited) {
+      const formError: FormError = { code: 'rate_limited', retry_after_seconds: error.retryAfter }
+      return registerPage(deps, arrival, newcomer, form, { formError })
+    }
+    if (!(error instanceof Unavailable)) throw error
+    return registerPage(deps, arrival, newcomer, form, { formError: { code: 'unavailable' } })
+  }
+  return begin(deps, arrival, newcomer, choice, form)
+}
+
+async function checkChoice(deps: Deps, arrival: Arrival, form: Params, choice: Choice): Promise<FieldErrors> {
+  const errors: FieldErrors = {}
+  if (choice.username === '') errors.username = [{ code: 'required' }]
+  else {
+    const answer = await nameAnswer(deps, arrival, choice.username, choice.email)
+    if (!answer.available) errors.username = [usernameError(answer, deps.config.matrix.homeserver)]
+  }
+  if (deps.config.branding.tos_uri !== undefined && form.accept_terms === undefined)
+    errors.accept_terms = [{ code: 'terms_required' }]
+  return errors
+}
+
+const nameAnswer = (
+  deps: Deps,
+  { visit }: Arrival,
+  username: string,
+  email: string | undefined,
+): Promise<UsernameAnswer> =>
+  checkSignUpName(deps, visit, username, { method: 'upstream-oauth2', ...(email !== undefined && { email }) })
+
+/** What the templates make of what the provider says, or the page for a person who cannot go on with that. */
+async function meetNewcomer(deps: Deps, arrival: Arrival): Promise<Newcomer | Response> {
+  const { provider, way } = arrival
+  const claims = importClaims(deps, provider, way.said)
+  if ('missing' in claims)
+    return problemPage(deps, arrival, { problem: 'claim_missing', missing: claims.missing })
+  const { localpart, displayname, email } = claims
+  const newcomer: Newcomer = { ...(displayname && { displayName: displayname }) }
+  const [known] = email ? await findUserByEmail(deps.sql, foldEmail(email.value)) : []
+  if (email?.fixed && known) return problemPage(deps, arrival, { problem: 'email_taken' })
+  if (email && !known) newcomer.email = email
+  if (!localpart) return newcomer
+  const { value } = localpart
+  const [user] = await findUserByName(deps.sql, value, fold(value))
+  if (!localpart.fixed) {
+    const isFree = !user && (await nameAnswer(deps, arrival, value, undefined)).available
+    return isFree ? { ...newcomer, username: localpart } : newcomer
+  }
+  if (user) return conflict(deps, arrival, user)
+  const answer = await nameAnswer(deps, arrival, value, newcomer.email?.value)
+  if (answer.available) return { ...newcomer, username: localpart }
+  return problemPage(deps, arrival, {
+    problem: answer.reason === 'taken' ? 'name_taken' : 'name_refused',
+    username: value,
+    ...(answer.message !== undefined && { message: answer.message }),
+  })
+}
+
+/** The provider decides about the name, and an account has it: `on_conflict` (reference flows 4.7). */
+async function conflict(deps: Deps, arrival: Arrival, user: UserRow): Promise<Response> {
+  const { provider, visit, way, link, continuation } = arrival
+  const mode = provider.claims_imports.localpart.on_conflict
+  if (mode === 'fail') return problemPage(deps, arrival, { problem: 'name_taken', username: user.username })
+  if (user.deactivated_at) return stoppedPage(deps, visit, continuation, 'deactivated', user.username)
+  if (user.locked_at) return stoppedPage(deps, visit, continuation, 'locked', user.username)
+  const name = providerName(provider)
+  const cookies = await adoptThrough(deps, visit, way.id, link, user.id, { mode, name })
+  if (cookies === 'conflict')
+    return problemPage(deps, arrival, { problem: 'already_linked', username: user.username })
+  if (!cookies) throw new PageError('upstream_gone', 409)
+  return goOn(deps, arrival, cookies)
+}
+
+/** Stores the sign-up, and finishes it at once when no step is left to the person. */
+async function begin(
+  deps: Deps,
+  arrival: Arrival,
+  newcomer: Newcomer,
+  choice: Choice,
+  form?: Params,
+): Promise<Response> {
+  const { visit, provider, way, continuation } = arrival
+  const { username, displayName, email } = choice
+  const terms = termsOf(deps.config)
+  const now = deps.clock.now()
+  const id = newId(now, deps.random)
+  const tokenRequired =
+    provider.registration_token_required || deps.config.account.registration_token_required
+  await transact(deps.sql, async (tx) => {
+    await insertRegistration(tx, {
+      id,
+      browserHash: browserHash(visit.browser),
+      username,
+      usernameFolded: fold(username),
+      registrationTokenId: null,
+      passwordVersion: null,
+      passwordHash: null,
+      displayName: displayName ?? null,
+      upstreamSessionId: way.id,
+      invited: tokenRequired,
+      // Nobody accepts what was not shown.
+      termsUri: (form && terms?.uri) ?? null,
+      termsVersion: terms?.version ?? '',
+      continuation: continuation.text,
+      ip: visit.requester.ip ?? null,
+      userAgent: visit.requester.userAgent ?? null,
+      now,
+    })
+    if (email === undefined) return
+    const verification = {
+      id: newId(now, deps.random),
+      registrationId: id,
+      email,
+      codeHash: uselessHash(deps),
+      now,
+    }
+    await insertProvenVerification(tx, verification)
+  })
+  const steps = redirect(deps.urls.path(`/register/steps/${ulidFromUuid(id)}/finish`), visit.browser.cookies)
+  const [registration] =
+    tokenRequired || displayName === undefined ? [] : await findRegistration(deps.sql, id)
+  if (!registration || displayName === undefined) return steps
+  const done = await completeSignUp(deps, visit, registration, email, displayName)
+  if (done.result === 'created') return goOn(deps, arrival, done.cookies)
+  if (done.result === 'taken' && form) {
+    const errors: FieldErrors = { username: [{ code: 'taken' }] }
+    return registerPage(deps, arrival, newcomer, form, { errors })
+  }
+  if (done.result === 'link_gone') throw new PageError('upstream_gone', 409)
+  return steps
+}
+
+function registerPage(
+  deps: Deps,
+  arrival: Arrival,
+  { username, displayName, email }: Newcomer,
+  form: Params,
+  state?: { errors?: FieldErrors; formError?: FormError },
+): Response {
+  const { tos_uri } = deps.config.branding
+  const { flow, link } = arrival
+  const limited = state?.formError?.retry_after_seconds
+  const away = state?.formError?.code === 'unavailable'
+  return page(
+    deps,
+    arrival.visit,
+    'upstream_register',
+    {
+      link_id: ulidFromUuid(link.id),
+      identity: identityOf(arrival),
+      form: {
+        username: username?.fixed ? username.value : (form.username ?? ''),
+        import_email: form.import_email !== undefined,
+        import_display_name: form.import_display_name !== undefined,
+        accept_terms: form.accept_terms !== undefined,
+        errors: state?.errors ?? {},
+        ...(state?.formError && { form_error: state.formError }),
+      },
+      fixed_username: username?.fixed ?? false,
+      ...(email && { email }),
+      ...(displayName && { display_name: displayName }),
+      ...(tos_uri !== undefined && { terms_uri: tos_uri }),
+      ...(flow.client && { client: flow.client }),
+    },
+    {
+      formAction: flow.formAction,
+      images: flow.images,
+      status: state === undefined ? 200 : limited !== undefined ? 429 : away ? 503 : 422,
+      retryAfter: away ? 5 : limited,
+    },
+  )
+}
+
+const problemPage = (
+  deps: Deps,
+  arrival: Arrival,
+  problem: Omit<UpstreamProblemPage, 'identity' | 'continuation' | 'link_id'>,
+): Response =>
+  page(
+    deps,
+    arrival.visit,
+    'upstream_problem',
+    {
+      ...problem,
+      identity: identityOf(arrival),
+      link_id: ulidFromUuid(arrival.link.id),
+      continuation: arrival.continuation.text,
+    },
+    { status: 403 },
+  )

@@ -1,0 +1,63 @@
+import type { Config } from '../config/schema.ts'
+import type { PublicFetchOptions } from '../http/fetch-public.ts'
+import { createOutgoingFetch, type ProxyOf } from '../http/outgoing.ts'
+import { enabledProviders, type Provider } from '../identity/providers.ts'
+import type { Clock } from '../lib/clock.ts'
+import { createKeySets, type KeySet, parseKeySet } from '../oauth/client-keys.ts'
+import { type ClaimTemplates, createClaimTemplates } from '../render/claim-templates.ts'
+import type { Log } from '../telemetry/log.ts'
+import { type Ask, createAsk } from './ask.ts'
+import { createMetadataCache, type MetadataCache } from './metadata.ts'
+import { ProviderError } from './provider-error.ts'
+
+/** The providers, and how they are reached. */
+export interface Upstream {
+  /** The provider of an id (ULID, in either case), if people may sign in with it. */
+  provider(id: string): Provider | undefined
+  metadata: MetadataCache
+  ask: Ask
+  /** The keys that a provider signs with; `fresh` as for the keys of clients. @throws ProviderError */
+  keys(provider: Provider, fresh?: boolean): Promise<KeySet>
+  templates: ClaimTemplates
+}
+
+/** Builds what one process needs to talk to the providers; asks none of them yet. */
+export function createUpstream({
+  config,
+  clock,
+  log,
+  proxyOf,
+  publicFetch,
+}: {
+  config: Config
+  clock: Clock
+  log: Log
+  proxyOf: ProxyOf
+  publicFetch: Pick<PublicFetchOptions, 'allows' | 'ca' | 'proxyOf'>
+}): Upstream {
+  const providers = new Map(enabledProviders(config).map((provider) => [provider.id, provider]))
+  const ask = createAsk(createOutgoingFetch(proxyOf), publicFetch)
+  const metadata = createMetadataCache({ clock, ask, log })
+  const sets = createKeySets(clock)
+  return {
+    provider: (id) => providers.get(id.toUpperCase()),
+    metadata,
+    ask,
+    async keys(provider, fresh) {
+      const { jwksUri } = await metadata.of(provider)
+      if (!jwksUri) throw new ProviderError('failed', 'there is no jwks_uri')
+      const load = async () => {
+        const { status, body, maxAge } = await ask(provider, jwksUri, { method: 'GET' })
+        if (status !== 200) throw new ProviderError('unreachable', `jwks_uri answered ${status}`)
+        try {
+          return { set: parseKeySet(body), maxAge }
+        } catch (cause) {
+          throw new ProviderError('failed', 'jwks_uri did not answer a key set', { cause })
+        }
+      }
+      // Under the provider too: what one may be asked for another may not.
+      return sets.at(`${provider.id} ${jwksUri.href}`, load, fresh)
+    },
+    templates: createClaimTemplates(),
+  }
+}

@@ -1,0 +1,111 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import OidcProvider from 'oidc-provider'
+import { readForms } from './browser.ts'
+
+/** Where our provider answers, and what it was asked for. */
+export interface TestProvider {
+  issuer: string
+  /** Who signs in next, with the claims of the account; undefined refuses. */
+  account: { sub: string; [claim: string]: unknown } | undefined
+  /** Claims by subject, of everybody who ever signed in. */
+  people: Map<string, Record<string, unknown>>
+  /** Method, path and body of every request to its endpoints. */
+  asked: { method: string; path: string; headers: Record<string, unknown> }[]
+  /**
+   * Goes to the provider as a browser does and signs in; gives the answer for the callback: its address, or the fields of
+   * the form.
+   */
+  visit(authorizationUrl: URL): Promise<{ url: URL; form?: Record<string, string> }>
+  close(): Promise<void>
+}
+
+/** A real OpenID provider (oidc-provider) on loopback, in which `account` signs in without being asked. */
+export async function startProvider(configuration: {
+  clients: object[]
+  [key: string]: unknown
+}): Promise<TestProvider> {
+  let handle: (request: IncomingMessage, response: ServerResponse) => void = () => undefined
+  const server = createServer((request, response) => handle(request, response))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const test: TestProvider = {
+    issuer,
+    account: { sub: 'alice' },
+    people: new Map(),
+    asked: [],
+    visit: (url) => visit(url, issuer),
+    close: () =>
+      new Promise((resolve) => {
+        server.closeAllConnections()
+        server.close(() => resolve())
+      }),
+  }
+  const provider = new OidcProvider(issuer, {
+    features: { devInteractions: { enabled: false }, ...(configuration.features as object) },
+    cookies: { keys: ['a cookie key of the tests'] },
+    findAccount: (_: unknown, sub: string) => ({
+      accountId: sub,
+      claims: () => ({ ...test.people.get(sub), sub }),
+    }),
+    claims: {
+      openid: ['sub'],
+      profile: ['name', 'preferred_username', 'groups'],
+      email: ['email', 'email_verified'],
+    },
+    interactions: { url: (_: unknown, interaction: { uid: string }) => `/interaction/${interaction.uid}` },
+    conformIdTokenClaims: false,
+    ttl: { Session: 1, Grant: 600, Interaction: 600, AccessToken: 600, AuthorizationCode: 60, IdToken: 600 },
+    async loadExistingGrant(context: {
+      oidc: { client: { clientId: string }; session: { accountId: string }; params: { scope: string } }
+    }) {
+      const { client, session, params } = context.oidc
+      const grant = new provider.Grant({ clientId: client.clientId, accountId: session.accountId })
+      grant.addOIDCScope(params.scope)
+      await grant.save()
+      return grant
+    },
+    ...Object.fromEntries(Object.entries(configuration).filter(([name]) => name !== 'features')),
+  })
+  const callback = provider.callback()
+  handle = (request, response) => {
+    const path = request.url ?? ''
+    test.asked.push({ method: request.method ?? '', path, headers: request.headers })
+    if (!path.startsWith('/interaction/')) return callback(request, response)
+    const { account } = test
+    if (account) test.people.set(account.sub, account)
+    const result = account ? { login: { accountId: account.sub } } : { error: 'access_denied' }
+    provider.interactionFinished(request, response, result).catch((error: unknown) => {
+      response.statusCode = 500
+      response.end(String(error))
+    })
+  }
+  return test
+}
+
+/** A browser of its own for each visit: nobody stays signed in there. */
+async function visit(start: URL, issuer: string): Promise<{ url: URL; form?: Record<string, string> }> {
+  const cookies = new Map<string, string>()
+  let url = start
+  for (let hops = 0; hops < 10; hops++) {
+    const response = await fetch(url, {
+      redirect: 'manual',
+      headers: { cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join('; ') },
+    })
+    for (const cookie of response.headers.getSetCookie()) {
+      const pair = cookie.split('; ')[0] ?? ''
+      const at = pair.indexOf('=')
+      cookies.set(pair.slice(0, at), pair.slice(at + 1))
+    }
+    const location = response.headers.get('location')
+    if (location === null) {
+      const text = await response.text()
+      const [form] = readForms(text)
+      if (form && !form.action.startsWith(issuer)) return { url: new URL(form.action), form: form.hidden }
+      throw new Error(`The provider answered ${response.status} at ${url.pathname}: ${text.slice(0, 2000)}`)
+    }
+    url = new URL(location, url)
+    if (url.origin !== issuer) return { url }
+  }
+  throw new Error('The provider redirects for ever.')
+}
