@@ -33,7 +33,7 @@ describe('continuations', () => {
         const continuation = readContinuation({ kind: kindValue, id, action, device_id })
         const target = new URL(continuation.path, 'https://auth.test/')
         expect(target.origin).toBe('https://auth.test')
-        expect(target.pathname).toMatch(/^\/((consent|device|complete-compat-sso)\/[0-9A-Z]{26}|account\/)?$/)
+        expect(target.pathname).toMatch(/^\/((consent|device|complete-compat-sso|upstream\/link)\/[0-9A-Z]{26}|account\/)?$/)
         expect(continuation.path).not.toMatch(/^\/[/\\]|[\s\\]/)
       }),
       { numRuns: 2000 },
@@ -63,6 +63,11 @@ describe('continuations', () => {
       { kind: 'continue_compat_sso_login', id: '01arz3ndektsv4rrffq69g5fav' },
       '/complete-compat-sso/01ARZ3NDEKTSV4RRFFQ69G5FAV',
     ],
+    [
+      { kind: 'link_upstream', id: '01arz3ndektsv4rrffq69g5fav' },
+      '/upstream/link/01ARZ3NDEKTSV4RRFFQ69G5FAV',
+    ],
+    [{ kind: 'link_upstream', id: '../login' }, '/'],
     [{ kind: 'continue_device_code_grant', id: '../login' }, '/'],
     [{ kind: 'manage_account' }, '/account/'],
     [
