@@ -33,7 +33,9 @@ describe('continuations', () => {
         const continuation = readContinuation({ kind: kindValue, id, action, device_id })
         const target = new URL(continuation.path, 'https://auth.test/')
         expect(target.origin).toBe('https://auth.test')
-        expect(target.pathname).toMatch(/^\/((consent|device|complete-compat-sso|upstream\/link)\/[0-9A-Z]{26}|account\/)?$/)
+        expect(target.pathname).toMatch(
+          /^\/((consent|device|complete-compat-sso|upstream\/link)\/[0-9A-Z]{26}|account\/)?$/,
+        )
         expect(continuation.path).not.toMatch(/^\/[/\\]|[\s\\]/)
       }),
       { numRuns: 2000 },
