@@ -20,10 +20,13 @@ const FORBIDDEN: Network[] = [
   '224.0.0.0/3',
   '::/127',
   '64:ff9b::/96',
+  '64:ff9b:1::/48',
   '100::/64',
+  '2001::/32',
   '2002::/16',
   'fc00::/7',
   'fe80::/10',
+  'fec0::/10',
   'ff00::/8',
 ].map((text) => parseNetwork(text) ?? { address: new Uint8Array(16), bits: 0 })
 

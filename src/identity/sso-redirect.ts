@@ -1,7 +1,10 @@
 /** Characters of an address that a client may be sent back to. */
 const LONGEST = 4096
 
-/** Schemes that name no app of their own, but run or show something in the browser or hand over to anything else. */
+/**
+ * Schemes that name no app of their own, but run or show something in the browser or hand over to anything else; among
+ * them those with which other browsers open any site that follows: the page would call that "an app on this device".
+ */
 const UNSAFE = new Set([
   'about:',
   'blob:',
@@ -14,6 +17,22 @@ const UNSAFE = new Set([
   'ftp:',
   'intent:',
   'javascript:',
+  'brave:',
+  'edge:',
+  'firefox:',
+  'firefox-focus:',
+  'googlechrome:',
+  'googlechromes:',
+  'microsoft-edge:',
+  'microsoft-edge-http:',
+  'microsoft-edge-https:',
+  'opera-http:',
+  'opera-https:',
+  'touch-http:',
+  'touch-https:',
+  'vivaldi:',
+  'x-safari-http:',
+  'x-safari-https:',
   'jar:',
   'mailto:',
   'resource:',

@@ -71,7 +71,10 @@ export function hintedName(deps: Pick<Deps, 'config'>, hint: string | null | und
     : ''
 }
 
-/** Whether `login_hint` names somebody else than who is signed in: then nothing is answered in silence. */
+/**
+ * Whether `login_hint` names somebody else than who is signed in: then nothing is answered in silence. An address that
+ * nobody has is somebody else's too, or a client of one's own would tell which addresses have an account.
+ */
 export async function hintsAtAnother(
   deps: Pick<Deps, 'config' | 'sql'>,
   hint: string | null | undefined,
@@ -81,5 +84,5 @@ export async function hintsAtAnother(
   if (name === '') return false
   if (!name.includes('@')) return fold(name) !== fold(session.username)
   const [user] = await findUserByEmail(deps.sql, fold(name))
-  return user !== undefined && user.id !== session.user_id
+  return user?.id !== session.user_id
 }

@@ -129,6 +129,8 @@ describe('GET /_matrix/client/{version}/login/sso/redirect', () => {
     ['no host', 'https://'],
     ['a user', 'https://a:b@chat.example.com/'],
     ['a script', 'javascript:alert(1)'],
+    ['a site in another browser', 'microsoft-edge:https://evil.example/'],
+    ['a site in Safari', 'x-safari-https://evil.example/'],
     ['a script, hidden', ' jAva\tscript:alert(1)'],
     ['data', 'data:text/html,x'],
     ['a file', 'file:///etc/passwd'],
