@@ -88,6 +88,8 @@ export interface DepsOptions {
   outgoingFetch?: Fetch
   /** Where keys of clients may be fetched from; only tests say anything. */
   clientFetch?: Pick<PublicFetchOptions, 'allows' | 'ca'>
+  /** What stays when a configuration is replaced at run time: connections, the queue, what was noted. */
+  keep?: Pick<Deps, 'sql' | 'jobs' | 'activity' | 'peers' | 'guessers'>
 }
 
 /**
@@ -97,9 +99,9 @@ export interface DepsOptions {
  *   cannot be used
  */
 export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; warnings: string[] }> {
-  const { config, log, clock = systemClock, random = systemRandom } = options
+  const { config, log, clock = systemClock, random = systemRandom, keep } = options
   const urls = createUrls(config.http)
-  const sql = createSql(options.database)
+  const sql = keep?.sql ?? createSql(options.database)
   const secrets = await deriveSecrets(config.secrets.encryption, config.secrets.previous_encryption)
   const { keyring, warnings } = await createKeyring({ sql, clock, secrets }, config.secrets.keys)
   const { translate, views, staticFolders } = createTexts(config.templates)
@@ -123,15 +125,15 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
     }),
     policy: policyOf({ config, sql, log, policyData }),
     policyData,
-    jobs: createJobs(options.database, log, config.retention),
-    activity: createActivity(sql, log),
+    jobs: keep?.jobs ?? createJobs(options.database, log, config.retention),
+    activity: keep?.activity ?? createActivity(sql, log),
     translate,
     views,
     mail: createMail({ config, urls, sql, clock, random, secrets, views, log }),
     assets: createAssets(staticFolders, `${urls.prefix}/`),
     log,
-    peers: new WeakMap(),
-    guessers: new Set(),
+    peers: keep?.peers ?? new WeakMap(),
+    guessers: keep?.guessers ?? new Set(),
     fetch: options.outgoingFetch ?? outgoingFetch,
     clientKeys: createClientKeys(clock, clientFetch),
     clientFetch,

@@ -31,6 +31,8 @@ type Server = Bun.Server<undefined>
 export interface Servers {
   /** Addresses such as `http://localhost:8080`. */
   addresses: string[]
+  /** From now on requests are answered with these; those under way are finished with the ones before. */
+  use(deps: Deps): void
   /** Reads certificates that came from files again, and serves with those that changed; a bad one is logged and left. */
   renewCertificates(): Promise<void>
   /** Stops accepting and waits for requests under way, at most `deadline` milliseconds. */
@@ -56,18 +58,20 @@ interface Opened {
 export async function listen(deps: Deps): Promise<Servers> {
   const opened: Opened[] = []
   const renewals: (() => Promise<void>)[] = []
+  const apps: { app: App; listener: Listener }[] = []
   const stop = async () => {
     await Promise.all(opened.flatMap(({ servers }) => [...servers].map((server) => server.stop(true))))
     await Promise.all(opened.map(({ close }) => close?.()))
   }
   try {
     for (const [index, listener] of deps.config.http.listeners.entries()) {
-      const app = createApp(deps, listener)
+      const served = { app: createApp(deps, listener), listener }
+      apps.push(served)
       const name = `http.listeners.${index}.tls`
       const tls = listener.tls && tlsMaterial(listener.tls, name)
       const ours: Opened[] = []
       for (const bind of listener.binds.flatMap(bothLoopbacks)) {
-        const one = await openBind(deps, app, bind, tls)
+        const one = await openBind(deps, served, bind, tls)
         ours.push(one)
         opened.push(one)
       }
@@ -79,6 +83,10 @@ export async function listen(deps: Deps): Promise<Servers> {
   }
   return {
     addresses: opened.map(({ address }) => address),
+    use(next) {
+      const fresh = apps.map(({ listener }) => createApp(next, listener))
+      for (const [index, served] of apps.entries()) served.app = fresh[index] ?? served.app
+    },
     async renewCertificates() {
       for (const renew of renewals) await renew()
     },
@@ -116,14 +124,20 @@ function renewal(deps: Deps, first: Tls, name: string, ours: readonly Opened[]):
   }
 }
 
-async function openBind(deps: Deps, app: App, bind: Bind, tls: TlsMaterial | undefined): Promise<Opened> {
+/** `served` is looked at for each request: what it has may be replaced. */
+async function openBind(
+  deps: Deps,
+  served: { readonly app: App },
+  bind: Bind,
+  tls: TlsMaterial | undefined,
+): Promise<Opened> {
   const options = {
     fetch(given: Request, server: Server) {
       const request = routable(given)
       if (!request) return text('The Host header of this request is not a host name.', 400)
       // A connection whose peer is not told must not count as a Unix socket, which is trusted with X-Forwarded-For.
       if ('port' in bind) deps.peers.set(request, () => addressOf(server, given))
-      return app.handle(request)
+      return served.app.handle(request)
     },
     // Or it would answer what we failed to catch with our source and paths.
     development: false,

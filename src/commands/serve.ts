@@ -4,6 +4,7 @@ import { warmStrength } from '../crypto/strength.ts'
 import { createDeps, type Deps } from '../deps.ts'
 import { fetchLocal } from '../http/outgoing.ts'
 import { jobHandlers } from '../jobs/handlers.ts'
+import type { JobHandlers } from '../jobs/jobs.ts'
 import { registrationEnabled } from '../policy/register.ts'
 import { listen } from '../server.ts'
 import type { Log } from '../telemetry/log.ts'
@@ -11,6 +12,7 @@ import { syncProviders } from '../upstream/sync.ts'
 import type { Loaded } from './load.ts'
 import { migrateDatabase, openDatabase, requireMigrated } from './open-database.ts'
 import { checkHomeserver } from './prepare.ts'
+import { type Live, reload } from './reload.ts'
 import { clientsThatLeft, syncClients } from './static-clients.ts'
 import { aborted, expired, pause, within } from './stopping.ts'
 import { addStrengthScript } from './strength-script.ts'
@@ -23,8 +25,10 @@ export interface ServeOptions {
   progress: (line: string) => void
   /** Stops the server when it aborts. */
   signal: AbortSignal
-  /** Where SIGHUP is told: certificates and the policy module are read again, and what was noted is written. */
+  /** Where SIGHUP is told: what was noted is written, and certificates and the configuration are read again. */
   onHangup?: (listener: () => void) => void
+  /** Reads the configuration again. */
+  load: () => Promise<Loaded>
   migrate: boolean
   /** Writes the clients of the configuration into the database. */
   sync: boolean
@@ -56,8 +60,9 @@ export async function serve(options: ServeOptions): Promise<void> {
   const { deps, warnings } = await createDeps({ config: loaded.config, database: database.settings, log })
   started.defer(() => deps.sql.end({ timeout: 2 }))
   for (const warning of [...loaded.warnings, ...warnings]) log.warn('config.warning', { warning })
+  const live: Live = { deps }
+  started.defer(() => live.deps.policy.stop())
   await loadKeys(deps)
-  started.defer(() => deps.policy.stop())
   await deps.policy.check()
   await checkHomeserver(deps)
   if (options.sync) await syncAll(deps)
@@ -71,27 +76,44 @@ export async function serve(options: ServeOptions): Promise<void> {
     await Promise.race([deps.jobs.stop(), jobsLimit])
     await Promise.race([deps.activity.flush(), activityLimit])
   })
+  const handlers = jobHandlers(deps)
+  const replace = () =>
+    reload(live, {
+      load: options.load,
+      database: database.settings,
+      async check(next) {
+        await loadKeys(next)
+        await next.policy.check()
+        await buildScript(next)
+        if (options.sync) await syncAll(next)
+      },
+      use(next) {
+        servers.use(next)
+        Object.assign(handlers, jobHandlers(next))
+      },
+    })
+  let reloading = Promise.resolve()
   options.onHangup?.(() => {
     void servers.renewCertificates()
-    void reloadPolicy(deps)
     void deps.activity.flush()
+    // One after the other: the last one read the newest file.
+    reloading = reloading.then(replace)
   })
   await warm(servers.addresses)
   const [accounts] = await anyUserExists(deps.sql)
   options.ready(servers.addresses, accounts?.exists ?? false)
 
-  const script = addStrengthScript(deps)
-  script.catch((error: unknown) => log.warn('strength_meter.not_built', { error }))
-  if (options.worker) void work(deps, signal)
+  void buildScript(deps)
+  if (options.worker) void work(deps, handlers, signal)
   const timers = [
     setInterval(() => void deps.activity.flush(), MINUTE),
     setInterval(() => void servers.renewCertificates(), MINUTE),
     setInterval(
-      () => void loadKeys(deps).catch((error) => log.warn('keys.reload_failed', { error })),
+      () => void loadKeys(live.deps).catch((error) => log.warn('keys.reload_failed', { error })),
       MINUTE,
     ),
     setInterval(() => void forgetLimits(deps), 60 * MINUTE),
-    setTimeout(() => void warmWords(deps), WARM_AFTER),
+    setTimeout(() => void warmWords(live.deps), WARM_AFTER),
   ]
   await aborted(signal)
   log.info('server.stopping')
@@ -109,22 +131,16 @@ async function syncAll(deps: Deps): Promise<void> {
   deps.log.warn('clients.left', { clients: left.join(', '), hint })
 }
 
-/** The operator's own policy module, replaced on the disk. */
-async function reloadPolicy({ policy, log }: Pick<Deps, 'policy' | 'log'>): Promise<void> {
-  try {
-    await policy.reload()
-    log.info('policy.reloaded')
-  } catch (error) {
-    log.error('policy.reload_failed', { error })
-  }
-}
+/** Without it there is no meter, and nothing else changes. */
+const buildScript = (deps: Deps): Promise<void> =>
+  addStrengthScript(deps).catch((error: unknown) => deps.log.warn('strength_meter.not_built', { error }))
 
-/** Runs jobs until the queue is stopped; a database that is away at the start is tried again. */
-export async function work(deps: Deps, signal: AbortSignal): Promise<void> {
+/** Runs jobs until the queue is stopped; a database that is away at the start is tried again. `handlers` may be changed. */
+export async function work(deps: Deps, handlers: JobHandlers, signal: AbortSignal): Promise<void> {
   void checkMail(deps)
   while (!signal.aborted) {
     try {
-      return await deps.jobs.work(jobHandlers(deps))
+      return await deps.jobs.work(handlers)
     } catch (error) {
       deps.log.warn('jobs.start_failed', { error })
       await pause(5_000, signal)

@@ -22,6 +22,7 @@ export default async function server(this: Context, flags: ServerFlags): Promise
     progress: (line) => log.info('start.progress', { line }),
     signal,
     onHangup: (listener) => this.onHangup(listener),
+    load: () => load(this, flags.config),
     migrate: flags.migrate,
     sync: flags.sync,
     worker: flags.worker,

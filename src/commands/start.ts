@@ -21,6 +21,7 @@ export default async function start(this: Context, flags: ConfigOnly): Promise<v
     log,
     progress: (line) => say(this, line),
     signal: this.signal,
+    load: () => load(this, flags.config),
     migrate: true,
     sync: true,
     worker: true,

@@ -1,16 +1,18 @@
 import { createDeps } from '../deps.ts'
+import { jobHandlers } from '../jobs/handlers.ts'
 import { createLog } from '../telemetry/log.ts'
 import type { Context } from './context.ts'
 import type { ConfigOnly } from './flags.ts'
 import { load } from './load.ts'
 import { openDatabase, requireMigrated } from './open-database.ts'
+import { type Live, reload } from './reload.ts'
 import { work } from './serve.ts'
 import { aborted, within } from './stopping.ts'
 
 /** `latchkey worker`: runs jobs until it is told to stop. */
 export default async function worker(this: Context, flags: ConfigOnly): Promise<void> {
   const { signal } = this
-  // A unit that reloads servers and workers alike must not end these.
+  // A unit that reloads servers and workers alike must not end one that starts.
   this.onHangup(() => {})
   const loaded = await load(this, flags.config)
   const log = createLog({ json: !this.isTerminal, level: 'info' })
@@ -21,8 +23,22 @@ export default async function worker(this: Context, flags: ConfigOnly): Promise<
   const { deps, warnings } = await createDeps({ config: loaded.config, database: database.settings, log })
   started.defer(() => deps.sql.end({ timeout: 2 }))
   for (const warning of [...loaded.warnings, ...warnings]) log.warn('config.warning', { warning })
+  const live: Live = { deps }
+  started.defer(() => live.deps.policy.stop())
   started.defer(() => within(14_000, deps.jobs.stop()))
-  await work(deps, signal)
+  const handlers = jobHandlers(deps)
+  let reloading = Promise.resolve()
+  this.onHangup(() => {
+    reloading = reloading.then(() =>
+      reload(live, {
+        load: () => load(this, flags.config),
+        database: database.settings,
+        check: async (next) => void (await next.keys.reload()),
+        use: (next) => void Object.assign(handlers, jobHandlers(next)),
+      }),
+    )
+  })
+  await work(deps, handlers, signal)
   if (!signal.aborted) log.info('worker.ready')
   await aborted(signal)
   log.info('worker.stopping')

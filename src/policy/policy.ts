@@ -47,8 +47,6 @@ export interface Policy {
   legacyLogin(asked: LegacyLoginInput, requester: Requester): Promise<Violation[]>
   /** Finds out whether it can decide at all. Throws a sentence for the operator if not. */
   check(): Promise<void>
-  /** Goes over to the operator's module as it is on the disk now. Throws a sentence, and goes on as before, if that fails. */
-  reload(): Promise<void>
   /** Ends what it started. */
   stop(): void
 }
@@ -84,7 +82,6 @@ export function builtInPolicy(facts: PolicyFacts): Policy {
     check: async () => {
       await facts.rules()
     },
-    reload: async () => {},
     stop() {},
   }
 }

@@ -114,7 +114,7 @@ describe('latchkey server', () => {
     )
     await put('b.test')
     const said = () =>
-      ['certificate.renewed', 'policy.reloaded'].every((event) => server.said().includes(event))
+      ['certificate.renewed', 'config.reloaded'].every((event) => server.said().includes(event))
     server.kill('SIGHUP')
     for (let tries = 0; tries < 100 && !said(); tries++) await Bun.sleep(50)
     const name = await new Promise((resolve, reject) => {

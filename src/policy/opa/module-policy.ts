@@ -87,7 +87,6 @@ export function modulePolicy(facts: ModuleFacts, module: OpaModule, entrypoints:
       await facts.document()
       await module.check(Object.values(entrypoints))
     },
-    reload: () => module.reload(Object.values(entrypoints)),
     stop: () => module.stop(),
   }
 }

@@ -28,8 +28,6 @@ export interface OpaModule {
   evaluate(entrypoint: string, input: object, data: unknown): Promise<unknown>
   /** Loads it, and finds out whether it has these entry points. @throws PolicyModuleError */
   check(entrypoints: readonly string[]): Promise<void>
-  /** Goes over to what is in the file now, if that passes the same check. @throws PolicyModuleError: the old one goes on */
-  reload(entrypoints: readonly string[]): Promise<void>
   stop(): void
 }
 
@@ -118,20 +116,6 @@ export function createOpaModule(options: { path: string; log: Log }): OpaModule 
   return {
     evaluate: (entrypoint, input, data) => inTurn(() => evaluateNow(entrypoint, input, data)),
     check: async (entrypoints) => verify(await ready(), entrypoints),
-    async reload(entrypoints) {
-      const fresh = start()
-      try {
-        await verify(fresh, entrypoints)
-        await inTurn(async () => {
-          const before = runner
-          runner = fresh
-          before?.process.kill('SIGKILL')
-        })
-      } catch (error) {
-        drop(fresh)
-        throw error
-      }
-    },
     stop() {
       if (runner) drop(runner)
     },

@@ -56,7 +56,6 @@ function recorded(answer: unknown = [{ result: [] }]) {
       return answer
     },
     check: async () => {},
-    reload: async () => {},
     stop() {},
   }
   const entrypoints = {

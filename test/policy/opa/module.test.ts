@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'bun:test'
-import { copyFile, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { Overloaded } from '../../../src/lib/overloaded.ts'
 import { createOpaModule, type OpaModule, PolicyModuleError } from '../../../src/policy/opa/module.ts'
 import type { Log } from '../../../src/telemetry/log.ts'
@@ -75,33 +75,6 @@ describe('a module of Open Policy Agent', () => {
     await register(module, 'alice')
     module.stop()
     expect(await register(module, 'alice')).toEqual([{ result: [] }])
-  })
-})
-
-describe('a module that is replaced on the disk', () => {
-  test('is used after reload, with the data, and questions meanwhile are all answered', async () => {
-    const path = await moduleFile({ entrypoints: ENTRYPOINTS.toReversed() })
-    const module = open(path)
-    // Another order of entry points: the old module answers to the same names.
-    expect(await register(module, 'mallory')).toMatchObject([{ result: [{}] }])
-    await copyFile(await moduleFile(), path)
-    const data = { names: ['block-them'] }
-    const asked = Array.from({ length: 20 }, () => register(module, 'blocked', data))
-    const reloaded = module.reload(ENTRYPOINTS)
-    for (const answer of await Promise.all(asked)) expect(answer).toMatchObject([{ result: [{}] }])
-    await reloaded
-    expect(await register(module, 'blocked', data)).toMatchObject([{ result: [{}] }])
-  })
-
-  test('and can not be used: one sentence, and the old one goes on', async () => {
-    const path = await moduleFile()
-    const module = open(path)
-    await register(module, 'alice')
-    for (const bad of [await write('rubbish'), await moduleFile({ entrypoints: ['x/y'] })]) {
-      await copyFile(bad, path)
-      expect(await refusal(module.reload(ENTRYPOINTS))).toMatch(PATH)
-      expect(await register(module, 'mallory')).toMatchObject([{ result: [{ code: 'username-banned' }] }])
-    }
   })
 })
 
