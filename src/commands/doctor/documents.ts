@@ -7,6 +7,8 @@ const MSC2965 = 'org.matrix.msc2965.authentication'
 /** `/.well-known/matrix/client` on the deployment domain: where somebody's client begins. */
 export async function checkWellKnown(site: Site): Promise<Finding[]> {
   const { ok, warning, failed, skipped } = findingsOf('well_known')
+  if (site.config.matrix.kind === 'standalone')
+    return [skipped('matrix.kind is standalone: there is no homeserver to find.')]
   const heard = await site.wellKnown()
   const { answer, url } = heard
   if (isThisMachine(site.domain) && !answer && site.reach.detour(url) === undefined)

@@ -12,7 +12,7 @@ import type { Site } from './site.ts'
 import { checkDatabase } from './store.ts'
 
 /** Milliseconds for one check: some make several requests, one after the other. */
-const LIMIT = 45_000
+const LIMIT = 40_000
 
 export type Check = (site: Site, loaded: Loaded, signal: AbortSignal) => Promise<Finding[]>
 

@@ -7,6 +7,7 @@ import { authMetadata, get, memberOf, type Site, said, send, slashed } from './s
 /** The homeserver at the address that clients use, and who signs people in as it says. */
 export async function checkHomeserver(site: Site): Promise<Finding[]> {
   const { ok, failed, skipped } = findingsOf('homeserver')
+  if (site.config.matrix.kind === 'standalone') return [skipped('matrix.kind is standalone.')]
   const base = await site.homeserver()
   if (!base)
     return [
@@ -32,8 +33,7 @@ export async function checkHomeserver(site: Site): Promise<Finding[]> {
 }
 
 async function checkMetadata(site: Site, base: URL): Promise<Finding[]> {
-  const { ok, failed, skipped } = findingsOf('auth_metadata')
-  if (site.config.matrix.kind === 'standalone') return [skipped('matrix.kind is standalone.')]
+  const { ok, failed } = findingsOf('auth_metadata')
   const heard = await authMetadata(site.reach, base)
   const issuer = memberOf(heard.answer?.json, 'issuer')
   if (issuer === site.urls.issuer) return [ok(`${heard.url} names the issuer ${site.urls.issuer}`)]

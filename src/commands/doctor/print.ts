@@ -19,5 +19,5 @@ export function printFinding({ check, subject, verdict, reason, mend, paste }: F
 /** The last line. */
 export function printSummary(summary: Record<Verdict, number>): string {
   const { ok, warning, failed, skipped } = summary
-  return `\n${ok} in order, ${warning} warnings, ${failed} failed, ${skipped} not checked.`
+  return `\nIn order: ${ok}, warnings: ${warning}, failed: ${failed}, not checked: ${skipped}.`
 }

@@ -1,13 +1,15 @@
+import { access } from 'node:fs/promises'
 import { countJobs, countMails, describeDatabase } from '../../../sql/condition.ts'
 import { createSql, type Sql } from '../../../sql/connect.ts'
 import { findSetting } from '../../../sql/settings.ts'
 import { deriveSecrets } from '../../crypto/seal.ts'
 import { messageOf } from '../../lib/thrown.ts'
 import { createKeyring } from '../../oauth/keyring.ts'
-import type { Loaded } from '../load.ts'
+import { embeddedFolder, type Loaded } from '../load.ts'
 import { openDatabase, pendingOf } from '../open-database.ts'
 import { publishedKeys } from './documents.ts'
 import { type Finding, findingsOf, paste } from './finding.ts'
+import { DEADLINE } from './reach.ts'
 import type { Site } from './site.ts'
 
 /** The oldest PostgreSQL that Latchkey works with, as the server counts. */
@@ -26,10 +28,20 @@ export async function checkDatabase(site: Site, loaded: Loaded, signal: AbortSig
   const others = (['clock', 'keys', 'queue'] as const).map((check) =>
     findingsOf(check).skipped('The database is not reached.'),
   )
+  // Looking must not make one.
+  if (!loaded.config.database && !(await isThere(embeddedFolder(loaded))))
+    return [
+      (site.running ? failed : skipped)(
+        'There is no database yet: the configuration names none, and the embedded one was never started.',
+        paste('Name one, or try Latchkey with the embedded one:', 'a shell', 'latchkey start'),
+      ),
+      ...others,
+    ]
   await using open = new AsyncDisposableStack()
   try {
-    const database = await openDatabase(loaded, { log: () => {}, signal })
-    open.defer(database.close)
+    const opened = await openDatabase(loaded, { log: () => {}, signal })
+    open.defer(opened.close)
+    const database = { ...opened, settings: { ...opened.settings, connect_timeout: DEADLINE / 1000 } }
     const pending = await pendingOf(database)
     const sql = createSql(database.settings, { max: 2, applicationName: 'latchkey doctor', stallTimeout: 10 })
     open.defer(() => sql.end({ timeout: 1 }))
@@ -49,6 +61,12 @@ export async function checkDatabase(site: Site, loaded: Loaded, signal: AbortSig
     return [failed(messageOf(error)), ...others]
   }
 }
+
+const isThere = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  )
 
 type Facts = Awaited<ReturnType<typeof describeDatabase>>[number]
 
@@ -83,7 +101,7 @@ async function databaseFindings(
   if (pending.length > 0)
     found.push(
       (running ? failed : warning)(
-        `The database is behind this release: ${pending.length} migrations are to be applied, from ${pending[0]} on.`,
+        `The database is behind this release, from the migration ${pending[0]} on; to be applied: ${pending.length}.`,
         paste('Apply them, or restart the server, which does so:', 'a shell', 'latchkey database migrate'),
       ),
     )
@@ -158,7 +176,7 @@ async function checkKeys(site: Site, sql: Sql): Promise<Finding[]> {
         ),
       )
     if (found.length > 0) return found
-    return [ok(`${keyring.jwks.keys.length} keys, for ${keyring.algorithms.join(', ')}.`)]
+    return [ok(`Keys: ${keyring.jwks.keys.length}, for ${keyring.algorithms.join(', ')}.`)]
   } catch (error) {
     return [failed(messageOf(error))]
   }
@@ -179,19 +197,19 @@ async function queueFindings({ clock }: Site, sql: Sql, exists: boolean): Promis
   if (!jobs || !mails) return []
   const { waiting, due, active, dead, oldest } = jobs
   const age = oldest ? clock.now().getTime() - oldest.getTime() : 0
-  const counts = `${waiting} jobs wait, ${active} run, ${dead} were given up; ${mails.waiting} mails wait, ${mails.given_up} were given up`
+  const counts = `Jobs: ${waiting} waiting, ${active} running, ${dead} given up. Mails: ${mails.waiting} waiting, ${mails.given_up} given up`
   const found: Finding[] = []
   if (age > PATIENCE)
     found.push(
       failed(
-        `${due} jobs are due, the oldest for ${duration(age)}: no worker runs, or it does not keep up. ${counts}.`,
+        `Jobs are due (${due}), the oldest for ${duration(age)}: no worker runs, or it does not keep up. ${counts}.`,
         paste('Start a server without --no-worker, or:', 'a shell', 'latchkey worker'),
       ),
     )
   if (dead > 0)
     found.push(
       warning(
-        `${dead} jobs were given up; job.failed in the log says why. ${counts}.`,
+        `Jobs were given up (${dead}); job.failed in the log says why.`,
         paste(
           'When the reason is mended, tell the homeserver everything again:',
           'a shell',
@@ -202,7 +220,7 @@ async function queueFindings({ clock }: Site, sql: Sql, exists: boolean): Promis
   if (mails.given_up > 0)
     found.push(
       warning(
-        `${mails.given_up} mails could not be delivered.`,
+        `Mails could not be delivered (${mails.given_up}).`,
         paste(
           'See why, and send them when it is mended:',
           'a shell',
@@ -213,7 +231,7 @@ async function queueFindings({ clock }: Site, sql: Sql, exists: boolean): Promis
     )
   return found.length > 0
     ? found
-    : [ok(`${counts}${oldest ? `; the oldest is due for ${duration(age)}` : ''}.`)]
+    : [ok(`${counts}.${oldest ? ` The oldest job is due for ${duration(age)}.` : ''}`)]
 }
 
 const duration = (ms: number): string =>

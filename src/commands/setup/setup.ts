@@ -1,4 +1,4 @@
-import { access, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { access, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemRandom } from '../../lib/random.ts'
 import { codeOf } from '../../lib/thrown.ts'
@@ -23,8 +23,7 @@ export default async function setup(this: Context, flags: SetupFlags): Promise<v
   const files = filesOf(plan, earlier ?? (await newConfig(plan.domain)), systemRandom)
   if (!force) await refuseExisting(output, files)
   await mkdir(output, { recursive: true, mode: 0o700 })
-  for (const { name, text, secret } of files)
-    await writeFile(join(output, name), text, { mode: secret ? 0o600 : 0o644, flag: force ? 'w' : 'wx' })
+  for (const file of files) await write(join(output, file.name), file, force)
   say(this, `Wrote into ${output}: ${files.map(({ name }) => name).join(', ')}`)
   if (earlier !== undefined) say(this, `Secrets, keys and your own changes of ${CONFIG} were kept.`)
   say(this, `\n${files.find(({ name }) => name === 'NEXT-STEPS.md')?.text ?? ''}`)
@@ -75,6 +74,19 @@ async function wishesOf(context: Context, flags: SetupFlags): Promise<Wishes> {
     issuerOnDomain: flags.issuerOnDomain ?? false,
     listen: await wish(flags.listen, 'Where Latchkey listens, for the web server', 'localhost:8080'),
     database: flags.database,
+  }
+}
+
+/** Whole or not at all, with the permissions of a new file, and never through a link that somebody else made. */
+async function write(path: string, { text, secret }: PlannedFile, force: boolean): Promise<void> {
+  const options = { mode: secret ? 0o600 : 0o644, flag: 'wx' }
+  if (!force) return writeFile(path, text, options)
+  const draft = `${path}.${process.pid}`
+  try {
+    await writeFile(draft, text, options)
+    await rename(draft, path)
+  } finally {
+    await rm(draft, { force: true })
   }
 }
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { chmod, readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parse } from 'yaml'
 import { CommandError } from '../../../src/commands/context.ts'
@@ -210,7 +210,10 @@ describe('latchkey setup', () => {
       join(folder.path, 'latchkey-setup', 'config.yaml'),
       `${config}branding:\n  service_name: Ours\n`,
     )
+    await chmod(join(folder.path, 'latchkey-setup', 'config.yaml'), 0o644)
     expect((await setup('--domain', 'example.org', '--issuer-on-domain', '--force')).code).toBe(0)
+    const { mode } = await stat(join(folder.path, 'latchkey-setup', 'config.yaml'))
+    expect((mode & 0o777).toString(8)).toBe('600')
     const after = parse(await text('config.yaml'))
     expect(after.http.issuer).toBe('https://example.org/')
     expect(after.branding).toEqual({ service_name: 'Ours' })
