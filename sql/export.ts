@@ -73,6 +73,9 @@ export const exportAccount = (sql: Db, userId: string) => sql<{ data: Record<str
       from latchkey.upstream_sessions w join latchkey.upstream_providers p on p.id = w.provider_id
         join latchkey.upstream_links l on l.id = w.link_id
       where l.user_id = ${userId}),
+    'deactivation_asked_for', (select coalesce(jsonb_agg(jsonb_build_object('asked_at', d.requested_at,
+        'due_at', d.due_at, 'messages_hidden', d.erase)), '[]')
+      from latchkey.pending_deactivations d where d.user_id = ${userId}),
     'security_log', (select coalesce(jsonb_agg(jsonb_build_object('what', v.kind, 'at', v.at, 'by', v.actor,
         'address', host(v.ip), 'user_agent', v.user_agent, 'details', v.details) order by v.id), '[]')
       from latchkey.security_events v where v.user_id = ${userId}),

@@ -268,6 +268,19 @@ CREATE INDEX oauth_sessions_client ON latchkey.oauth_sessions USING btree (clien
 CREATE INDEX oauth_sessions_finished ON latchkey.oauth_sessions USING btree (finished_at) WHERE (finished_at IS NOT NULL);
 CREATE INDEX oauth_sessions_user ON latchkey.oauth_sessions USING btree (user_id) WHERE (finished_at IS NULL);
 
+create table latchkey.pending_deactivations (
+  user_id uuid not null,
+  digest bytea not null,
+  erase boolean not null,
+  requested_at timestamp with time zone not null,
+  due_at timestamp with time zone not null,
+  keep_locked boolean not null,
+  constraint pending_deactivations_pkey PRIMARY KEY (user_id),
+  constraint pending_deactivations_digest_key UNIQUE (digest),
+  constraint pending_deactivations_user_id_fkey FOREIGN KEY (user_id) REFERENCES latchkey.users(id) ON DELETE CASCADE
+);
+CREATE INDEX pending_deactivations_due ON latchkey.pending_deactivations USING btree (due_at);
+
 create table latchkey.personal_sessions (
   id uuid not null,
   owner_user_id uuid,

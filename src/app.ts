@@ -4,6 +4,7 @@ import { accountAppsRoutes } from './account/apps.ts'
 import { accountConfirmRoutes } from './account/confirm.ts'
 import { accountDataRoutes } from './account/data.ts'
 import { accountDeactivateRoutes } from './account/deactivate.ts'
+import { accountDeactivateUndoRoutes } from './account/deactivate-undo.ts'
 import { accountEmailsRoutes } from './account/emails.ts'
 import { endSessionsRoutes } from './account/end-sessions.ts'
 import { legacyAccountRoutes } from './account/legacy-paths.ts'
@@ -122,6 +123,7 @@ export function routesOf(deps: Deps, resource: Resource): Route[] {
         ...accountSecurityRoutes(deps),
         ...accountDataRoutes(deps),
         ...accountDeactivateRoutes(deps),
+        ...accountDeactivateUndoRoutes(deps),
         ...legacyAccountRoutes(deps),
       ]
     case 'compat':

@@ -1,9 +1,11 @@
+import { findMailRecipient } from '../../sql/security-events.ts'
 import type { Deps } from '../deps.ts'
 import { noSessionCookie } from '../http/browser.ts'
 import type { Route } from '../http/route.ts'
-import { deactivate } from '../identity/lifecycle.ts'
+import { requestDeactivation } from '../identity/deactivation.ts'
 import { localpartOf } from '../identity/usernames.ts'
 import { page, readOwnForm, summary } from '../identity/visit.ts'
+import { addSeconds } from '../lib/clock.ts'
 import { fold } from '../lib/fold.ts'
 import type { FieldErrors, FormError } from '../render/contexts.ts'
 import { accountPage, goTo, type Opened, openFresh } from './area.ts'
@@ -22,8 +24,26 @@ async function explain(deps: Deps, request: Request): Promise<Response> {
   return accountPage(deps, opened, 'data', 'account_deactivate', {
     step: 'explain',
     erase: false,
+    ...(await graceOf(deps, opened.session.user_id)),
     ...NO_ERRORS,
   })
+}
+
+/** Until when it could be taken back, and whether a mail could say how. */
+async function graceOf(deps: Deps, userId: string): Promise<{ grace?: { until: string; mail: boolean } }> {
+  const seconds = deps.config.account.deactivation_grace_period
+  if (seconds === 0) return {}
+  return {
+    grace: {
+      until: addSeconds(deps.clock.now(), seconds).toISOString(),
+      mail: await canBeMailed(deps, userId),
+    },
+  }
+}
+
+async function canBeMailed(deps: Deps, userId: string): Promise<boolean> {
+  const [owner] = await findMailRecipient(deps.sql, userId)
+  return deps.config.email.transport !== 'blackhole' && owner !== undefined && owner.email !== null
 }
 
 const NO_ERRORS: { form: { errors: FieldErrors; form_error?: FormError } } = { form: { errors: {} } }
@@ -52,12 +72,12 @@ async function go(deps: Deps, request: Request): Promise<Response> {
   const typed = localpartOf(form.confirm.trim(), deps.config.matrix.homeserver)
   if (typed === '') return ask({ confirm: [{ code: 'required' }] }, 422)
   if (fold(typed) !== fold(session.username)) return ask({ confirm: [{ code: 'mismatch' }] }, 422)
-  await deactivate(deps, session.user_id, erase, { actor: 'self', requester: visit.requester })
-  return gone(deps, opened)
+  const dueAt = await requestDeactivation(deps, session.user_id, erase, visit.requester)
+  return gone(deps, opened, dueAt)
 }
 
 /** The last page: nobody is signed in any more. */
-function gone(deps: Deps, { visit, session }: Opened): Response {
+async function gone(deps: Deps, { visit, session }: Opened, dueAt: Date | undefined): Promise<Response> {
   const signedOut = {
     ...visit,
     session: { state: 'none' } as const,
@@ -65,6 +85,10 @@ function gone(deps: Deps, { visit, session }: Opened): Response {
   }
   const { mxid } = summary(deps, session)
   const options = { cookies: [noSessionCookie(deps.urls)] }
+  if (dueAt) {
+    const pending = { mxid, due_at: dueAt.toISOString(), mailed: await canBeMailed(deps, session.user_id) }
+    return page(deps, signedOut, 'deactivation_pending', pending, options)
+  }
   return page(deps, signedOut, 'account_deactivated', { mxid, continuation: '' }, options)
 }
 

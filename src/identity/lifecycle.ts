@@ -3,6 +3,7 @@ import { finishCompatSessions } from '../../sql/compat-sessions.ts'
 import type { Db } from '../../sql/connect.ts'
 import { deleteKnownBrowsers } from '../../sql/known-browsers.ts'
 import { finishOAuthSessions } from '../../sql/oauth-sessions.ts'
+import { deletePendingDeactivation, keepLockedAfterDeactivation } from '../../sql/pending-deactivations.ts'
 import { markErased, reactivateUser } from '../../sql/provisioning.ts'
 import { voidRecoveryTickets } from '../../sql/recoveries.ts'
 import { lockSessionsOf } from '../../sql/sessions.ts'
@@ -83,15 +84,18 @@ export const lock = (deps: Needs, userId: string, by: By = ADMIN): Promise<void>
   transact(deps.sql, async (tx) => {
     const [locked] = await lockUser(tx, userId, deps.clock.now())
     if (locked) await recordSecurityEvent(deps, tx, { userId, kind: 'locked', ...by })
+    else await keepLockedAfterDeactivation(tx, userId)
     await deps.jobs.enqueue(tx, 'provision-user', { user_id: userId })
     deps.log.info('user.locked', { user_id: userId })
   })
 
-/** Unlocks an account: its sessions go on. */
+/** Unlocks an account: its sessions go on, and a deactivation that was to come is taken back. */
 export const unlock = (deps: Needs, userId: string, by: By = ADMIN): Promise<void> =>
   transact(deps.sql, async (tx) => {
     const [unlocked] = await unlockUser(tx, userId)
-    if (unlocked) await recordSecurityEvent(deps, tx, { userId, kind: 'unlocked', ...by })
+    const [kept] = await deletePendingDeactivation(tx, userId)
+    const kind = kept ? 'deactivation_undone' : 'unlocked'
+    if (unlocked || kept) await recordSecurityEvent(deps, tx, { userId, kind, ...by })
     await deps.jobs.enqueue(tx, 'provision-user', { user_id: userId })
     deps.log.info('user.unlocked', { user_id: userId })
   })
@@ -121,18 +125,29 @@ export const killSessions = (deps: Needs, userId: string, by: By = ADMIN): Promi
  * with `erase`, hides what they wrote. The name stays taken. `reactivate` brings back the account, not what is gone.
  */
 export const deactivate = (deps: Needs, userId: string, erase: boolean, by: By = ADMIN): Promise<void> =>
-  transact(deps.sql, async (tx) => {
-    const [deactivated] = await deactivateUser(tx, userId, deps.clock.now())
-    // First of all: afterwards there is no address to write to.
-    if (deactivated) await recordSecurityEvent(deps, tx, { userId, kind: 'deactivated', ...by })
-    await endAllSessions(deps, tx, userId, { owned: true })
-    await deletePasswords(tx, userId)
-    await deleteEmails(tx, userId)
-    if (erase) await markErased(tx, userId, deps.clock.now())
-    await voidRecoveryTickets(tx, userId, deps.clock.now())
-    await deps.jobs.enqueue(tx, 'deactivate-user', { user_id: userId, erase })
-    deps.log.info('user.deactivated', { user_id: userId, erase })
-  })
+  transact(deps.sql, (tx) => deactivateIn(deps, tx, userId, erase, by))
+
+/** Deactivates as `deactivate` does, in the caller's transaction. */
+export async function deactivateIn(
+  deps: Needs,
+  tx: Db,
+  userId: string,
+  erase: boolean,
+  by: By,
+): Promise<void> {
+  const now = deps.clock.now()
+  const [deactivated] = await deactivateUser(tx, userId, now)
+  await deletePendingDeactivation(tx, userId)
+  // First of all: afterwards there is no address to write to.
+  if (deactivated) await recordSecurityEvent(deps, tx, { userId, kind: 'deactivated', ...by })
+  await endAllSessions(deps, tx, userId, { owned: true })
+  await deletePasswords(tx, userId)
+  await deleteEmails(tx, userId)
+  if (erase) await markErased(tx, userId, now)
+  await voidRecoveryTickets(tx, userId, now)
+  await deps.jobs.enqueue(tx, 'deactivate-user', { user_id: userId, erase })
+  deps.log.info('user.deactivated', { user_id: userId, erase })
+}
 
 /**
  * Brings a deactivated account back, here and (by a job) at the homeserver; false when there is none. Nothing that went

@@ -41,6 +41,9 @@ const KINDS = {
   recovery_link_issued: { notice: true },
   locked: { notice: true },
   unlocked: { notice: true },
+  // Has a mail of its own, with the link that takes it back.
+  deactivation_requested: { notice: false },
+  deactivation_undone: { notice: true },
   deactivated: { notice: true },
   // Its addresses went when it was deactivated.
   reactivated: { notice: false },

@@ -2,6 +2,7 @@ import { listDevices } from '../../sql/devices.ts'
 import { listPeopleToCheck } from '../../sql/provisioning.ts'
 import { findUser, listUnprovisioned } from '../../sql/users.ts'
 import type { Deps } from '../deps.ts'
+import { deactivateDue } from '../identity/deactivation.ts'
 import { isUnknownUser, provisionUser, syncDevices } from '../identity/devices.ts'
 import { canBeRepaired, checkDrift } from '../identity/drift.ts'
 import { endInactiveSessions } from '../identity/inactive-sessions.ts'
@@ -36,6 +37,7 @@ export const jobHandlers = (
   'backchannel-logout': (notice) => sendLogoutToken(deps, notice),
   'clean-up': (_, signal) => cleanUp(deps, signal),
   'recovery-mail': ({ recovery_id }) => sendRecoveryMails(deps, recovery_id),
+  'deactivate-due': () => deactivateDue(deps),
   'end-inactive-sessions': () => endInactiveSessions(deps),
   'check-drift': async (progress) => {
     if (!canBeRepaired(deps.homeserver)) return

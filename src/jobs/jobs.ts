@@ -22,6 +22,8 @@ export interface JobData {
   'recovery-mail': { recovery_id: string }
   /** Sends a mail of the outbox. */
   'send-mail': { mail_id: string }
+  /** Deactivates accounts whose time to take it back is over; by itself every quarter of an hour. */
+  'deactivate-due': Record<string, never>
   /** Ends sessions that nobody uses, where the operator wants that; by itself every quarter of an hour. */
   'end-inactive-sessions': Record<string, never>
   /** Removes what nobody needs any more; by itself once a day. */
@@ -51,6 +53,7 @@ export interface Jobs {
 
 /** In the order of `runDue`: jobs that add others stand before those. */
 const NAMES = [
+  'deactivate-due',
   'end-inactive-sessions',
   'check-drift',
   'provision-everyone',
@@ -78,6 +81,7 @@ const EXPIRES: Partial<Record<JobName, number>> = { 'clean-up': 6 * 3600, 'check
 const SCHEDULES: Partial<Record<JobName, string>> = {
   'check-drift': '41 1 * * *',
   'clean-up': '23 3 * * *',
+  'deactivate-due': '3,18,33,48 * * * *',
   'end-inactive-sessions': '8,23,38,53 * * * *',
 }
 

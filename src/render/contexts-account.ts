@@ -202,6 +202,8 @@ export interface AccountDeactivatePage extends AccountArea {
   step: 'explain' | 'confirm'
   /** The homeserver is asked to hide what the person wrote from those who join later. */
   erase: boolean
+  /** Until when it could be taken back, and whether by a mail; absent where it happens at once. */
+  grace?: { until: Instant; mail: boolean }
   form: { errors: FieldErrors; form_error?: FormError }
 }
 

@@ -65,6 +65,16 @@ export interface VerificationMail {
   device?: string
 }
 
+/** An account will be deactivated, and with the link it will not. */
+export interface DeactivationMail {
+  mxid: string
+  due_at: Instant
+  link: string
+  at: Instant
+  ip?: string
+  device?: string
+}
+
 /** Somebody wanted a code for the address of an account: its owner hears of it, and how to get in. */
 export interface AddressInUseMail {
   accounts: string[]
@@ -85,6 +95,7 @@ export interface MailContexts {
   recovery: RecoveryMail
   verification: VerificationMail
   address_in_use: AddressInUseMail
+  deactivation: DeactivationMail
   test: TestMail
 }
 

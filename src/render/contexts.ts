@@ -10,6 +10,7 @@ import type { ProviderNotice } from '../identity/provider-notice.ts'
 import type { AccountContexts } from './contexts-account.ts'
 import type { CaptchaBox } from './contexts-captcha.ts'
 import type { CompatContexts } from './contexts-compat.ts'
+import type { DeactivationContexts } from './contexts-deactivation.ts'
 import type { EmailContexts } from './contexts-email.ts'
 import type { RecoveryContexts } from './contexts-recovery.ts'
 import type { RegisterContexts } from './contexts-register.ts'
@@ -303,6 +304,8 @@ export interface PolicyViolationPage {
 
 export interface AccountLockedPage {
   mxid: string
+  /** When it will be deactivated, as its owner asked for. */
+  deactivation_at?: Instant
   continuation: Continuation
 }
 
@@ -367,6 +370,7 @@ export interface LoggedOutPage {
 /** Page name (a file `views/pages/<name>.html`) to its view model. */
 export interface Contexts
   extends AccountContexts,
+    DeactivationContexts,
     CompatContexts,
     EmailContexts,
     RegisterContexts,

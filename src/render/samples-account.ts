@@ -304,6 +304,28 @@ export const accountSamples: { [P in keyof AccountContexts]: Sample<P>[] } = {
   ],
   account_deactivate: [
     {
+      label: 'can be taken back',
+      context: {
+        ...sampleArea('data'),
+        step: 'explain',
+        erase: false,
+        grace: { until: '2026-12-08T07:58:12.000Z', mail: true },
+        form: NO_ERRORS,
+      },
+      base: { session: ALICE },
+    },
+    {
+      label: 'can be taken back, no address',
+      context: {
+        ...sampleArea('data'),
+        step: 'explain',
+        erase: true,
+        grace: { until: '2026-12-08T07:58:12.000Z', mail: false },
+        form: NO_ERRORS,
+      },
+      base: { session: ALICE },
+    },
+    {
       label: 'explain',
       context: { ...sampleArea('data'), step: 'explain', erase: false, form: NO_ERRORS },
       base: { session: ALICE },

@@ -63,6 +63,7 @@ export const mailSamples: { [M in MailName]: MailSample<M>[] } = {
       'code_replayed',
       'refresh_token_reused',
       'deactivated',
+      'deactivation_undone',
       'keys_reset_allowed',
     ].map((event) => ({
       label: event,
@@ -180,6 +181,23 @@ export const mailSamples: { [M in MailName]: MailSample<M>[] } = {
         at: AT,
         ip: HOSTILE,
       },
+      base: HOSTILE_BASE,
+    },
+  ],
+  deactivation: [
+    {
+      label: 'plain',
+      context: {
+        mxid: '@alice:example.org',
+        due_at: '2026-12-08T07:58:12.000Z',
+        link: LINK.replace('password/recovery', 'deactivate/undo'),
+        at: AT,
+        ...DEVICE,
+      },
+    },
+    {
+      label: 'hostile',
+      context: { mxid: HOSTILE, due_at: AT, link: HOSTILE_URI, at: AT, ip: HOSTILE },
       base: HOSTILE_BASE,
     },
   ],

@@ -14,6 +14,7 @@ import {
 import { accountSamples } from './samples-account.ts'
 import { captchaSamples } from './samples-captcha.ts'
 import { compatSamples } from './samples-compat.ts'
+import { deactivationSamples } from './samples-deactivation.ts'
 import { deviceSamples } from './samples-device.ts'
 import { emailSamples } from './samples-email.ts'
 import { logoutSamples } from './samples-logout.ts'
@@ -424,6 +425,10 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
   ],
   account_locked: [
     { label: 'plain', context: { mxid: ALICE.mxid, continuation: CONTINUATION } },
+    {
+      label: 'to be deactivated',
+      context: { mxid: ALICE.mxid, continuation: '', deactivation_at: '2026-12-08T07:58:12.000Z' },
+    },
     { label: 'hostile', context: { mxid: HOSTILE, continuation: HOSTILE } },
   ],
   account_deactivated: [
@@ -477,6 +482,7 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
   ...emailSamples,
   ...registerSamples,
   ...recoverySamples,
+  ...deactivationSamples,
   form_post: [
     {
       label: 'plain',

@@ -120,6 +120,8 @@ const ROUTES: Record<
   'POST /account/data/export': ['form', 'page', false],
   'GET /account/deactivate': ['browser', 'page', false],
   'POST /account/deactivate': ['form', 'page', false],
+  'GET /account/deactivate/undo': ['none', 'page', false],
+  'POST /account/deactivate/undo': ['form', 'page', false],
   'GET /account/apps': ['browser', 'page', false],
   'GET /account/apps/{id}/revoke': ['browser', 'page', false],
   'POST /account/apps/{id}/revoke': ['form', 'page', false],

@@ -25,6 +25,7 @@ describe('defaults', () => {
       email_change_allowed: true,
       displayname_change_allowed: true,
       account_deactivation_allowed: true,
+      deactivation_grace_period: 0,
     })
     expect(config.passwords).toEqual({
       enabled: true,

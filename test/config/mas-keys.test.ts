@@ -43,6 +43,8 @@ const ELSEWHERE = [
   'database.password_file',
   'email.password',
   // Our own.
+  'account.deactivation_grace_period',
+  'branding.tos_version',
   'outgoing',
   'outgoing.https_proxy',
   'outgoing.http_proxy',

@@ -49,6 +49,7 @@ function recorder(fail: (data: JobData['sync-devices']) => boolean = () => false
     'backchannel-logout': async () => {},
     'recovery-mail': async () => {},
     'send-mail': async () => {},
+    'deactivate-due': async () => {},
     'end-inactive-sessions': async () => {},
     'clean-up': async () => {},
   }
@@ -216,6 +217,7 @@ describe('running', () => {
     expect(rows.map((row) => ({ ...row }))).toEqual([
       { name: 'check-drift', cron: '41 1 * * *', timezone: 'UTC' },
       { name: 'clean-up', cron: '23 3 * * *', timezone: 'UTC' },
+      { name: 'deactivate-due', cron: '3,18,33,48 * * * *', timezone: 'UTC' },
       { name: 'end-inactive-sessions', cron: '8,23,38,53 * * * *', timezone: 'UTC' },
     ])
     // As the schedule sends it.

@@ -36,6 +36,7 @@ import * as limits from '../../sql/limits.ts'
 import * as logout from '../../sql/logout.ts'
 import * as mails from '../../sql/mails.ts'
 import * as oauthSessions from '../../sql/oauth-sessions.ts'
+import * as pendingDeactivations from '../../sql/pending-deactivations.ts'
 import * as personalSessions from '../../sql/personal-sessions.ts'
 import * as ping from '../../sql/ping.ts'
 import * as policyData from '../../sql/policy-data.ts'
@@ -809,6 +810,17 @@ const FILES = [
   statements('known-browsers', knownBrowsers, {
     noteKnownBrowser: [[ID, HASH, NOW]],
     deleteKnownBrowsers: [[ID]],
+  }),
+  statements('pending-deactivations', pendingDeactivations, {
+    insertPendingDeactivation: [
+      [{ userId: ID, digest: HASH, erase: true, keepLocked: false, now: NOW, dueAt: NOW }],
+    ],
+    findPendingDeactivation: [[HASH]],
+    findDeactivationDate: [['alice']],
+    claimPendingDeactivation: [[HASH]],
+    deletePendingDeactivation: [[ID]],
+    keepLockedAfterDeactivation: [[ID]],
+    claimDueDeactivation: [[NOW]],
   }),
   statements('recoveries', recoveries, {
     insertRecovery: [

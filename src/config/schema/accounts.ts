@@ -21,6 +21,12 @@ export const account = section(
     email_change_allowed: bool(true, 'People may add and remove email addresses.'),
     displayname_change_allowed: bool(true, 'People may change their display name.'),
     account_deactivation_allowed: bool(true, 'People may deactivate their account.'),
+    deactivation_grace_period: int(
+      0,
+      0,
+      365 * 86_400,
+      'Seconds for which a person can take their deactivation back by a link from a mail. The account is locked meanwhile. 0: at once.',
+    ),
   },
   'What people may do with their accounts.',
 )

@@ -70,7 +70,7 @@ const gonePage = (deps: Deps, visit: Visit): Response =>
     { ...SECRET_ADDRESS, status: 410 },
   )
 
-const lockedPage = (deps: Deps, visit: Visit, account: RecoveryTicketRow): Response =>
+const lockedPage = (deps: Deps, visit: Visit, account: RecoveryTicketRow): Promise<Response> =>
   stoppedPage(deps, visit, readContinuation({}), 'locked', account.username)
 
 function passwordPage(
