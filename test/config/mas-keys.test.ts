@@ -44,7 +44,6 @@ const ELSEWHERE = [
   'email.password',
   // Our own.
   'account.deactivation_grace_period',
-  'branding.tos_version',
   'outgoing',
   'outgoing.https_proxy',
   'outgoing.http_proxy',
