@@ -4,9 +4,10 @@ import { dirname, join } from 'node:path'
 import { parse, stringify } from 'yaml'
 import type { Stack } from '../../src/commands/demo/demo.ts'
 import type { Finding } from '../../src/commands/doctor/finding.ts'
-import { checkSecretIn, checkSecretOut } from '../../src/commands/doctor/homeserver.ts'
+import { checkHomeserver, checkSecretIn, checkSecretOut } from '../../src/commands/doctor/homeserver.ts'
 import { createReach } from '../../src/commands/doctor/reach.ts'
 import { createSite } from '../../src/commands/doctor/site.ts'
+import { syncClients } from '../../src/commands/static-clients.ts'
 import type { ConfigInput } from '../../src/config/schema.ts'
 import { fetchLocal } from '../../src/http/outgoing.ts'
 import { systemClock } from '../../src/lib/clock.ts'
@@ -199,14 +200,14 @@ describe('latchkey doctor, where Synapse has another secret than Latchkey', () =
       hostname: '127.0.0.1',
       fetch: (request) => harness?.app.handle(request) ?? new Response(null, { status: 503 }),
     })
-    synapse = await startTestSynapse({ latchkeyUrl: server.url.href, secret: 'the secret of Synapse' })
+    synapse = await startTestSynapse({ latchkeyUrl: server.url.href, secret: 'secret-of-synapse' })
     harness = await createHarness({
       config: {
         matrix: {
           kind: 'synapse',
           homeserver: synapse.serverName,
           endpoint: synapse.url,
-          secret: 'the secret of Latchkey',
+          secret: 'secret-of-latchkey',
         },
       },
     })
@@ -232,5 +233,67 @@ describe('latchkey doctor, where Synapse has another secret than Latchkey', () =
     const [incoming] = await checkSecretIn(site)
     expect(incoming?.verdict).toBe('failed')
     expect(incoming?.reason).toContain('its secret is another one')
+  })
+})
+
+describe('latchkey doctor, on a Synapse of the time before 1.136', () => {
+  const SECRET = 'admin-token-of-synapse'
+  const client = { id: '0000000000000000000SYNAPSE', secret: 'client-secret-of-synapse' }
+  let harness: Harness
+  let synapse: TestSynapse
+  let server: Bun.Server<undefined>
+  beforeAll(async () => {
+    server = Bun.serve({
+      port: 0,
+      hostname: '127.0.0.1',
+      fetch: (request) => harness?.app.handle(request) ?? new Response(null, { status: 503 }),
+    })
+    // Synapse takes the document only from the issuer that it knows.
+    synapse = await startTestSynapse({ latchkeyUrl: server.url.href, secret: SECRET, legacyClient: client })
+    const { serverName: homeserver, url: endpoint } = synapse
+    harness = await createHarness({
+      config: {
+        http: { public_base: server.url.href },
+        matrix: { kind: 'synapse_legacy', homeserver, endpoint, secret: SECRET },
+        clients: [
+          { client_id: client.id, client_auth_method: 'client_secret_basic', client_secret: client.secret },
+        ],
+      },
+    })
+    await syncClients(harness.deps)
+  }, SYNAPSE_START_MS)
+  afterAll(async () => {
+    await synapse?.stop()
+    await server?.stop(true)
+    await harness?.close()
+  })
+  const siteOf = (secret: string) => {
+    const { signal } = new AbortController()
+    const reach = createReach({ connects: new Map(), proxyOf: () => undefined, signal })
+    const { config } = harness.deps
+    const parts = { reach, clock: systemClock, random: systemRandom, running: true }
+    const matrix = { ...config.matrix, secret }
+    return createSite({ ...parts, config: { ...config, matrix } }, new URL(`${synapse.url}/`))
+  }
+
+  test('the homeserver, its document and the secret in both directions are in order', async () => {
+    const site = siteOf(SECRET)
+    const findings = [
+      ...(await checkHomeserver(site)),
+      ...(await checkSecretOut(site)),
+      ...(await checkSecretIn(site)),
+    ]
+    expect(findings.map(({ check, verdict, reason }) => [check, verdict === 'ok' || reason])).toEqual([
+      ['homeserver', true],
+      ['auth_metadata', true],
+      ['secret_to_homeserver', true],
+      ['secret_from_homeserver', true],
+    ])
+  })
+
+  test('another secret than the admin token is refused, and said to be it', async () => {
+    const [out] = await checkSecretOut(siteOf('another-secret'))
+    expect(out?.verdict).toBe('failed')
+    expect(out?.mend).toContain('admin_token')
   })
 })
