@@ -68,18 +68,7 @@ export const summary = (
 /** A form of a page, and whether it is one of ours: a stale one is shown again with what was typed, never acted on. */
 export async function readOwnForm(deps: Deps, visit: Visit): Promise<{ form: Params; own: boolean }> {
   const form = await readPageForm(visit.request)
-  const isOurs = isOwnForm(deps.secrets.csrf, visit.browser, visit.request, form.csrf)
-  return { form, own: isOurs && (await stillStands(deps, visit)) }
-}
-
-/**
- * Whether the session of a visit may act now as it could when the visit began. Whoever sends a form decides how long that
- * takes: one that was begun before all sessions were ended must not be finished afterwards.
- */
-async function stillStands(deps: Deps, { session, browser, requester }: Visit): Promise<boolean> {
-  if (session.state !== 'active' && session.state !== 'terms') return true
-  const now = await loadSession(deps, browser, requester)
-  return now.state === session.state && now.session.is_admin === session.session.is_admin
+  return { form, own: await isOwn(deps, visit, form) }
 }
 
 /** The same of a form with a file, which is undefined where none was chosen. */
@@ -89,5 +78,18 @@ export async function readOwnFileForm(
   limit: number,
 ): Promise<{ file: Uint8Array<ArrayBuffer> | undefined; own: boolean }> {
   const { form, file } = await readFileForm(visit.request, limit)
-  return { file, own: isOwnForm(deps.secrets.csrf, visit.browser, visit.request, form.csrf) }
+  return { file, own: await isOwn(deps, visit, form) }
+}
+
+const isOwn = async (deps: Deps, visit: Visit, { csrf }: Params): Promise<boolean> =>
+  isOwnForm(deps.secrets.csrf, visit.browser, visit.request, csrf) && (await stillStands(deps, visit))
+
+/**
+ * Whether the session of a visit may act now as it could when the visit began. Whoever sends a form decides how long that
+ * takes: one that was begun before all sessions were ended must not be finished afterwards.
+ */
+async function stillStands(deps: Deps, { session, browser, requester }: Visit): Promise<boolean> {
+  if (session.state !== 'active' && session.state !== 'terms') return true
+  const now = await loadSession(deps, browser, requester)
+  return now.state === session.state && now.session.is_admin === session.session.is_admin
 }

@@ -30,11 +30,25 @@ async function sendSlowly(
   meanwhile: () => Promise<unknown>,
 ): Promise<Response> {
   const csrf = csrfOf(await browser.open(path))
+  return sendBodySlowly(browser, path, formOf(new URLSearchParams({ csrf, ...fields })), meanwhile)
+}
+
+const formOf = (body: URLSearchParams | FormData) =>
+  new Request('http://auth.test/', { method: 'POST', body })
+
+async function sendBodySlowly(
+  browser: Browser,
+  path: string,
+  form: Request,
+  meanwhile: () => Promise<unknown>,
+): Promise<Response> {
+  const type = form.headers.get('content-type') ?? ''
+  const bytes = await form.bytes()
   const body = new ReadableStream({
     async pull(controller) {
       await Bun.sleep(50)
       await meanwhile()
-      controller.enqueue(new TextEncoder().encode(`${new URLSearchParams({ csrf, ...fields })}`))
+      controller.enqueue(bytes)
       controller.close()
     },
   })
@@ -42,7 +56,7 @@ async function sendSlowly(
     method: 'POST',
     body,
     headers: {
-      'content-type': 'application/x-www-form-urlencoded',
+      'content-type': type,
       cookie: [...browser.cookies].map(([name, value]) => `${name}=${value}`).join('; '),
     },
     ...({ duplex: 'half' } as object),
@@ -71,6 +85,17 @@ describe('a form that comes slowly', () => {
     expect(answer.status).toBe(422)
     const rows = await harness.database.sql`select from latchkey.email_verifications where user_id = ${id}`
     expect(rows).toHaveLength(0)
+  })
+
+  test('nor one with a file', async () => {
+    const { browser, id } = await person()
+    const form = new FormData()
+    form.set('csrf', csrfOf(await browser.open('/account/profile')))
+    form.set('picture', new File([Uint8Array.fromHex('89504e470d0a1a0a0000')], 'x.png'))
+    await sendBodySlowly(browser, '/account/profile/picture', formOf(form), () =>
+      killSessions(harness.deps, id),
+    )
+    expect(JSON.stringify(harness.logged)).not.toContain('user.picture_set')
   })
 
   test('works as any other when nothing happened meanwhile', async () => {
