@@ -25,10 +25,18 @@ Examples: latchkey config check
       },
     }),
     generate: buildCommand({
-      loader: () => import('./config.ts').then((module) => module.generateCommand),
+      loader: () => import('./generate.ts'),
       parameters: {
         flags: {
           output: text('Write it to this file, which must not exist, readable by you alone', 'file'),
+          synapseConfig: {
+            kind: 'parsed',
+            parse: String,
+            brief: "Synapse's homeserver.yaml, to take over from; several are merged as Synapse does",
+            optional: true,
+            variadic: true,
+            placeholder: 'file',
+          },
           homeserver: text(
             'The Matrix server name (what stands after the colon in @name:example.org)',
             'name',
@@ -38,7 +46,11 @@ Examples: latchkey config check
       },
       docs: {
         brief: 'Write a new configuration with fresh secrets and keys',
-        fullDescription: 'Example: latchkey config generate --homeserver example.org -o config.yaml',
+        fullDescription: `With --synapse-config it takes over what Synapse's configuration says about accounts, passwords, mail and
+sign-in through other providers, and says what has no counterpart.
+
+Examples: latchkey config generate --homeserver example.org -o config.yaml
+          latchkey config generate --synapse-config homeserver.yaml -o config.yaml`,
       },
     }),
     dump: buildCommand({

@@ -1,11 +1,9 @@
-import { generateConfig } from '../config/generate.ts'
 import { configJsonSchema } from '../config/json-schema.ts'
 import type { Config } from '../config/schema.ts'
 import { ownModule } from '../config/shipped.ts'
 import { tlsMaterial } from '../crypto/certificates.ts'
-import { generateSigningKeys, loadKeystore } from '../crypto/keystore.ts'
+import { loadKeystore } from '../crypto/keystore.ts'
 import { createPasswords } from '../crypto/passwords.ts'
-import { systemRandom } from '../lib/random.ts'
 import { createOpaModule } from '../policy/opa/module.ts'
 import { entrypointsOf } from '../policy/opa/module-policy.ts'
 import { OverlayError, templateFault } from '../render/overlay.ts'
@@ -15,7 +13,6 @@ import { CommandError, type Context, say } from './context.ts'
 import { printFinding } from './doctor/print.ts'
 import type { ConfigOnly } from './flags.ts'
 import { load } from './load.ts'
-import { writeSecretFile } from './write-secret-file.ts'
 
 /** `latchkey config check`: problems are thrown, warnings printed; with `--deep` everything is tried that it names. */
 export async function checkCommand(
@@ -72,27 +69,6 @@ async function checkPolicyModule(policy: Config['policy']): Promise<void> {
   } finally {
     module.stop()
   }
-}
-
-/** The text of a new configuration. */
-export async function newConfig(homeserver: string | undefined): Promise<string> {
-  const keys = await generateSigningKeys()
-  return generateConfig({
-    random: systemRandom,
-    signingKeyPem: keys.map(({ pem }) => pem),
-    ...(homeserver !== undefined && { homeserver }),
-  })
-}
-
-/** `latchkey config generate`. */
-export async function generateCommand(
-  this: Context,
-  flags: { output?: string; homeserver?: string },
-): Promise<void> {
-  const text = await newConfig(flags.homeserver)
-  if (flags.output === undefined) return this.process.stdout.write(text)
-  await writeSecretFile(flags.output, text)
-  say(this, `Wrote ${flags.output}. Only you can read it; start with: latchkey server -c ${flags.output}`)
 }
 
 /** `latchkey config schema`. */
