@@ -11,6 +11,7 @@ export interface AdminUserRow {
   deactivated_at: Date | null
   is_admin: boolean
   is_guest: boolean
+  approval_requested_at: Date | null
 }
 
 /** Which accounts; what is undefined does not matter. */
@@ -19,7 +20,8 @@ export interface UserFilter {
   guest: boolean | undefined
   /** Part of the name, in any case of its letters. */
   search: string | undefined
-  status: 'active' | 'locked' | 'deactivated' | undefined
+  /** `locked` leaves out those that wait for approval. */
+  status: 'active' | 'locked' | 'deactivated' | 'awaiting_approval' | undefined
   /** With an active session of one of these clients. */
   clientIds: string[] | undefined
   hasOAuthSession: boolean | undefined
@@ -27,7 +29,8 @@ export interface UserFilter {
 }
 
 const columns = (sql: Db) =>
-  sql`u.id, u.username, u.display_name, u.created_at, u.locked_at, u.deactivated_at, u.is_admin, u.is_guest`
+  sql`u.id, u.username, u.display_name, u.created_at, u.locked_at, u.deactivated_at, u.is_admin, u.is_guest,
+    u.approval_requested_at`
 
 const users = (sql: Db): ListTable => ({ from: sql`latchkey.users u`, id: sql`u.id` })
 
@@ -42,7 +45,10 @@ function conditions(sql: Db, filter: UserFilter): (Fragment | undefined)[] {
     guest === undefined ? undefined : sql`u.is_guest = ${guest}`,
     search === undefined ? undefined : sql`u.username_folded like ${containing(search)}`,
     status === 'active' ? sql`u.locked_at is null and u.deactivated_at is null` : undefined,
-    status === 'locked' ? sql`u.locked_at is not null` : undefined,
+    status === 'locked' ? sql`u.locked_at is not null and u.approval_requested_at is null` : undefined,
+    status === 'awaiting_approval'
+      ? sql`u.approval_requested_at is not null and u.deactivated_at is null`
+      : undefined,
     status === 'deactivated' ? sql`u.deactivated_at is not null` : undefined,
     clientIds === undefined
       ? undefined

@@ -11,7 +11,7 @@ export const exportAccount = (sql: Db, userId: string) => sql<{ data: Record<str
   )
   select jsonb_build_object(
     'account', (select jsonb_build_object('username', u.username, 'display_name', u.display_name,
-        'created_at', u.created_at, 'administrator', u.is_admin, 'guest', u.is_guest, 'locked_at', u.locked_at,
+        'created_at', u.created_at, 'administrator', u.is_admin, 'guest', u.is_guest, 'locked_at', u.locked_at, 'waits_for_approval_since', u.approval_requested_at,
         'deactivated_at', u.deactivated_at, 'reactivated_at', u.reactivated_at, 'language', u.locale,
         'time_zone', u.time_zone, 'known_to_homeserver_since', u.provisioned_at)
       from latchkey.users u where u.id = ${userId}),

@@ -9,11 +9,13 @@ export interface ProvisioningRow {
   deactivated_at: Date | null
   provisioned_at: Date | null
   reactivated_at: Date | null
+  approval_requested_at: Date | null
 }
 
 /** What the homeserver has to know of a person, with the complete list of addresses, oldest first. */
 export const findProvisioning = (sql: Db, id: string) => sql<ProvisioningRow[]>`
   select u.username, u.display_name, u.locked_at, u.deactivated_at, u.provisioned_at, u.reactivated_at,
+    u.approval_requested_at,
     array(select e.email from latchkey.user_emails e where e.user_id = u.id order by e.id) as emails
   from latchkey.users u where u.id = ${id}`
 
@@ -51,12 +53,16 @@ export interface CheckedPersonRow {
   erased_at: Date | null
 }
 
-/** The next people to check, in the order of their ids; deactivated ones only if that was after `since`. */
+/**
+ * The next people to check, in the order of their ids; deactivated ones only if that was after `since`, and none that
+ * wait for approval.
+ */
 export const listPeopleToCheck = (sql: Db, after: string | null, since: Date, limit: number) => sql<
   CheckedPersonRow[]
 >`
   select id, username, provisioned_at, locked_at, deactivated_at, erased_at from latchkey.users
   where (${after}::uuid is null or id > ${after}::uuid) and (deactivated_at is null or deactivated_at > ${since})
+    and approval_requested_at is null
   order by id limit ${limit}`
 
 /** Forgets that the homeserver knows a person: it does not. */

@@ -44,12 +44,14 @@ export interface RecoverableRow {
   locale: string | null
   time_zone: string | null
   locked_at: Date | null
+  approval_requested_at: Date | null
   has_password: boolean
 }
 
 /** The accounts of an address that are not deactivated, by name. */
 export const listRecoverable = (sql: Db, folded: string) => sql<RecoverableRow[]>`
   select u.id as user_id, u.username, e.email, u.locale, u.time_zone, u.locked_at,
+    u.approval_requested_at,
     exists (select from latchkey.user_passwords p where p.user_id = u.id) as has_password
   from latchkey.user_emails e join latchkey.users u on u.id = e.user_id
   where e.email_folded = ${folded} and u.deactivated_at is null

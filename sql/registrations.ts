@@ -20,11 +20,13 @@ export interface RegistrationRow {
   continuation: string
   created_at: Date
   completed_at: Date | null
+  /** Its account waited for approval in the end. */
+  needs_approval: boolean
 }
 
 const columns = (sql: Db) =>
   sql`id, browser_hash, username, password_version, password_hash, terms_uri, terms_version, registration_token_id,
-    invited, display_name, upstream_session_id, continuation, created_at, completed_at`
+    invited, display_name, upstream_session_id, continuation, created_at, completed_at, needs_approval`
 
 /** Begins a sign-up. */
 export const insertRegistration = (
@@ -70,6 +72,10 @@ export const completeRegistration = (sql: Db, id: string, displayName: string, n
   set completed_at = ${now}, display_name = ${displayName}, password_hash = null, password_version = null
   where id = ${id} and completed_at is null
   returning id`
+
+/** Notes that the account of a sign-up waits for approval. */
+export const markNeedsApproval = (sql: Db, id: string) => sql`
+  update latchkey.registrations set needs_approval = true where id = ${id}`
 
 /** Gives a sign-up under way another name, when the first one was taken meanwhile. */
 export const renameRegistration = (sql: Db, id: string, username: string, folded: string) => sql`

@@ -404,6 +404,7 @@ create table latchkey.registrations (
   username_folded text,
   invited boolean not null default false,
   terms_version text not null default ''::text,
+  needs_approval boolean not null default false,
   upstream_session_id uuid,
   constraint registrations_pkey PRIMARY KEY (id),
   constraint registrations_registration_token_id_fkey FOREIGN KEY (registration_token_id) REFERENCES latchkey.registration_tokens(id) ON DELETE SET NULL
@@ -578,9 +579,13 @@ create table latchkey.users (
   erased_at timestamp with time zone,
   locale text,
   time_zone text,
+  approval_requested_at timestamp with time zone,
+  sign_up_lang text,
   deleted_at timestamp with time zone,
   constraint users_pkey PRIMARY KEY (id),
-  constraint users_deleted CHECK (((deleted_at IS NULL) OR (deactivated_at IS NOT NULL)))
+  constraint users_deleted CHECK (((deleted_at IS NULL) OR (deactivated_at IS NOT NULL))),
+  constraint users_waiting_is_locked CHECK (((approval_requested_at IS NULL) OR (locked_at IS NOT NULL)))
 );
 CREATE UNIQUE INDEX users_username_folded ON latchkey.users USING btree (username_folded) WHERE (NOT imported_duplicate);
 CREATE INDEX users_username_folded_all ON latchkey.users USING btree (username_folded);
+CREATE INDEX users_waiting ON latchkey.users USING btree (id) WHERE (approval_requested_at IS NOT NULL);

@@ -78,10 +78,13 @@ export const findCompletedSession = (sql: Db, linkId: string, browserHash: Uint8
     and s.completed_at is not null and s.consumed_at is null
   order by s.id desc limit 1`
 
-/** Uses a way up for a session of a browser; no row when it was used before. What the provider said goes. */
-export const consumeUpstreamSession = (sql: Db, id: string, browserSessionId: string, now: Date) => sql<
-  { id: string; link_id: string | null }[]
->`
+/** Uses a way up, for a session of a browser where it led to one; no row when it was used before. What the provider said goes. */
+export const consumeUpstreamSession = (
+  sql: Db,
+  id: string,
+  browserSessionId: string | null,
+  now: Date,
+) => sql<{ id: string; link_id: string | null }[]>`
   update latchkey.upstream_sessions
   set consumed_at = ${now}, browser_session_id = ${browserSessionId}, answer = null
   where id = ${id} and completed_at is not null and consumed_at is null

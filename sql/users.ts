@@ -10,10 +10,13 @@ export interface UserRow {
   locked_at: Date | null
   deactivated_at: Date | null
   provisioned_at: Date | null
+  /** It waits for an admin's approval, locked. */
+  approval_requested_at: Date | null
 }
 
 const columns = (sql: Db) =>
-  sql`u.id, u.username, u.display_name, u.is_admin, u.created_at, u.locked_at, u.deactivated_at, u.provisioned_at`
+  sql`u.id, u.username, u.display_name, u.is_admin, u.created_at, u.locked_at, u.deactivated_at, u.provisioned_at,
+    u.approval_requested_at`
 
 /** Inserts a user; no row when the folded name is taken. */
 export const insertUser = (
@@ -65,9 +68,10 @@ export const lockFirstAccount = (sql: Db) => sql`select pg_advisory_xact_lock(70
 export const lockUser = (sql: Db, id: string, now: Date) => sql<{ id: string }[]>`
   update latchkey.users set locked_at = ${now} where id = ${id} and locked_at is null returning id`
 
-/** Unlocks a user; no row for one that is not locked. */
+/** Unlocks a user; no row for one that is not locked, or that waits for approval. */
 export const unlockUser = (sql: Db, id: string) => sql<{ id: string }[]>`
-  update latchkey.users set locked_at = null where id = ${id} and locked_at is not null returning id`
+  update latchkey.users set locked_at = null
+  where id = ${id} and locked_at is not null and approval_requested_at is null returning id`
 
 /** Marks a user as deactivated; no row for one that is, which keeps the first time. */
 export const deactivateUser = (sql: Db, id: string, now: Date) => sql<{ id: string }[]>`
@@ -116,7 +120,8 @@ export const forgetProvisioning = (sql: Db) => sql`
 /** The next people whom the homeserver does not know, in the order of their ids. */
 export const listUnprovisioned = (sql: Db, after: string | null, limit: number) => sql<{ id: string }[]>`
   select id from latchkey.users
-  where provisioned_at is null and deactivated_at is null and (${after}::uuid is null or id > ${after}::uuid)
+  where provisioned_at is null and deactivated_at is null and approval_requested_at is null
+    and (${after}::uuid is null or id > ${after}::uuid)
   order by id limit ${limit}`
 
 /** Gives or takes the right to administer; no row for an account that does not exist. */

@@ -58,6 +58,7 @@ import { registerEmailRoutes } from './sign-in/register/email.ts'
 import { registerRoutes } from './sign-in/register/register.ts'
 import { registerResumeRoutes } from './sign-in/register/resume.ts'
 import { registerTokenRoutes } from './sign-in/register/token.ts'
+import { registerWaitingRoutes } from './sign-in/register/waiting.ts'
 import { termsRoutes } from './sign-in/terms.ts'
 import { upstreamAuthorizeRoutes } from './upstream/authorize.ts'
 import { upstreamCallbackRoutes } from './upstream/callback.ts'
@@ -94,6 +95,7 @@ export function routesOf(deps: Deps, resource: Resource): Route[] {
         ...endSessionRoutes(deps),
         ...registerRoutes(deps),
         ...registerResumeRoutes(deps),
+        ...registerWaitingRoutes(deps),
         ...registerTokenRoutes(deps),
         ...registerEmailRoutes(deps),
         ...displayNameRoutes(deps),

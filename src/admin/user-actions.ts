@@ -3,6 +3,7 @@ import { PASSWORD_LIMIT } from '../crypto/passwords.ts'
 import type { Deps } from '../deps.ts'
 import { AdminError } from '../http/errors.ts'
 import { setAdminRight } from '../identity/admin-right.ts'
+import { approve, reject } from '../identity/approvals.ts'
 import { deleteAccount, renameAccount } from '../identity/delete-account.ts'
 import { deactivate, killSessions, lock, reactivate, setPassword, unlock } from '../identity/lifecycle.ts'
 import { DISPLAY_NAME_LIMIT, setDisplayName } from '../identity/profile.ts'
@@ -151,6 +152,48 @@ const deactivateOperation = operation({
   },
 })
 
+const NOT_WAITING = {
+  status: 409,
+  code: 'not_waiting',
+  when: 'The user does not wait for approval.',
+} as const
+const notWaiting = (): AdminError =>
+  new AdminError(NOT_WAITING.status, NOT_WAITING.code, 'This user does not wait for approval.')
+
+const approveOperation = operation({
+  method: 'POST',
+  path: '/users/{id}/approve',
+  id: 'approveUser',
+  area: 'users',
+  summary: 'Approve a user who waits',
+  description: 'The user may sign in, and gets a mail. The homeserver hears of the user now.',
+  success: one,
+  refusals: [ADMIN_ACCOUNT, NO_USER, NOT_WAITING],
+  async handle(call) {
+    const user = await userOf(call)
+    await requireRightsOver(call, user)
+    if (!(await approve(call.deps, user.id))) throw notWaiting()
+    return changed(call)
+  },
+})
+
+const rejectOperation = operation({
+  method: 'POST',
+  path: '/users/{id}/reject',
+  id: 'rejectUser',
+  area: 'users',
+  summary: 'Reject a user who waits',
+  description: 'The account is deleted, its name and address are free, and the person gets a mail.',
+  success: { status: 204, description: 'The account is gone.' },
+  refusals: [ADMIN_ACCOUNT, NO_USER, NOT_WAITING],
+  async handle(call) {
+    const user = await userOf(call)
+    await requireRightsOver(call, user)
+    if (!(await reject(call.deps, user.id))) throw notWaiting()
+    return { status: 204, target: single(call, USER, user).target }
+  },
+})
+
 const renameOperation = operation({
   method: 'POST',
   path: '/users/{id}/set-username',
@@ -209,6 +252,8 @@ const deleteOperation = operation({
 })
 
 export const userActions: Operation[] = [
+  approveOperation,
+  rejectOperation,
   setPasswordOperation,
   setAdminOperation,
   displayNameOperation,
@@ -227,7 +272,13 @@ export const userActions: Operation[] = [
     'Also at the homeserver. Addresses, passwords and sessions do not come back; a lock stays.',
     reactivate,
   ),
-  act('unlock', 'unlockUser', 'Unlock a user', 'The sessions go on. Does not reactivate.', unlock),
+  act(
+    'unlock',
+    'unlockUser',
+    'Unlock a user',
+    'The sessions go on. Does not reactivate, and does not approve.',
+    unlock,
+  ),
   deactivateOperation,
   renameOperation,
   deleteOperation,

@@ -37,7 +37,10 @@ const listOperation = operation({
       Type.String({ minLength: 1, maxLength: 255, description: 'Part of the username, in any case.' }),
     ),
     'filter[status]': Type.Optional(
-      oneOf(['active', 'locked', 'deactivated'], 'Active: neither locked nor deactivated.'),
+      oneOf(
+        ['active', 'locked', 'deactivated', 'awaiting_approval'],
+        'Active: neither locked nor deactivated. Those that wait for approval do not count as locked.',
+      ),
     ),
     'filter[active-oauth2-client]': Type.Optional(
       Type.Array(Ulid(), { description: 'Signed in to one of these clients.' }),

@@ -214,6 +214,7 @@ function warnOpenRegistration(config: MutableConfig, report: Report): void {
     account.password_registration_email_required ||
     account.password_registration_token_required ||
     account.registration_token_required ||
+    account.registration_requires_approval ||
     captcha.service !== undefined
   if (!passwords.enabled || !account.password_registration_enabled || guarded) return
   if (/^(localhost|127\..*|\[::1\])$/.test(new URL(http.public_base).hostname)) return

@@ -117,7 +117,8 @@ type NewPerson = Pick<ProvisionRequest, 'avatarUrl'>
 
 /**
  * Makes the homeserver know a person as we do: active, name, lock, the complete list of addresses. `created` is true
- * when it had never heard of them. Says nothing about a deactivated account.
+ * when it had never heard of them. Says nothing about an account that is deactivated, or
+ * waits for approval: the homeserver hears of it when it is approved.
  *
  * @throws HomeserverError
  */
@@ -127,7 +128,7 @@ export async function provisionUser(
   more: NewPerson = {},
 ): Promise<{ created: boolean }> {
   const [user] = await findProvisioning(deps.sql, userId)
-  if (!user || user.deactivated_at) return { created: false }
+  if (!user || user.deactivated_at || user.approval_requested_at) return { created: false }
   if (user.reactivated_at) await reactivateThere(deps, user.username)
   const answer = await deps.homeserver.provisionUser(
     {

@@ -1,3 +1,4 @@
+import { requestApproval } from '../../sql/approvals.ts'
 import { finishBrowserSessions } from '../../sql/browser-sessions.ts'
 import { finishCompatSessions } from '../../sql/compat-sessions.ts'
 import type { Db } from '../../sql/connect.ts'
@@ -29,7 +30,8 @@ import { recordSecurityEvent, type SecurityEvent, type SecurityLogNeeds } from '
 /**
  * Creates an account in a transaction: the row, its password, the job that tells the homeserver. Undefined when the
  * name was taken in any case of its letters. The first account of a standalone deployment is an admin (decision 25),
- * unless `foreignName` says that the sign-up came by a host name which is not ours.
+ * unless `foreignName` says that the sign-up came by a host name which is not ours. With `approvalIn`, the language of a
+ * sign-up, anybody else waits for an admin (`approvals.ts`) and the homeserver hears nothing yet.
  */
 export async function createUser(
   deps: Pick<Deps, 'config' | 'clock' | 'random' | 'jobs' | 'log'>,
@@ -40,8 +42,9 @@ export async function createUser(
     password: { version: number; hash: string } | undefined
     isAdmin: boolean
     foreignName?: boolean
+    approvalIn?: string | undefined
   },
-): Promise<{ id: string; isAdmin: boolean } | undefined> {
+): Promise<{ id: string; isAdmin: boolean; waits: boolean } | undefined> {
   const now = deps.clock.now()
   const firstIsAdmin = deps.config.matrix.kind === 'standalone' && !account.foreignName
   const isAdmin = account.isAdmin || (firstIsAdmin && (await isFirstAccount(tx)))
@@ -56,9 +59,16 @@ export async function createUser(
   if (!user) return undefined
   if (account.password)
     await insertPassword(tx, { id: newId(now, deps.random), userId: user.id, ...account.password, now })
-  await deps.jobs.enqueue(tx, 'provision-user', { user_id: user.id })
-  deps.log.info('user.created', { user_id: user.id, username: account.username, is_admin: isAdmin })
-  return { id: user.id, isAdmin }
+  const waits = account.approvalIn !== undefined && !isAdmin
+  if (waits) await requestApproval(tx, user.id, account.approvalIn ?? '', now)
+  else await deps.jobs.enqueue(tx, 'provision-user', { user_id: user.id })
+  deps.log.info('user.created', {
+    user_id: user.id,
+    username: account.username,
+    is_admin: isAdmin,
+    ...(waits && { awaits_approval: true }),
+  })
+  return { id: user.id, isAdmin, waits }
 }
 
 /** Asked again under a lock: people who sign up at the same instant would all be the first. */
@@ -89,7 +99,10 @@ export const lock = (deps: Needs, userId: string, by: By = ADMIN): Promise<void>
     deps.log.info('user.locked', { user_id: userId })
   })
 
-/** Unlocks an account: its sessions go on, and a deactivation that was to come is taken back. */
+/**
+ * Unlocks an account: its sessions go on, and a deactivation that was to come is taken back. One that waits for approval
+ * stays locked.
+ */
 export const unlock = (deps: Needs, userId: string, by: By = ADMIN): Promise<void> =>
   transact(deps.sql, async (tx) => {
     const [unlocked] = await unlockUser(tx, userId)

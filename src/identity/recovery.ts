@@ -126,7 +126,7 @@ async function sendRecoveryMail(
   }
   const lines: RecoveryMail['accounts'] = []
   for (const account of accounts) {
-    const state = stateOf(deps, account)
+    const state = account.approval_requested_at ? 'waiting' : stateOf(deps, account)
     lines.push({
       mxid: `@${account.username}:${deps.config.matrix.homeserver}`,
       state,

@@ -20,6 +20,8 @@ import { describeUserAgent, knownUserAgent } from './user-agent.ts'
  */
 const KINDS = {
   signed_up: { notice: false },
+  // Has a mail of its own.
+  approved: { notice: false },
   signed_in: { notice: false },
   signed_in_new_browser: { notice: true },
   // With nothing but the password, on a device that was not there before.

@@ -11,6 +11,7 @@ import type { Deps } from '../deps.ts'
 import type { Requester } from '../http/requester.ts'
 import { fold } from '../lib/fold.ts'
 import { limitSubject, take } from './limits.ts'
+import { type StopReason, stopReason } from './stopped-page.ts'
 import { localpartOf } from './usernames.ts'
 
 /** An id that no account has. */
@@ -19,12 +20,12 @@ const NOBODY = '00000000-0000-0000-0000-000000000000'
 export type SignInResult =
   | { result: 'ok'; user: UserRow; passwordId: string }
   | { result: 'wrong' }
-  | { result: 'locked' | 'deactivated'; user: UserRow }
+  | { result: StopReason; user: UserRow }
 
 /**
  * Checks a name (or address, where the configuration allows it) and a password. The limits are taken before anything is
- * looked up and a dummy hash is verified for unknown names, so that neither count nor time tells
- * which names exist; lock and deactivation are told only to who knows the password (edge 45).
+ * looked up and a dummy hash is verified for unknown names, so that neither count nor time tells which names exist; lock,
+ * deactivation and waiting for approval are told only to who knows the password (edge 45).
  *
  * @throws RateLimited
  */
@@ -51,8 +52,8 @@ export async function checkPassword(
     return { result: 'wrong' }
   }
   if (verdict.upgrade) await upgrade(deps, stored.id, input.password)
-  if (user.deactivated_at) return { result: 'deactivated', user }
-  if (user.locked_at) return { result: 'locked', user }
+  const stopped = stopReason(user)
+  if (stopped) return { result: stopped, user }
   return { result: 'ok', user, passwordId: stored.id }
 }
 

@@ -1,4 +1,4 @@
-import { completeRegistration, type RegistrationRow } from '../../sql/registrations.ts'
+import { completeRegistration, markNeedsApproval, type RegistrationRow } from '../../sql/registrations.ts'
 import { insertTerms } from '../../sql/terms.ts'
 import type { Deps } from '../deps.ts'
 import { isOwnName } from '../http/urls.ts'
@@ -31,11 +31,12 @@ export const needsToken = (
 ): boolean => invited || (wayId === null && asksForToken(deps))
 
 /**
- * How a sign-up ended. `done`: it was finished before. `taken`, `email_taken`: others were faster with the name or the
+ * How a sign-up ended. `waits`: there is an account, which an admin has to approve. `done`: it was finished before. `taken`, `email_taken`: others were faster with the name or the
  * address. `token_spent`: so with the invitation. `link_gone`: what the provider said was used, or is somebody else's.
  */
 export type SignUpResult =
   | { result: 'created'; cookies: string[] }
+  | { result: 'waits' }
   | { result: 'done' }
   | { result: 'taken' }
   | { result: 'email_taken' }
@@ -43,7 +44,7 @@ export type SignUpResult =
   | { result: 'link_gone' }
 
 /**
- * Creates the account of a sign-up with all that belongs to it, and a session, in one transaction; then lets the
+ * Creates the account of a sign-up with all that belongs to it, and a session unless it waits, in one transaction; then lets the
  * homeserver know before anybody goes on. `email` is proven. `registration.username` was checked by the caller.
  */
 export async function completeSignUp(
@@ -64,6 +65,7 @@ export async function completeSignUp(
       password: version === null || hash === null ? undefined : { version, hash },
       isAdmin: false,
       foreignName: !isOwnName(deps.urls, visit.request),
+      approvalIn: deps.config.account.registration_requires_approval ? visit.lang : undefined,
     })
     const { registration_token_id: token } = registration
     const invited = token !== null && (await claimRegistrationToken(deps, tx, token))
@@ -74,6 +76,11 @@ export async function completeSignUp(
     await recordSecurityEvent(deps, tx, { userId: user.id, kind: 'signed_up', requester: visit.requester })
     const { terms_uri: uri } = registration
     if (uri !== null) await insertTerms(tx, user.id, { uri, version: registration.terms_version }, now)
+    if (user.waits) {
+      await markNeedsApproval(tx, registration.id)
+      if (wayId !== null) await takeLink(deps, tx, wayId, user.id, null)
+      return 'waits' as const
+    }
     const session = await beginSession(deps, tx, visit, user.id, { quiet: true })
     if (wayId !== null) await takeLink(deps, tx, wayId, user.id, session.id)
     return { user, session }

@@ -34,7 +34,7 @@ export async function takeLink(
   tx: Db,
   wayId: string,
   userId: string,
-  browserSessionId: string,
+  browserSessionId: string | null,
 ): Promise<void> {
   const now = deps.clock.now()
   const [way] = await consumeUpstreamSession(tx, wayId, browserSessionId, now)

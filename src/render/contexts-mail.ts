@@ -39,8 +39,8 @@ export interface SecurityNoticeMail {
 export interface RecoveryMail {
   accounts: {
     mxid: string
-    /** `no_password`: it signs in through another service alone. */
-    state: 'open' | 'locked' | 'no_password'
+    /** `waiting`: an admin has to approve it. `no_password`: it signs in through another service alone. */
+    state: 'open' | 'locked' | 'waiting' | 'no_password'
     /** With `open`. */
     link?: string
   }[]
@@ -86,6 +86,14 @@ export interface AddressInUseMail {
   device?: string
 }
 
+/** An admin decided about a new account. */
+export interface ApprovalMail {
+  approved: boolean
+  mxid: string
+  /** When it was approved. */
+  sign_in_uri?: string
+}
+
 /** An operator tries whether mail arrives. */
 export type TestMail = Record<never, never>
 
@@ -95,6 +103,7 @@ export interface MailContexts {
   recovery: RecoveryMail
   verification: VerificationMail
   address_in_use: AddressInUseMail
+  approval: ApprovalMail
   deactivation: DeactivationMail
   test: TestMail
 }

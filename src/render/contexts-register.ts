@@ -26,7 +26,17 @@ export interface TermsPage {
   continuation: Continuation
 }
 
+/** An account that waits for an admin's approval, or that an admin rejected. */
+export interface AccountWaitingPage {
+  mxid: string
+  state: 'waiting' | 'rejected'
+  /** A mail says how it was decided. */
+  mail: boolean
+  continuation: Continuation
+}
+
 export interface RegisterContexts {
+  account_waiting: AccountWaitingPage
   register_resume: RegisterResumePage
   terms: TermsPage
   register_token: RegisterTokenPage

@@ -113,6 +113,7 @@ export const mailSamples: { [M in MailName]: MailSample<M>[] } = {
         accounts: [
           { mxid: '@alice:example.org', state: 'open', link: LINK },
           { mxid: '@alice2:example.org', state: 'locked' },
+          { mxid: '@alice4:example.org', state: 'waiting' },
           { mxid: '@alice3:example.org', state: 'no_password' },
         ],
         minutes: 1,
@@ -181,6 +182,18 @@ export const mailSamples: { [M in MailName]: MailSample<M>[] } = {
         at: AT,
         ip: HOSTILE,
       },
+      base: HOSTILE_BASE,
+    },
+  ],
+  approval: [
+    {
+      label: 'approved',
+      context: { approved: true, mxid: '@alice:example.org', sign_in_uri: 'https://example.org/auth/login' },
+    },
+    { label: 'rejected', context: { approved: false, mxid: '@alice:example.org' } },
+    {
+      label: 'hostile',
+      context: { approved: true, mxid: HOSTILE, sign_in_uri: HOSTILE_URI },
       base: HOSTILE_BASE,
     },
   ],

@@ -67,4 +67,19 @@ export const registerSamples: { [P in keyof RegisterContexts]: Sample<P>[] } = {
       },
     },
   ],
+  account_waiting: [
+    {
+      label: 'waiting, mail follows',
+      context: { mxid: '@alice:example.org', state: 'waiting', mail: true, continuation: '' },
+    },
+    {
+      label: 'waiting, no mail',
+      context: { mxid: `@${LONG}:example.org`, state: 'waiting', mail: false, continuation: CONTINUATION },
+    },
+    {
+      label: 'rejected',
+      context: { mxid: '@alice:example.org', state: 'rejected', mail: true, continuation: '' },
+    },
+    { label: 'hostile', context: { mxid: HOSTILE, state: 'waiting', mail: true, continuation: HOSTILE } },
+  ],
 }

@@ -9,8 +9,8 @@ import { termsOf } from '../policy/terms.ts'
 
 /**
  * The page that stands in for another one when the browser's session may not act: the account is locked or
- * deactivated, the session was ended from elsewhere (reference
- * flows 0.5), or there are terms to accept. Undefined when nothing is in the way.
+ * deactivated, the session was ended from elsewhere (reference flows 0.5), or there are terms to accept. Undefined when
+ * nothing is in the way.
  */
 export async function interstitial(
   deps: Deps,

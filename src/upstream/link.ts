@@ -5,7 +5,7 @@ import type { Deps } from '../deps.ts'
 import { PageError } from '../http/errors.ts'
 import type { PathParams, Route } from '../http/route.ts'
 import { providerName } from '../identity/providers.ts'
-import { stoppedPage } from '../identity/stopped-page.ts'
+import { stoppedPage, stopReason } from '../identity/stopped-page.ts'
 import { linkThrough, renewThrough, signInThrough } from '../identity/upstream.ts'
 import { activeSession, page, readOwnForm, summary } from '../identity/visit.ts'
 import { addSeconds } from '../lib/clock.ts'
@@ -37,8 +37,8 @@ async function signIn(
 ): Promise<Response | string[] | undefined> {
   const [user] = await findUser(deps.sql, link.user_id)
   if (!user) throw new PageError('upstream_gone', 404)
-  if (user.deactivated_at) return stoppedPage(deps, visit, continuation, 'deactivated', user.username)
-  if (user.locked_at) return stoppedPage(deps, visit, continuation, 'locked', user.username)
+  const stopped = stopReason(user)
+  if (stopped) return stoppedPage(deps, visit, continuation, stopped, user.username)
   return signInThrough(deps, visit, way.id, link)
 }
 

@@ -12,7 +12,7 @@ import { limitSubject, take } from '../identity/limits.ts'
 import { providerName } from '../identity/providers.ts'
 import { completeSignUp, FORM_LIMIT } from '../identity/sign-up.ts'
 import { checkSignUpName } from '../identity/sign-up-names.ts'
-import { stoppedPage } from '../identity/stopped-page.ts'
+import { stoppedPage, stopReason } from '../identity/stopped-page.ts'
 import { adoptThrough } from '../identity/upstream.ts'
 import { usernameError } from '../identity/username-errors.ts'
 import { localpartOf, type UsernameAnswer } from '../identity/usernames.ts'
@@ -136,8 +136,8 @@ async function conflict(deps: Deps, arrival: Arrival, user: UserRow): Promise<Re
   const { provider, visit, way, link, continuation } = arrival
   const mode = provider.claims_imports.localpart.on_conflict
   if (mode === 'fail') return problemPage(deps, arrival, { problem: 'name_taken', username: user.username })
-  if (user.deactivated_at) return stoppedPage(deps, visit, continuation, 'deactivated', user.username)
-  if (user.locked_at) return stoppedPage(deps, visit, continuation, 'locked', user.username)
+  const stopped = stopReason(user)
+  if (stopped) return stoppedPage(deps, visit, continuation, stopped, user.username)
   const name = providerName(provider)
   const cookies = await adoptThrough(deps, visit, way.id, link, user.id, { mode, name })
   if (cookies === 'conflict')

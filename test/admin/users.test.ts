@@ -165,6 +165,7 @@ describe('GET /users', () => {
         created_at: expect.any(String),
         locked_at: null,
         deactivated_at: null,
+        approval_requested_at: null,
         admin: false,
         legacy_guest: false,
       },

@@ -340,3 +340,24 @@ describe('latchkey manage, on an account', () => {
     }
   }, 60_000)
 })
+
+describe('latchkey manage list-approvals, approve-user, reject-user', () => {
+  test('list who waits, let them in or send them away, and say so for who does not wait', async () => {
+    for (const [at, name] of ['waiting1', 'waiting2'].entries())
+      await database.sql`insert into latchkey.users (id, username, username_folded, created_at, locked_at,
+        approval_requested_at) values (${`01900000-0000-7000-8000-00000000000${at}`}, ${name}, ${name}, now(), now(), now())`
+    const listed = await manage(['list-approvals'])
+    expect(listed.out.split('\n').map((line) => line.split('\t')[1])).toEqual(['waiting1', 'waiting2'])
+    expect(listed.err).toContain('2 accounts waiting.')
+    const unlock = await manage(['unlock-user', 'waiting1'])
+    expect([unlock.code, unlock.err.includes('manage approve-user waiting1')]).toEqual([1, true])
+    expect((await manage(['reject-user', 'waiting2', '--dry-run'])).out).toContain('Would reject and delete')
+    expect((await manage(['approve-user', 'waiting1'])).out).toContain('waiting1 is approved')
+    expect(fake.users.has('waiting1')).toBe(true)
+    expect((await manage(['reject-user', 'waiting2'])).out).toContain('the name is free')
+    expect(fake.users.has('waiting2')).toBe(false)
+    const none = await manage(['approve-user', 'waiting1'])
+    expect([none.code, none.err.includes('does not wait for approval')]).toEqual([1, true])
+    expect((await manage(['list-approvals', '--json'])).out).toBe('')
+  }, 60_000)
+})

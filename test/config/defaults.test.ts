@@ -18,6 +18,7 @@ describe('defaults', () => {
       password_registration_email_required: true,
       password_registration_token_required: false,
       registration_token_required: false,
+      registration_requires_approval: false,
       password_change_allowed: true,
       password_recovery_enabled: false,
       passwordless_recovery_allowed: false,

@@ -44,6 +44,7 @@ const ELSEWHERE = [
   'email.password',
   // Our own.
   'account.deactivation_grace_period',
+  'account.registration_requires_approval',
   'outgoing',
   'outgoing.https_proxy',
   'outgoing.http_proxy',

@@ -8,6 +8,7 @@ import * as adminPersonalSessions from '../../sql/admin-personal-sessions.ts'
 import * as adminRights from '../../sql/admin-rights.ts'
 import * as adminSessions from '../../sql/admin-sessions.ts'
 import * as adminUsers from '../../sql/admin-users.ts'
+import * as approvals from '../../sql/approvals.ts'
 import * as audit from '../../sql/audit.ts'
 import * as browserSessions from '../../sql/browser-sessions.ts'
 import * as captcha from '../../sql/captcha.ts'
@@ -592,6 +593,15 @@ const FILES = [
     insertTerms: [[ID, { uri: 'https://a.test/', version: '1' }, NOW]],
     hasAcceptedTerms: [[ID]],
   }),
+  statements('approvals', approvals, {
+    listWaiting: [
+      [null, 10],
+      [ID, 10],
+    ],
+    requestApproval: [[ID, 'en', NOW]],
+    approveWaiting: [[ID]],
+    deleteWaiting: [[ID]],
+  }),
   statements('captcha', captcha, {
     claimCaptcha: [[HASH, NOW]],
     deleteOldCaptchas: [[NOW, 10]],
@@ -669,6 +679,7 @@ const FILES = [
     setRegistrationContinuation: [[ID, '']],
     deleteUnfinishedRegistrations: [[HASH]],
     setRegistrationToken: [[ID, ID]],
+    markNeedsApproval: [[ID]],
     findReservation: [
       ['b', HASH, NOW, null],
       ['b', HASH, NOW, ID],

@@ -37,16 +37,22 @@ export function unlockUser(
   flags: ChangeFlags & { reactivate?: boolean },
   username: string,
 ): Promise<void> {
-  return changeAccount(this, flags, username, (deps, user) => ({
-    would: `${flags.reactivate ? 'unlock and reactivate' : 'unlock'} ${user.username}`,
-    async make() {
-      await unlock(deps, user.id)
-      if (!flags.reactivate)
-        return `${user.username} is unlocked.${user.deactivated_at ? ' The account stays deactivated; --reactivate brings it back.' : ''}`
-      await reactivate(deps, user.id)
-      return `${user.username} is unlocked and active. What went with the deactivation does not come back; for a password: latchkey manage set-password ${user.username}`
-    },
-  }))
+  return changeAccount(this, flags, username, (deps, user) => {
+    if (user.approval_requested_at)
+      throw new CommandError(
+        `${user.username} waits for approval. Approve with: latchkey manage approve-user ${user.username}`,
+      )
+    return {
+      would: `${flags.reactivate ? 'unlock and reactivate' : 'unlock'} ${user.username}`,
+      async make() {
+        await unlock(deps, user.id)
+        if (!flags.reactivate)
+          return `${user.username} is unlocked.${user.deactivated_at ? ' The account stays deactivated; --reactivate brings it back.' : ''}`
+        await reactivate(deps, user.id)
+        return `${user.username} is unlocked and active. What went with the deactivation does not come back; for a password: latchkey manage set-password ${user.username}`
+      },
+    }
+  })
 }
 
 /** `latchkey manage deactivate`. */

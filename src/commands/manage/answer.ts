@@ -32,6 +32,7 @@ export const userRecord = (user: Omit<UserRow, 'provisioned_at'>) => ({
   created_at: user.created_at.toISOString(),
   locked_at: user.locked_at?.toISOString() ?? null,
   deactivated_at: user.deactivated_at?.toISOString() ?? null,
+  approval_requested_at: user.approval_requested_at?.toISOString() ?? null,
 })
 
 /** What a command wants with an account. */

@@ -1,5 +1,6 @@
 import { buildCommand, buildRouteMap } from '@stricli/core'
 import { aliases, flag, json, shared, text } from '../flags.ts'
+import { approvalRoutes } from './approval-routes.ts'
 import { homeserverRoutes } from './homeserver-routes.ts'
 import { mailRoutes } from './mail-routes.ts'
 import { changing, oneUser, username } from './parameters.ts'
@@ -165,6 +166,7 @@ Example: latchkey manage unlock-user alice`,
       },
     }),
     ...userRoutes,
+    ...approvalRoutes,
     ...homeserverRoutes,
     ...tokenRoutes,
     ...registrationTokenRoutes,

@@ -48,9 +48,11 @@ export async function listAccounts(this: Context, flags: ListFlags): Promise<voi
   })
 }
 
-const statesOf = (row: Pick<AdminUserRow, 'is_admin' | 'locked_at' | 'deactivated_at'>): string[] => [
+const statesOf = (
+  row: Pick<AdminUserRow, 'is_admin' | 'locked_at' | 'deactivated_at' | 'approval_requested_at'>,
+): string[] => [
   ...(row.is_admin ? ['admin'] : []),
-  ...(row.locked_at ? ['locked'] : []),
+  ...(row.approval_requested_at ? ['waiting'] : row.locked_at ? ['locked'] : []),
   ...(row.deactivated_at ? ['deactivated'] : []),
 ]
 

@@ -11,6 +11,7 @@ export const account = section(
     ),
     password_registration_token_required: bool(false, 'Registering with a password needs an invitation.'),
     registration_token_required: bool(false, 'Any registration needs an invitation. Deprecated in MAS 1.19.'),
+    registration_requires_approval: bool(false, 'New accounts wait until an admin approves them.'),
     password_change_allowed: bool(true, 'People may change their password.'),
     password_recovery_enabled: bool(false, 'People may reset a lost password by email.'),
     passwordless_recovery_allowed: bool(

@@ -10,7 +10,7 @@ import type { Route } from '../../http/route.ts'
 import { checkPassword, passwordStands } from '../../identity/sign-in.ts'
 import type { LegacyLogin } from '../../policy/legacy-login.ts'
 import { readBody } from './body.ts'
-import { userLocked } from './errors.ts'
+import { awaitsApproval, userLocked } from './errors.ts'
 import { identifierOf } from './identifier.ts'
 import { findLoginToken } from './login-token.ts'
 import { identityProviders } from './providers.ts'
@@ -79,6 +79,7 @@ async function loginWithPassword(deps: Deps, body: LoginBody, requester: Request
   const device = deviceOf(body)
   const found = await checkPassword(deps, { username, password: body.password }, requester)
   if (found.result === 'locked') throw userLocked()
+  if (found.result === 'waiting') throw awaitsApproval()
   if (found.result !== 'ok') throw wrongPassword()
   const need = await assertAllowed(deps, found.user, { type: 'm.login.password' }, device.deviceId, requester)
   const withRefreshToken = body.refresh_token === true

@@ -94,7 +94,7 @@ async function usernameRefusal(
     }
     // Taken by this very sign-up, sent twice: on to where it leads.
     const [now] = await findRegistration(deps.sql, step.registration.id)
-    if (now?.completed_at) return redirect(deps.urls.path(step.continuation.path), visit.browser.cookies)
+    if (now?.completed_at) return redirect(deps.urls.path(stepPath(now.id, 'finish')), visit.browser.cookies)
     return stepPage(deps, visit, step, typed, {
       username,
       errors: { username: [usernameError(answer, deps.config.matrix.homeserver)] },
@@ -120,7 +120,8 @@ async function usernameRefusal(
 async function create(deps: Deps, visit: Visit, step: Step, displayName: string): Promise<Response> {
   const { registration, verification, continuation } = step
   const created = await completeSignUp(deps, visit, registration, verification?.email, displayName)
-  if (created.result === 'done') return redirect(deps.urls.path(continuation.path), visit.browser.cookies)
+  if (created.result === 'done' || created.result === 'waits')
+    return redirect(deps.urls.path(stepPath(registration.id, 'finish')), visit.browser.cookies)
   if (created.result === 'token_spent') return tokenSpent(deps, visit, step)
   if (created.result === 'email_taken') return emailTaken(deps, visit, step)
   if (created.result === 'taken')

@@ -34,7 +34,7 @@ export async function findStep(deps: Deps, visit: Visit, ulid: string): Promise<
   }
 }
 
-/** A page of a sign-up: `token`, `verify-email`, `display-name`. */
+/** A page of a sign-up: `token`, `verify-email`, `display-name`, `waiting`, or `finish`, which leads to the next. */
 export const stepPath = (registrationId: string, step: string): string =>
   `/register/steps/${ulidFromUuid(registrationId)}/${step}`
 
@@ -43,6 +43,7 @@ export function nextPath(
   deps: Pick<Deps, 'config'>,
   { registration, verification, continuation }: Step,
 ): string {
+  if (registration.needs_approval) return stepPath(registration.id, 'waiting')
   if (registration.completed_at) return continuation.path
   if (needsToken(deps, registration) && registration.registration_token_id === null)
     return stepPath(registration.id, 'token')
