@@ -62,7 +62,7 @@ export async function checkSecret(
   name: string,
   subject: string,
   limit: Limit,
-  isRight: () => boolean,
+  isRight: () => boolean | Promise<boolean>,
 ): Promise<boolean> {
   const key = keyOf(deps, name, subject)
   if (deps.guessers.has(key)) {
@@ -70,7 +70,7 @@ export async function checkSecret(
     if (row && opensAt(row.arrival_at, limit) > deps.clock.now().getTime())
       throw await limited(deps, key, limit)
   }
-  if (isRight()) return true
+  if (await isRight()) return true
   deps.guessers.add(key)
   const [oldest] = deps.guessers
   if (deps.guessers.size > CAPACITY && oldest !== undefined) deps.guessers.delete(oldest)

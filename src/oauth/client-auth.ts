@@ -46,17 +46,41 @@ async function checkCredentials(
   credentials: Credentials,
   request: Request,
 ): Promise<string | undefined> {
-  if (credentials.method === 'assertion')
-    return checkAssertion(deps, client, credentials.assertion, await secretOf(deps, client))
+  if (credentials.method === 'assertion') return checkJwt(deps, client, credentials.assertion, request)
   if (client.auth_method !== credentials.method) return `the client registered ${client.auth_method}`
   if (credentials.method === 'none') return undefined
   const secret = await secretOf(deps, client)
   if (secret === undefined) return 'the client has no secret'
-  const subject = `${client.id} ${limitSubject(requesterOf(deps, request).ip)}`
-  const right = await checkSecret(deps, 'client-secret', subject, GUESSES, () =>
-    equalSecrets(secret, credentials.secret),
-  )
+  const right = await checkLimited(deps, client, request, () => equalSecrets(secret, credentials.secret))
   return right ? undefined : 'wrong secret'
+}
+
+/** An assertion. One under a secret is a guess at the secret as good as any other; keys are not guessed at. */
+async function checkJwt(
+  deps: Needs,
+  client: ClientRow,
+  assertion: string,
+  request: Request,
+): Promise<string | undefined> {
+  const secret = await secretOf(deps, client)
+  if (client.auth_method !== 'client_secret_jwt') return checkAssertion(deps, client, assertion, secret)
+  let broken: string | undefined
+  await checkLimited(deps, client, request, async () => {
+    broken = await checkAssertion(deps, client, assertion, secret)
+    return broken === undefined
+  })
+  return broken
+}
+
+/** Checks a secret of a client, with the limit of wrong ones that its ways of presenting it share. @throws RateLimited */
+const checkLimited = (
+  deps: Needs,
+  client: ClientRow,
+  request: Request,
+  isRight: () => boolean | Promise<boolean>,
+): Promise<boolean> => {
+  const subject = `${client.id} ${limitSubject(requesterOf(deps, request).ip)}`
+  return checkSecret(deps, 'client-secret', subject, GUESSES, isRight)
 }
 
 /** The secret of a client, if it has one. @throws OAuthError server_error when no key opens it */
