@@ -116,3 +116,22 @@ export const deleteOldInvitations = (sql: Db, before: Date, limit: number) => sq
       or (times_used >= usage_limit and last_used_at < ${before})
     limit ${limit})
   returning id`
+
+/**
+ * Deletes ways to providers that began before `before`, at most `limit`, but for those that began a session of a browser
+ * which is still there: a logout at the provider ends it.
+ */
+export const deleteOldUpstreamSessions = (sql: Db, before: Date, limit: number) => sql<Batch>`
+  delete from latchkey.upstream_sessions where id in (
+    select id from latchkey.upstream_sessions
+    where created_at < ${before} and browser_session_id is null limit ${limit})
+  returning id`
+
+/** Deletes identities that nobody made an account of, first seen before `before`, at most `limit`. */
+export const deleteUnownedLinks = (sql: Db, before: Date, limit: number) => sql<Batch>`
+  delete from latchkey.upstream_links where id in (
+    select l.id from latchkey.upstream_links l
+    where l.user_id is null and l.created_at < ${before}
+      and not exists (select from latchkey.upstream_sessions s where s.link_id = l.id and s.created_at >= ${before})
+    limit ${limit})
+  returning id`

@@ -47,3 +47,21 @@ export const listUpstreamLinksAt = (sql: Db, userId: string, providerId: string)
 /** Takes the links of an account at one provider away from it. */
 export const deleteUpstreamLinksAt = (sql: Db, userId: string, providerId: string) => sql<{ id: string }[]>`
   delete from latchkey.upstream_links where user_id = ${userId} and provider_id = ${providerId} returning id`
+
+/** A link as its owner sees it. */
+export interface LinkedIdentityRow extends UpstreamLinkRow {
+  provider_name: string | null
+  provider_issuer: string | null
+  provider_disabled: boolean
+}
+
+/** The identities of an account. */
+export const listLinkedIdentities = (sql: Db, userId: string) => sql<LinkedIdentityRow[]>`
+  select ${columns(sql)}, p.human_name as provider_name, p.issuer as provider_issuer,
+    p.disabled_at is not null as provider_disabled
+  from latchkey.upstream_links l join latchkey.upstream_providers p on p.id = l.provider_id
+  where l.user_id = ${userId} order by l.id`
+
+/** Takes one identity from an account; no row when it is not theirs. */
+export const deleteUpstreamLink = (sql: Db, id: string, userId: string) => sql<{ id: string }[]>`
+  delete from latchkey.upstream_links where id = ${id} and user_id = ${userId} returning id`

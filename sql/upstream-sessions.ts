@@ -89,3 +89,17 @@ export const consumeUpstreamSession = (
   set consumed_at = ${now}, browser_session_id = ${browserSessionId}, answer = null
   where id = ${id} and completed_at is not null and consumed_at is null
   returning id, link_id`
+
+/**
+ * The browser sessions of a subject at a provider, or of one of its sessions there, or of both together: ended ones too,
+ * since apps may outlive them.
+ */
+export const listSessionsThrough = (
+  sql: Db,
+  providerId: string,
+  { subject, sid }: { subject: string | null; sid: string | null },
+) => sql<{ id: string; user_id: string }[]>`
+  select distinct b.id, b.user_id
+  from latchkey.upstream_sessions s join latchkey.browser_sessions b on b.id = s.browser_session_id
+  where s.provider_id = ${providerId} and (${subject}::text is not null or ${sid}::text is not null)
+    and (${subject}::text is null or s.subject = ${subject}) and (${sid}::text is null or s.sid = ${sid})`

@@ -8,6 +8,7 @@ import { accountDeactivateUndoRoutes } from './account/deactivate-undo.ts'
 import { accountEmailsRoutes } from './account/emails.ts'
 import { endSessionsRoutes } from './account/end-sessions.ts'
 import { legacyAccountRoutes } from './account/legacy-paths.ts'
+import { accountLinkedRoutes } from './account/linked.ts'
 import { accountPasswordRoutes } from './account/password.ts'
 import { accountPictureRoutes } from './account/picture.ts'
 import { accountPlanRoutes } from './account/plan.ts'
@@ -61,6 +62,7 @@ import { registerTokenRoutes } from './sign-in/register/token.ts'
 import { registerWaitingRoutes } from './sign-in/register/waiting.ts'
 import { termsRoutes } from './sign-in/terms.ts'
 import { upstreamAuthorizeRoutes } from './upstream/authorize.ts'
+import { upstreamLogoutRoutes } from './upstream/backchannel-logout.ts'
 import { upstreamCallbackRoutes } from './upstream/callback.ts'
 import { upstreamLinkRoutes } from './upstream/link.ts'
 
@@ -102,6 +104,7 @@ export function routesOf(deps: Deps, resource: Resource): Route[] {
         ...upstreamAuthorizeRoutes(deps),
         ...upstreamCallbackRoutes(deps),
         ...upstreamLinkRoutes(deps),
+        ...upstreamLogoutRoutes(deps),
         ...recoverRoutes(deps),
         ...recoveryPasswordRoutes(deps),
         ...consentRoutes(deps),
@@ -115,6 +118,7 @@ export function routesOf(deps: Deps, resource: Resource): Route[] {
         ...accountSessionRoutes(deps),
         ...endSessionsRoutes(deps),
         ...accountAppsRoutes(deps),
+        ...accountLinkedRoutes(deps),
         ...accountEmailsRoutes(deps),
         ...accountVerifyEmailRoutes(deps),
         ...accountProfileRoutes(deps),

@@ -19,9 +19,10 @@ interface State {
   status?: number
 }
 
-/** Where a confirmed person goes on: a page of the account area, and nothing else. */
+/** Where a confirmed person goes on: a page of the account area, or the linking that asked for it. */
 function goalOf(request: Request): Continuation {
-  const { page = '' } = readPageQuery(request)
+  const { page = '', ...query } = readPageQuery(request)
+  if (query.kind === 'link_upstream') return readContinuation(query)
   return page.startsWith('confirm') ? readContinuation({ kind: 'manage_account' }) : accountContinuation(page)
 }
 

@@ -1,4 +1,5 @@
 import type { Config } from '../config/schema.ts'
+import { enabledProviders } from '../identity/providers.ts'
 import type { AccountArea, AccountSectionKey } from '../render/contexts-account.ts'
 
 /** One entry of the navigation; `shown` says whether it is there under a configuration. */
@@ -12,6 +13,9 @@ interface Section {
 export const passwordChangeAllowed = ({ passwords, account }: Config): boolean =>
   passwords.enabled && account.password_change_allowed
 
+/** Whether there is anything to link. */
+const hasProviders = (config: Config): boolean => enabledProviders(config).length > 0
+
 /** The navigation of the account area, in order. A new part: its row here, its key, text and icon. */
 const SECTIONS: Section[] = [
   { key: 'overview', path: '' },
@@ -20,6 +24,7 @@ const SECTIONS: Section[] = [
   { key: 'password', path: 'password/change', shown: passwordChangeAllowed },
   { key: 'sessions', path: 'sessions' },
   { key: 'apps', path: 'apps' },
+  { key: 'linked', path: 'linked', shown: hasProviders },
   { key: 'tokens', path: 'tokens' },
   {
     key: 'plan',

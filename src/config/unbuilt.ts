@@ -24,14 +24,6 @@ const resource = (name: ResourceName, sentence: string): Notice & { resource: Re
 /** The features that are not built yet. Build one, delete its row. */
 export const UNBUILT: readonly (Notice & { resource?: ResourceName })[] = [
   {
-    path: 'upstream_oauth2.providers[].on_backchannel_logout',
-    applies: ({ upstream_oauth2 }) =>
-      (upstream_oauth2?.providers ?? []).some(
-        (one) => (one.on_backchannel_logout ?? 'do_nothing') !== 'do_nothing',
-      ),
-    sentence: 'Logout at a provider is not built yet: nothing ends here when somebody signs out there.',
-  },
-  {
     path: 'telemetry.tracing.exporter',
     applies: ({ telemetry }) => (telemetry?.tracing?.exporter ?? 'none') !== 'none',
     sentence: 'Traces are not built yet: nothing is exported.',

@@ -34,7 +34,7 @@ export function surfaceOf(path: string): Surface {
   if (path === '/health') return 'probe'
   if (path.startsWith('/_matrix/')) return 'matrix'
   if (path.startsWith('/api/')) return 'admin'
-  if (path.startsWith('/oauth2/')) return 'oauth'
+  if (path.startsWith('/oauth2/') || path.startsWith('/upstream/backchannel-logout/')) return 'oauth'
   if (path.startsWith('/.well-known/') && path !== '/.well-known/change-password') return 'oauth'
   return 'page'
 }

@@ -130,13 +130,33 @@ async function endSessionIn(
   return browser !== undefined || app !== undefined
 }
 
-/** Ends the apps that were signed in with a browser; the homeserver learns of vanished devices through a job. */
+/**
+ * Ends a browser session whose person signed out elsewhere, in the caller's transaction, and with `withApps` the apps
+ * that were signed in with it, also when the browser itself had signed out before. False when nothing was left to end.
+ */
+export async function endBrowserIn(
+  deps: Pick<Deps, 'clock' | 'jobs' | 'log'>,
+  tx: Db,
+  userId: string,
+  sessionId: string,
+  { withApps }: Required<EndOptions>,
+): Promise<boolean> {
+  const [browser] = await finishBrowserSession(tx, sessionId, userId, deps.clock.now())
+  if (browser) {
+    await announceLogout(deps, tx, [sessionId])
+    deps.log.info('session.ended', { user_id: userId, session_id: sessionId })
+  }
+  const apps = withApps ? await endAppsOf(deps, tx, userId, sessionId) : 0
+  return browser !== undefined || apps > 0
+}
+
+/** Ends the apps that were signed in with a browser; the homeserver learns of vanished devices through a job. Gives how many. */
 async function endAppsOf(
   deps: Pick<Deps, 'clock' | 'jobs' | 'log'>,
   tx: Db,
   userId: string,
   browserSessionId: string,
-): Promise<void> {
+): Promise<number> {
   const apps = await finishAppsOf(tx, browserSessionId, userId, deps.clock.now())
   if (apps.some((app) => app.device_id !== null))
     await deps.jobs.enqueue(tx, 'sync-devices', { user_id: userId })
@@ -146,6 +166,7 @@ async function endAppsOf(
       session_id: browserSessionId,
       apps: apps.length,
     })
+  return apps.length
 }
 
 /** Ends the session of an app of whichever kind, or of a personal token, if it is this person's. */

@@ -1,16 +1,22 @@
 import type { BrowserSessionRow } from '../../sql/browser-sessions.ts'
 import type { Db } from '../../sql/connect.ts'
+import { lockSessionsOf } from '../../sql/sessions.ts'
 import {
+  deleteUpstreamLink,
   deleteUpstreamLinksAt,
+  listLinkedIdentities,
   listUpstreamLinksAt,
   ownUpstreamLink,
   touchUpstreamLink,
   type UpstreamLinkRow,
 } from '../../sql/upstream-links.ts'
 import { consumeUpstreamSession } from '../../sql/upstream-sessions.ts'
+import { findPassword } from '../../sql/users.ts'
 import type { Deps } from '../deps.ts'
 import { sessionCookie } from '../http/browser.ts'
+import type { Requester } from '../http/requester.ts'
 import { transact } from '../lib/transact.ts'
+import { ulidFromUuid } from '../lib/ulid.ts'
 import { beginSession } from './begin-session.ts'
 import { reauthenticate } from './reauthentication.ts'
 import { recordSecurityEvent, type SecurityLogNeeds } from './security-log.ts'
@@ -115,6 +121,7 @@ export const adoptThrough = (
   { mode, name }: { mode: 'add' | 'set' | 'replace'; name: string },
 ): Promise<string[] | 'conflict' | undefined> =>
   transact(deps.sql, async (tx) => {
+    await lockSessionsOf(tx, userId)
     if (mode === 'set' && (await listUpstreamLinksAt(tx, userId, link.provider_id)).length > 0)
       return 'conflict' as const
     if (mode === 'replace') await deleteUpstreamLinksAt(tx, userId, link.provider_id)
@@ -132,3 +139,29 @@ export const adoptThrough = (
 function unlessGone(error: unknown): undefined {
   if (!(error instanceof LinkGone)) throw error
 }
+
+/**
+ * Takes an identity from an account; the owner hears of it. `last`: nothing else would let them in. `gone`: it is not
+ * theirs.
+ */
+export const unlinkIdentity = (
+  deps: Needs,
+  userId: string,
+  linkId: string,
+  requester: Requester,
+): Promise<'unlinked' | 'last' | 'gone'> =>
+  transact(deps.sql, async (tx) => {
+    // Of two at once each would see the other as a way in that is left.
+    await lockSessionsOf(tx, userId)
+    const links = await listLinkedIdentities(tx, userId)
+    const link = links.find(({ id }) => id === linkId)
+    if (!link) return 'gone'
+    const others = links.filter(({ id, provider_disabled }) => id !== linkId && !provider_disabled)
+    const [password] = deps.config.passwords.enabled ? await findPassword(tx, userId) : []
+    if (!password && others.length === 0) return 'last'
+    await deleteUpstreamLink(tx, linkId, userId)
+    const name = link.provider_name ?? link.provider_issuer ?? ulidFromUuid(link.provider_id)
+    await recordSecurityEvent(deps, tx, { userId, kind: 'identity_unlinked', details: { name }, requester })
+    deps.log.info('upstream.unlinked', { user_id: userId, link_id: linkId })
+    return 'unlinked'
+  })

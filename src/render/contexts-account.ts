@@ -16,6 +16,7 @@ export type AccountSectionKey =
   | 'password'
   | 'sessions'
   | 'apps'
+  | 'linked'
   | 'tokens'
   | 'plan'
   | 'security'

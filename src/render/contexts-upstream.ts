@@ -1,4 +1,6 @@
-import type { ClientSummary, Continuation, FieldErrors, FormError } from './contexts.ts'
+import type { ProviderNotice } from '../identity/provider-notice.ts'
+import type { ClientSummary, Continuation, FieldErrors, FormError, Instant } from './contexts.ts'
+import type { AccountArea } from './contexts-account.ts'
 
 /** A provider that people may sign in with. `brand` picks a picture where there is one. */
 export interface ProviderButton {
@@ -90,6 +92,28 @@ export interface RegisterProvidersPage {
   continuation: Continuation
 }
 
+/** An identity that leads into the account. */
+export interface LinkedIdentity extends UpstreamIdentity {
+  /** ULID of the link. */
+  id: string
+  since: Instant
+  last_used_at?: Instant
+  /** The provider is not offered any more. */
+  disabled: boolean
+}
+
+export interface AccountLinkedPage extends AccountArea {
+  identities: LinkedIdentity[]
+  /** Those that could be linked. */
+  providers: ProviderButton[]
+  /** Why somebody is back from one. */
+  notice?: { code: ProviderNotice; name: string }
+}
+
+export interface AccountUnlinkPage extends AccountArea {
+  identity: LinkedIdentity
+}
+
 /** The pages on the way back from a provider. */
 export interface UpstreamContexts {
   upstream_register: UpstreamRegisterPage
@@ -98,4 +122,6 @@ export interface UpstreamContexts {
   upstream_problem: UpstreamProblemPage
   upstream_relay: UpstreamRelayPage
   register_providers: RegisterProvidersPage
+  account_linked: AccountLinkedPage
+  account_unlink: AccountUnlinkPage
 }

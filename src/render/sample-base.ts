@@ -53,6 +53,7 @@ export const sampleArea = (section: AccountSectionKey, flash?: string): AccountA
     { key: 'password', path: 'password/change' },
     { key: 'sessions', path: 'sessions' },
     { key: 'apps', path: 'apps' },
+    { key: 'linked', path: 'linked' },
     { key: 'tokens', path: 'tokens' },
     { key: 'security', path: 'security' },
     { key: 'data', path: 'data' },

@@ -9,9 +9,11 @@ import {
   NO_ERRORS,
   RTL_NAME,
   type Sample,
+  sampleArea,
 } from './sample-base.ts'
 
 const IDENTITY = { provider: 'Harbour Login', account: 'alice@harbour.example' }
+const SINCE = '2026-11-20T08:00:00.000Z'
 const HOSTILE_IDENTITY = { provider: HOSTILE, account: HOSTILE }
 const FORM = {
   username: '',
@@ -209,4 +211,53 @@ export const upstreamSamples: { [P in keyof UpstreamContexts]: Sample<P>[] } = {
     { label: 'hostile', context: { path: `upstream/callback/${GRANT}`, params: [[HOSTILE, HOSTILE]] } },
   ],
   register_providers: [{ label: 'two', context: { providers: PROVIDERS, continuation: CONTINUATION } }],
+  account_linked: [
+    {
+      label: 'two, and another to link',
+      context: {
+        ...sampleArea('linked'),
+        identities: [
+          { id: GRANT, ...IDENTITY, since: SINCE, last_used_at: SINCE, disabled: false },
+          { id: GRANT, provider: LONG, since: SINCE, disabled: true },
+        ],
+        providers: PROVIDERS,
+      },
+      base: { session: ALICE },
+    },
+    {
+      label: 'none, back from one, after an unlinking',
+      context: {
+        ...sampleArea('linked', 'identity_unlinked'),
+        identities: [],
+        providers: [],
+        notice: { code: 'failed', name: 'Harbour Login' },
+      },
+      base: { session: ALICE },
+    },
+    {
+      label: 'hostile',
+      context: {
+        ...sampleArea('linked'),
+        identities: [{ id: HOSTILE, ...HOSTILE_IDENTITY, since: SINCE, disabled: false }],
+        providers: [],
+      },
+    },
+  ],
+  account_unlink: [
+    {
+      label: 'one',
+      context: {
+        ...sampleArea('linked'),
+        identity: { id: GRANT, ...IDENTITY, since: SINCE, disabled: false },
+      },
+      base: { session: ALICE },
+    },
+    {
+      label: 'hostile',
+      context: {
+        ...sampleArea('linked'),
+        identity: { id: HOSTILE, ...HOSTILE_IDENTITY, since: SINCE, disabled: false },
+      },
+    },
+  ],
 }

@@ -18,6 +18,9 @@ export async function verifyIdToken(
 ): Promise<JwtClaims> {
   const alg = provider.id_token_signed_response_alg
   const claims = await verifyProviderJwt(deps, provider, jwt, alg, ['exp', 'iat', 'sub'])
+  const { azp } = claims
+  const isShared = Array.isArray(claims.aud) && claims.aud.length > 1
+  if ((azp !== undefined || isShared) && azp !== provider.client_id) throw wrong('azp')
   // Without one somebody else's answer could be put in place of this one (OpenID Connect Core section 3.1.3.7, point 11).
   const { nonce } = claims
   if (expected.nonce !== undefined)
@@ -32,8 +35,7 @@ export async function verifyIdToken(
 }
 
 /**
- * The claims of a JWT that a provider signed for us with one algorithm and no other: signature, time, issuer, audience
- * and authorized party (OpenID Connect Core section 3.1.3.7).
+ * The claims of a JWT that a provider signed for us with one algorithm and no other: signature, time, issuer and audience.
  *
  * @throws ProviderError
  */
@@ -52,8 +54,6 @@ export async function verifyProviderJwt(
   if (provider.issuer !== undefined && claims.iss !== provider.issuer) throw wrong('iss')
   const audience = Array.isArray(claims.aud) ? claims.aud : [claims.aud]
   if (!audience.includes(provider.client_id)) throw wrong('aud')
-  if (claims.azp !== undefined && claims.azp !== provider.client_id) throw wrong('azp')
-  if (audience.length > 1 && claims.azp === undefined) throw wrong('azp')
   if (typeof claims.sub === 'string' && claims.sub.length > 255) throw wrong('sub')
   return claims
 }

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { signJwtWithSecret } from '../../src/crypto/jwt.ts'
 import { newToken } from '../../src/crypto/tokens.ts'
 import { systemRandom } from '../../src/lib/random.ts'
 import type { Browser } from '../support/browser.ts'
@@ -42,6 +43,15 @@ const WITHOUT_DATABASE = [
 ]
 
 const PROVIDER = '01J00000000000000000000000'
+const PROVIDER_SECRET = 'a secret that both of them know well'
+
+/** A logout token of the provider, which is good. */
+const logoutToken = (): Promise<string> => {
+  const iat = Math.floor(harness.clock.now().getTime() / 1000)
+  const events = { 'http://schemas.openid.net/event/backchannel-logout': {} }
+  const claims = { aud: 'latchkey', sub: 'somebody', iat, exp: iat + 60, jti: 'one', events }
+  return signJwtWithSecret(claims, 'HS256', PROVIDER_SECRET)
+}
 const SSO = '/_matrix/client/v3/login/sso/redirect'
 
 let way: DatabaseProxy
@@ -69,7 +79,9 @@ beforeAll(async () => {
             authorization_endpoint: 'https://harbour.example/authorize',
             token_endpoint: 'https://harbour.example/token',
             client_id: 'latchkey',
-            token_endpoint_auth_method: 'none',
+            client_secret: PROVIDER_SECRET,
+            token_endpoint_auth_method: 'client_secret_basic',
+            id_token_signed_response_alg: 'HS256',
           },
         ],
       },
@@ -221,6 +233,12 @@ const requests: Record<string, () => Promise<[path: string, form?: Record<string
   'POST /upstream/callback/{id}': async () => [`/upstream/callback/${PROVIDER}`, { state: 's', code: 'c' }],
   'GET /upstream/link/{id}': async () => [`/upstream/link/${PROVIDER}`],
   'POST /upstream/link/{id}': async () => [`/upstream/link/${PROVIDER}`, { csrf, action: 'register' }],
+  'POST /upstream/backchannel-logout/{id}': async () => [
+    `/upstream/backchannel-logout/${PROVIDER}`,
+    { logout_token: await logoutToken() },
+  ],
+  'GET /account/linked/{id}/unlink': async () => [`/account/linked/${PROVIDER}/unlink`],
+  'POST /account/linked/{id}/unlink': async () => [`/account/linked/${PROVIDER}/unlink`, { csrf }],
   'POST /recover': async () => ['/recover', { csrf, email: 'alice@example.test' }],
   'GET /recover/progress/{id}': async () => ['/recover/progress/01J00000000000000000000000'],
   'POST /recover/progress/{id}': async () => ['/recover/progress/01J00000000000000000000000', { csrf }],
@@ -292,7 +310,7 @@ describe('with the database down', () => {
       const json = /application\/json/.test(response.headers.get('content-type') ?? '')
       if (response.status !== 503 || !response.headers.get('retry-after'))
         wrong.push(`${name}: ${response.status} ${body.slice(0, 200)}`)
-      if (json !== (/ \/(oauth2|_matrix|api)\//.test(name) && !name.includes('/sso/')))
+      if (json !== (/ \/(oauth2|_matrix|api|upstream\/backchannel-logout)\//.test(name) && !name.includes('/sso/')))
         wrong.push(`${name}: ${response.headers.get('content-type')}`)
       if (/CONNECTION|ECONN|postgres|127\.0\.0\.1/i.test(body)) wrong.push(`${name}: ${body.slice(0, 300)}`)
       if (response.headers.has('set-cookie')) wrong.push(`${name}: ${response.headers.get('set-cookie')}`)

@@ -629,6 +629,8 @@ const FILES = [
     touchUpstreamLink: [[ID, NOW]],
     listUpstreamLinksAt: [[ID, ID]],
     deleteUpstreamLinksAt: [[ID, ID]],
+    listLinkedIdentities: [[ID]],
+    deleteUpstreamLink: [[ID, ID]],
   }),
   statements('upstream-sessions', upstreamSessions, {
     insertUpstreamSession: [
@@ -650,6 +652,7 @@ const FILES = [
     ],
     findCompletedSession: [[ID, HASH, NOW]],
     consumeUpstreamSession: [[ID, ID, NOW]],
+    listSessionsThrough: [[ID, { subject: 's', sid: null }]],
   }),
   statements('registrations', registrations, {
     insertRegistration: [
@@ -734,6 +737,8 @@ const FILES = [
     deleteOldRecoveries: [[NOW, 10]],
     deleteOldTickets: [[NOW, 10]],
     deleteOldVerifications: [[NOW, 10]],
+    deleteOldUpstreamSessions: [[NOW, 10]],
+    deleteUnownedLinks: [[NOW, 10]],
     deleteOldBrowsers: [[NOW, 10]],
   }),
   statements('clean-up-sessions', cleanUpSessions, {

@@ -14,8 +14,10 @@ import {
   deleteOldRegistrations,
   deleteOldSecurityEvents,
   deleteOldTickets,
+  deleteOldUpstreamSessions,
   deleteOldVerifications,
   deleteReplacedPasswords,
+  deleteUnownedLinks,
 } from '../../../sql/clean-up.ts'
 import {
   type Blocks,
@@ -178,6 +180,16 @@ export const STEPS: readonly Step[] = [
     tables: ['browser_sessions'],
     batch: ({ sql, kept, ago }, limit) => deleteEndedBrowserSessions(sql, ago(kept.ended_sessions), limit),
   },
+  {
+    name: 'upstream_sign_ins',
+    tables: ['upstream_sessions'],
+    batch: ({ sql, kept, ago }, limit) => deleteOldUpstreamSessions(sql, ago(kept.requests), limit),
+  },
+  {
+    name: 'upstream_identities',
+    tables: ['upstream_links'],
+    batch: ({ sql, kept, ago }, limit) => deleteUnownedLinks(sql, ago(kept.requests), limit),
+  },
   addresses('oauth_sessions', 'addresses'),
   addresses('compat_sessions', 'legacy_addresses'),
   addresses('personal_sessions', 'personal_addresses'),
@@ -225,6 +237,7 @@ export const STEPS: readonly Step[] = [
 export const KEPT: Readonly<Record<string, string>> = {
   users: 'for ever: the name of an account is never given to somebody else',
   user_emails: 'with the account, until it is deactivated or the address is removed',
+  upstream_providers: 'for ever: their names, so that what is linked can be named',
   user_terms: 'with the account: what was accepted, and when',
   pending_deactivations: 'until it happens or is taken back; a job sees to the first',
   user_leases: 'with the account: a number that must only grow, and no more',
