@@ -310,7 +310,10 @@ describe('with the database down', () => {
       const json = /application\/json/.test(response.headers.get('content-type') ?? '')
       if (response.status !== 503 || !response.headers.get('retry-after'))
         wrong.push(`${name}: ${response.status} ${body.slice(0, 200)}`)
-      if (json !== (/ \/(oauth2|_matrix|api|upstream\/backchannel-logout)\//.test(name) && !name.includes('/sso/')))
+      if (
+        json !==
+        (/ \/(oauth2|_matrix|api|upstream\/backchannel-logout)\//.test(name) && !name.includes('/sso/'))
+      )
         wrong.push(`${name}: ${response.headers.get('content-type')}`)
       if (/CONNECTION|ECONN|postgres|127\.0\.0\.1/i.test(body)) wrong.push(`${name}: ${body.slice(0, 300)}`)
       if (response.headers.has('set-cookie')) wrong.push(`${name}: ${response.headers.get('set-cookie')}`)
