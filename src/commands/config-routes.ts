@@ -75,14 +75,16 @@ Example: latchkey config dump -c config.yaml -c local.yaml`,
       parameters: {
         flags: {
           ...shared,
-          prune: flag('Remove clients that left the configuration, with everything that hangs on them'),
+          prune: flag(
+            'Remove clients and providers that left the configuration, with all that hangs on them',
+          ),
           dryRun: flag('Say what would change, and change nothing'),
           json,
         },
         aliases,
       },
       docs: {
-        brief: 'Write the clients of the configuration into the database, as every start does',
+        brief: 'Write the clients and providers of the configuration into the database, as every start does',
         fullDescription: `Says what was added and changed. Clients that left the configuration still work, until --prune removes them with
 their sign-ins and tokens. Brings the database up to date first, unless it is a dry run.
 

@@ -1,10 +1,13 @@
+import type { Db } from '../../sql/connect.ts'
 import { lockStaticClients } from '../../sql/static-clients.ts'
+import type { Deps } from '../deps.ts'
 import { transact } from '../lib/transact.ts'
 import { syncProviders } from '../upstream/sync.ts'
 import { type Context, say } from './context.ts'
 import type { ConfigOnly } from './flags.ts'
 import { counted } from './manage/accounts.ts'
 import { runJobs, withLatchkey } from './manage/with-latchkey.ts'
+import { type PlannedProvider, type ProviderPlan, planProviders, pruneProviders } from './provider-plan.ts'
 import { type PlannedClient, planSync, pruneClients, type SyncPlan, syncClients } from './static-clients.ts'
 
 interface SyncFlags extends ConfigOnly {
@@ -13,31 +16,23 @@ interface SyncFlags extends ConfigOnly {
   json?: boolean
 }
 
+/** What the configuration changes in the database, or would. */
+interface Plan extends SyncPlan {
+  providers: ProviderPlan
+}
+
 /**
- * `latchkey config sync`: writes the clients of the configuration into the database, as a start does, and with `--prune`
- * removes those that left it. As in MAS the database is brought up to date first, but never by a dry run.
+ * `latchkey config sync`: writes the clients and providers of the configuration into the database, as a start does, and
+ * with `--prune` removes those that left it. As in MAS the database is brought up to date first, but never by a dry run.
  */
 export default async function sync(this: Context, flags: SyncFlags): Promise<void> {
-  const run = async (
-    deps: Parameters<typeof planSync>[0] &
-      Parameters<typeof pruneClients>[0] &
-      Parameters<typeof syncProviders>[0],
-  ) => {
-    if (flags.dryRun) return planSync(deps)
-    return transact(deps.sql, async (tx) => {
-      await lockStaticClients(tx)
-      const plan = await planSync(deps, tx)
-      await syncClients(deps, tx)
-      await syncProviders(deps, tx)
-      if (flags.prune && plan.left.length > 0) await pruneClients(deps, tx, plan)
-      return plan
-    })
-  }
   await withLatchkey(
     this,
     flags,
     async (deps) => {
-      const plan = await run(deps)
+      const plan = flags.dryRun
+        ? await planAll(deps)
+        : await transact(deps.sql, (tx) => syncAll(deps, tx, flags.prune ?? false))
       if (!flags.dryRun) await runJobs(deps)
       if (flags.json) say(this, JSON.stringify({ dry_run: flags.dryRun ?? false, ...recordOf(plan, flags) }))
       else for (const line of linesOf(plan, flags)) say(this, line)
@@ -46,22 +41,46 @@ export default async function sync(this: Context, flags: SyncFlags): Promise<voi
   )
 }
 
-const recordOf = ({ left, ...rest }: SyncPlan, { prune }: SyncFlags) =>
-  prune ? { ...rest, removed: left } : { ...rest, left }
+const planAll = async (deps: Deps, db: Db = deps.sql): Promise<Plan> => ({
+  ...(await planSync(deps, db)),
+  providers: await planProviders(deps, db),
+})
 
-function linesOf(plan: SyncPlan, { dryRun, prune }: SyncFlags): string[] {
+async function syncAll(deps: Deps, tx: Db, prune: boolean): Promise<Plan> {
+  await lockStaticClients(tx)
+  const plan = await planAll(deps, tx)
+  await syncClients(deps, tx)
+  await syncProviders(deps, tx)
+  if (!prune) return plan
+  if (plan.left.length > 0) await pruneClients(deps, tx, plan)
+  await pruneProviders(deps, tx, plan.providers)
+  return plan
+}
+
+function recordOf({ providers, ...clients }: Plan, { prune }: SyncFlags) {
+  const named = <T extends { left: unknown }>({ left, ...rest }: T) =>
+    prune ? { ...rest, removed: left } : { ...rest, left }
+  return { ...named(clients), providers: named(providers) }
+}
+
+function linesOf(plan: Plan, { dryRun, prune }: SyncFlags): string[] {
   const verb = (done: string, would: string) => (dryRun ? `Would ${would}` : done)
-  const { added, changed, left } = plan
-  const lines = [
-    ...added.map((client) => `${verb('Added', 'add')} ${nameOf(client)}.`),
-    ...changed.map(
-      (client) => `${verb('Changed', 'change')} ${nameOf(client)}: ${client.fields.join(', ')}.`,
-    ),
-    ...left.map((client) =>
+  const linesFor = <T>(
+    { added, changed, left }: { added: T[]; changed: (T & { fields: string[] })[]; left: (T & Hanging)[] },
+    name: (one: T) => string,
+    still: string,
+  ) => [
+    ...added.map((one) => `${verb('Added', 'add')} ${name(one)}.`),
+    ...changed.map((one) => `${verb('Changed', 'change')} ${name(one)}: ${one.fields.join(', ')}.`),
+    ...left.map((one) =>
       prune
-        ? `${verb('Removed', 'remove')} ${nameOf(client)}, with ${hanging(client)}.`
-        : `${nameOf(client)} left the configuration and still works (${hanging(client)}); --prune removes it.`,
+        ? `${verb('Removed', 'remove')} ${name(one)}, with ${hanging(one)}.`
+        : `${name(one)} left the configuration ${still} (${hanging(one)}); --prune removes it.`,
     ),
+  ]
+  const lines = [
+    ...linesFor<PlannedClient>(plan, nameOf, 'and still works'),
+    ...linesFor<PlannedProvider>(plan.providers, providerName, 'and is switched off'),
   ]
   if (lines.length === 0) lines.push('The database has what the configuration says.')
   return lines
@@ -70,9 +89,16 @@ function linesOf(plan: SyncPlan, { dryRun, prune }: SyncFlags): string[] {
 const nameOf = ({ client_id: id, client_name: name }: PlannedClient): string =>
   name === null ? `the client ${id}` : `${name} (${id})`
 
-const hanging = ({ sessions, personal_tokens, consents }: SyncPlan['left'][number]): string =>
-  new Intl.ListFormat('en-GB').format([
-    counted(sessions, 'active sign-in'),
-    counted(personal_tokens, 'personal token'),
-    counted(consents, 'consent'),
-  ])
+const providerName = ({ provider_id: id, human_name: name }: PlannedProvider): string =>
+  name === null ? `the provider ${id}` : `the provider ${name} (${id})`
+
+type Hanging = { links: number } | Pick<SyncPlan['left'][number], 'sessions' | 'personal_tokens' | 'consents'>
+
+const hanging = (one: Hanging): string =>
+  'links' in one
+    ? counted(one.links, 'linked account')
+    : new Intl.ListFormat('en-GB').format([
+        counted(one.sessions, 'active sign-in'),
+        counted(one.personal_tokens, 'personal token'),
+        counted(one.consents, 'consent'),
+      ])

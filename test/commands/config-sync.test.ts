@@ -76,6 +76,7 @@ test('migrates, adds, and says what it changed; a dry run says the same before a
     changed: [{ client_id: KEPT, client_name: 'Kept', fields: ['client_uri', 'client_secret'] }],
     unchanged: 1,
     left: [],
+    providers: { added: [], changed: [], unchanged: 0, left: [] },
   })
   expect((await sync(changed)).out).toBe(`Changed Kept (${KEPT}): client_uri, client_secret.\n`)
   expect((await sync(changed)).out).toBe('The database has what the configuration says.\n')
@@ -121,4 +122,33 @@ test('a client that left the configuration: named at the start, removed with --p
   const ids = (await stored()).map(({ row }) => row.id)
   expect(ids.sort()).toEqual([own, uuidFromUlid(KEPT) ?? ''].sort())
   expect(await database.sql`select id from latchkey.oauth_sessions`).toHaveLength(0)
+})
+
+test('a provider: added, changed, switched off when it leaves the configuration, removed with its links by --prune', async () => {
+  const id = '01J44Q10GR4AMTFZEEF936DTCP'
+  const provider = (name: string) => ({
+    id,
+    human_name: name,
+    issuer: 'https://sso.example.org/',
+    client_id: 'ours',
+    token_endpoint_auth_method: 'none',
+  })
+  const run = (providers: object[], ...args: string[]) => {
+    const { cwd, env } = options([client(KEPT)])
+    const upstream = { LATCHKEY_UPSTREAM_OAUTH2__PROVIDERS: JSON.stringify(providers) }
+    return latchkey(['config', 'sync', ...args], { cwd, env: { ...env, ...upstream } })
+  }
+  expect((await run([provider('SSO')], '--dry-run')).out).toContain(`Would add the provider SSO (${id}).\n`)
+  expect(await database.sql`select id from latchkey.upstream_providers`).toHaveLength(0)
+  expect((await run([provider('SSO')])).out).toContain(`Added the provider SSO (${id}).\n`)
+  expect((await run([provider('Company')])).out).toContain(
+    `Changed the provider Company (${id}): human_name.\n`,
+  )
+  expect((await run([])).out).toContain(
+    `the provider Company (${id}) left the configuration and is switched off (0 linked accounts); --prune removes it.\n`,
+  )
+  expect((await run([provider('Company')])).out).toContain(`Changed the provider Company (${id}): enabled.\n`)
+  const { providers } = JSON.parse((await run([], '--prune', '--json')).out)
+  expect(providers.removed).toEqual([{ provider_id: id, human_name: 'Company', links: 0 }])
+  expect(await database.sql`select id from latchkey.upstream_providers`).toHaveLength(0)
 })

@@ -42,6 +42,7 @@ import * as personalSessions from '../../sql/personal-sessions.ts'
 import * as ping from '../../sql/ping.ts'
 import * as policyData from '../../sql/policy-data.ts'
 import * as preferences from '../../sql/preferences.ts'
+import * as providerPlan from '../../sql/provider-plan.ts'
 import * as provisioning from '../../sql/provisioning.ts'
 import * as pushedRequests from '../../sql/pushed-requests.ts'
 import * as recoveries from '../../sql/recoveries.ts'
@@ -319,6 +320,7 @@ const FILES = [
       ],
     ],
   }),
+  statements('provider-plan', providerPlan, { listStoredProviders: [[]], deleteProviders: [[[ID]]] }),
   statements('static-clients', staticClients, {
     lockStaticClients: [[]],
     listStaticClients: [[]],
