@@ -14,7 +14,9 @@ import { ensureProvisioned } from '../identity/devices.ts'
 import { addEmail } from '../identity/emails.ts'
 import { createUser } from '../identity/lifecycle.ts'
 import { fold } from '../lib/fold.ts'
+import { MAS_ADMIN } from '../lib/scope.ts'
 import { transact } from '../lib/transact.ts'
+import { requireScope } from './caller.ts'
 import { existingClients } from './existing.ts'
 import type { Operation } from './operation.ts'
 import { operation } from './operation.ts'
@@ -114,7 +116,9 @@ const createOperation = operation({
     {
       username: Username,
       skip_homeserver_check: Type.Optional(
-        Type.Boolean({ description: 'Also when the homeserver says that the name is taken.' }),
+        Type.Boolean({
+          description: `Also when the homeserver says that the name is taken: its user is taken over. Needs ${MAS_ADMIN}.`,
+        }),
       ),
       displayname: Type.Optional(nullable(Type.String({ minLength: 1, maxLength: 255 }))),
       avatar_url: Type.Optional(
@@ -155,6 +159,8 @@ const createOperation = operation({
   async handle(call) {
     const { deps, body } = call
     await requireRightsOverName(call, body.username)
+    // Whoever has the name there may be a bridge, or may do more than people here.
+    if (body.skip_homeserver_check) requireScope(call.caller, [MAS_ADMIN])
     const emails = (body.emails ?? []).map((text, index) => emailIn(text, `/emails/${index}`))
     const password = body.password === undefined ? undefined : await newPassword(deps, body, body.username)
     const [taken] = await findAdminUserByName(deps.sql, body.username, fold(body.username))

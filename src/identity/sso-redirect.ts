@@ -56,12 +56,15 @@ export function parseSsoRedirect(text: string | undefined): URL | undefined {
   return url
 }
 
-/** Where a login leads, as pages name it: the host of a site, or the scheme of an app on this device. */
+/**
+ * Where a login leads, as pages name it: the host of a site, or the scheme of an app on this device. Without encryption
+ * whoever listens on the way can take the token: then it is no more "that site", and its name says so.
+ */
 export function ssoTarget(redirectUri: string): { target: string; kind: 'web' | 'app' } {
   const { protocol, host } = new URL(redirectUri)
-  return protocol === 'https:' || protocol === 'http:'
-    ? { target: host, kind: 'web' }
-    : { target: protocol.slice(0, -1), kind: 'app' }
+  if (protocol === 'https:') return { target: host, kind: 'web' }
+  if (protocol === 'http:') return { target: `http://${host}`, kind: 'web' }
+  return { target: protocol.slice(0, -1), kind: 'app' }
 }
 
 /** The address of a client with the login token added to its query; the rest keeps its spelling. */

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { startSession } from '../../src/identity/sessions.ts'
 import { ulidFromUuid } from '../../src/lib/ulid.ts'
 import { type AdminCall, adminCaller, adminOf, makeUser, personalToken } from '../support/admin.ts'
+import { newUser } from '../support/fake-users.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
 import { introspect, signedInApp } from '../support/oauth.ts'
 
@@ -301,6 +302,18 @@ describe('a token for a part cannot become one for everything', () => {
     expect((await users('GET', '/users/by-username/future')).status).toBe(404)
     expect((await users('POST', '/users', { username: 'plain', ...password })).status).toBe(201)
     await named.close()
+  })
+
+  test('who may administer users takes over nobody at the homeserver', async () => {
+    const users = await holding('urn:latchkey:admin:users')
+    harness.homeserver.users.set('bridgebot', newUser('bridgebot'))
+    const asked = { username: 'bridgebot', skip_homeserver_check: true }
+    expect(codeOf(await users('POST', '/users', { username: 'bridgebot' }))).toEqual([
+      409,
+      'username_reserved',
+    ])
+    expect(codeOf(await users('POST', '/users', asked))).toEqual([403, 'scope_missing'])
+    expect((await api('POST', '/users', asked)).status).toBe(201)
   })
 
   test('who may read the rules does not write them', async () => {

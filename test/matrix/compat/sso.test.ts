@@ -446,3 +446,9 @@ test('a login token whose browser session ends at the moment of the exchange beg
     .sql`select from latchkey.compat_sessions where user_id = ${user?.id} and finished_at is null`
   expect(sessions).toHaveLength(0)
 })
+
+test('a site without encryption is not shown as the one with it: whoever listens on the way would get in', async () => {
+  const title = async (address: string) => /<h1>([^<]*)/.exec((await browser.open(begin(address))).text)?.[1]
+  expect(await title('https://chat.example.com/')).toBe('Continue to chat.example.com?')
+  expect(await title('http://chat.example.com/')).toBe('Continue to http://chat.example.com?')
+})
