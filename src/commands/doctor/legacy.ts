@@ -27,10 +27,8 @@ export async function checkLegacyRoutes(site: Site): Promise<Finding[]> {
   const [logout, refresh, redirect] = await Promise.all([
     post('_matrix/client/v3/logout', {}),
     post('_matrix/client/v3/refresh', { refresh_token: 'latchkey-doctor' }),
-    send(
-      site.reach,
-      new URL(`_matrix/client/v3/login/sso/redirect?redirectUrl=${encodeURIComponent(site.urls.base)}`, base),
-    ),
+    // Without the address to come back to: with one a sign-in would begin, and be kept.
+    send(site.reach, new URL('_matrix/client/v3/login/sso/redirect', base)),
   ])
   return [
     ...logins,
@@ -66,16 +64,12 @@ function routeFinding(site: Site, subject: string, heard: Heard, reached: boolea
   return failed(`${heard.url} answers ${said(heard)}, where Latchkey would say 401.`, passOn(site))
 }
 
-/** The redirect of a sign-in in the browser: it leads to Latchkey's own pages. */
+/** The sign-in in the browser: Latchkey refuses with a page, a homeserver with an error of the Matrix API. */
 function ssoFinding(site: Site, heard: Heard): Finding {
-  const { ok, failed } = findingsOf('legacy_routes', 'GET login/sso/redirect')
-  const location = heard.answer?.headers.get('location') ?? ''
-  if (location.startsWith(site.urls.base))
-    return ok(`${heard.url.origin}${heard.url.pathname} leads to ${site.urls.base}`)
-  return failed(
-    `${heard.url.origin}${heard.url.pathname} answers ${said(heard)} and does not lead to ${site.urls.base}`,
-    passOn(site),
-  )
+  const page = heard.answer?.status === 400 && memberOf(heard.answer.json, 'errcode') === undefined
+  if (page) return routeFinding(site, 'GET login/sso/redirect', heard, true)
+  const { failed } = findingsOf('legacy_routes', 'GET login/sso/redirect')
+  return failed(`${heard.url} answers ${said(heard)}, where Latchkey would show a page.`, passOn(site))
 }
 
 function passOn({ config }: Site) {

@@ -122,9 +122,9 @@ describe('documents and routes', () => {
       ['legacy_routes POST refresh failed'],
     ],
     [
-      'leads elsewhere (sso)',
+      'is Synapse’s own (sso)',
       'matrix.example.org/_matrix/client/v3/login/sso/redirect',
-      () => Response.redirect('https://elsewhere.example/', 302),
+      () => Response.json({ errcode: 'M_MISSING_PARAM', error: 'redirectUrl' }, { status: 400 }),
       ['legacy_routes GET login/sso/redirect failed'],
     ],
   ])('one that %s is one finding, with what to do', async (_what, at, fault, expected) => {
@@ -215,6 +215,21 @@ describe('certificates', () => {
     expect(wrong?.subject).toBe('auth.example.org')
     expect(wrong?.mend).toContain('names auth.example.org')
   })
+})
+
+test('looking changes nothing: no row is added to any table', async () => {
+  const { sql } = world.harness.database
+  const count = async () => {
+    const tables = await sql<{ name: string }[]>`
+      select format('%I.%I', schemaname, tablename) as name from pg_tables
+      where schemaname in ('latchkey', 'latchkey_jobs') order by 1`
+    const counts: Record<string, unknown> = {}
+    for (const { name } of tables) counts[name] = await sql.unsafe(`select count(*)::int from ${name}`)
+    return counts
+  }
+  const before = await count()
+  await world.examine()
+  expect(await count()).toEqual(before)
 })
 
 describe('the database, its keys and its queue', () => {

@@ -1,10 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
 import { chmod, readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
 import { parse } from 'yaml'
-import { CommandError } from '../../../src/commands/context.ts'
+import { CommandError, type Context } from '../../../src/commands/context.ts'
 import { planOf, type Wishes } from '../../../src/commands/setup/plan.ts'
 import { caddyOf, nginxOf, traefikOf } from '../../../src/commands/setup/proxies.ts'
+import setup from '../../../src/commands/setup/setup.ts'
 import { latchkey, newFolder } from '../support.ts'
 
 const wishes = (more: Partial<Wishes> = {}): Wishes => ({
@@ -143,11 +145,11 @@ describe('latchkey setup', () => {
     folder = await newFolder()
   })
   afterEach(() => folder.remove())
-  const setup = (...args: string[]) => latchkey(['setup', ...args], { cwd: folder.path })
+  const run = (...args: string[]) => latchkey(['setup', ...args], { cwd: folder.path })
   const text = (name: string) => readFile(join(folder.path, 'latchkey-setup', name), 'utf8')
 
   test('writes everything, secrets for their owner alone, and says what is next', async () => {
-    const { code, out, err } = await setup('--domain', 'example.org')
+    const { code, out, err } = await run('--domain', 'example.org')
     expect({ code, err }).toEqual({ code: 0, err: '' })
     const names = await readdir(join(folder.path, 'latchkey-setup'))
     expect(names.sort()).toEqual([
@@ -179,7 +181,7 @@ describe('latchkey setup', () => {
   })
 
   test('both sides get the same secret, and Synapse the address where Latchkey listens', async () => {
-    await setup('--domain', 'example.org', '--listen', 'localhost:9090')
+    await run('--domain', 'example.org', '--listen', 'localhost:9090')
     const { matrix, http, account } = parse(await text('config.yaml'))
     const { matrix_authentication_service: link } = parse(await text('synapse.yaml'))
     expect(link).toEqual({ enabled: true, endpoint: 'http://127.0.0.1:9090/', secret: matrix.secret })
@@ -198,9 +200,9 @@ describe('latchkey setup', () => {
   })
 
   test('nothing is written over; --force writes anew and keeps the secrets and own changes', async () => {
-    await setup('--domain', 'example.org')
+    await run('--domain', 'example.org')
     const before = parse(await text('config.yaml'))
-    const again = await setup('--domain', 'example.org', '--issuer-on-domain')
+    const again = await run('--domain', 'example.org', '--issuer-on-domain')
     expect(again.code).toBe(1)
     expect(again.err).toContain('nothing was written')
     expect(parse(await text('config.yaml'))).toEqual(before)
@@ -211,7 +213,7 @@ describe('latchkey setup', () => {
       `${config}branding:\n  service_name: Ours\n`,
     )
     await chmod(join(folder.path, 'latchkey-setup', 'config.yaml'), 0o644)
-    expect((await setup('--domain', 'example.org', '--issuer-on-domain', '--force')).code).toBe(0)
+    expect((await run('--domain', 'example.org', '--issuer-on-domain', '--force')).code).toBe(0)
     const { mode } = await stat(join(folder.path, 'latchkey-setup', 'config.yaml'))
     expect((mode & 0o777).toString(8)).toBe('600')
     const after = parse(await text('config.yaml'))
@@ -226,7 +228,7 @@ describe('latchkey setup', () => {
   })
 
   test('the document of the domain is the one that Latchkey answers', async () => {
-    await setup('--domain', 'example.org', '--issuer-on-domain', '--url', 'https://example.org/auth/')
+    await run('--domain', 'example.org', '--issuer-on-domain', '--url', 'https://example.org/auth/')
     expect(JSON.parse(await text('matrix-client.json'))).toEqual({
       'm.homeserver': { base_url: 'https://matrix.example.org' },
       'org.matrix.msc2965.authentication': {
@@ -236,8 +238,37 @@ describe('latchkey setup', () => {
     })
   })
 
+  test('in a terminal it asks for what the flags do not say; Enter takes the usual', async () => {
+    const stdin = Object.assign(new PassThrough(), { isTTY: true })
+    const said: string[] = []
+    const write = (line: string) => void said.push(line)
+    const answers = ['example.org', '', 'https://example.org/auth/', '', 'localhost:9090']
+    const context = {
+      stdin: stdin as unknown as Context['stdin'],
+      signal: new AbortController().signal,
+      process: {
+        stdout: { write },
+        stderr: {
+          // A question is answered when it is asked.
+          write(question: string) {
+            said.push(question)
+            stdin.write(`${answers.shift()}\n`)
+          },
+        },
+      },
+    } as unknown as Context
+    const output = join(folder.path, 'asked')
+    await setup.call(context, { output })
+    expect(answers).toEqual([])
+    const { http, matrix } = parse(await readFile(join(output, 'config.yaml'), 'utf8'))
+    expect(http.public_base).toBe('https://example.org/auth/')
+    expect(http.listeners[0].binds).toEqual([{ host: 'localhost', port: 9090 }])
+    expect(matrix).toMatchObject({ homeserver: 'example.org', endpoint: 'http://localhost:8008/' })
+    expect(said.join('')).toContain('What to do next')
+  })
+
   test('without a terminal and without a domain it asks for nothing and says what is missing', async () => {
-    const { code, err } = await setup()
+    const { code, err } = await run()
     expect(code).toBe(1)
     expect(err).toContain('latchkey setup --domain example.org')
   })
