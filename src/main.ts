@@ -31,7 +31,10 @@ function onSignal(signal: 'SIGINT' | 'SIGTERM'): void {
   }, STOP_LIMIT).unref()
 }
 
-/** `-c FILE` may stand before the command, as MAS takes it; the parser knows it after the command only. */
+/**
+ * `-c FILE` may stand before the command, as MAS takes it; the parser knows it after the command only. Alone it runs the
+ * server, as there.
+ */
 function configLast(given: readonly string[]): string[] {
   const moved: string[] = []
   let at = 0
@@ -43,6 +46,7 @@ function configLast(given: readonly string[]): string[] {
     at += word.includes('=') ? 1 : 2
   }
   const rest = given.slice(at)
+  if (rest.length === 0 && moved.length > 0) return ['server', ...moved]
   const separator = rest.indexOf('--')
   const end = separator < 0 ? rest.length : separator
   return [...rest.slice(0, end), ...moved, ...rest.slice(end)]

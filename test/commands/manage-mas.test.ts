@@ -241,6 +241,12 @@ describe('mas-cli server, worker and config, run as latchkey (reference operatio
     expect((await server.ended).code).toBe(0)
   })
 
+  test('without a command, with a configuration: the server', async () => {
+    const server = await beginReady(['--config', 'config.yaml'], options())
+    server.kill('SIGTERM')
+    expect((await server.ended).code).toBe(0)
+  })
+
   test('worker', async () => {
     const worker = await beginReady(['worker', '--config', 'config.yaml'], options())
     worker.kill('SIGTERM')
