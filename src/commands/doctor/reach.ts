@@ -58,16 +58,20 @@ export function parseConnects(given: readonly string[]): Connects {
 
 const portOf = (url: URL): number => Number(url.port || (url.protocol === 'https:' ? 443 : 80))
 
-/** Reaches a deployment over the network. `ca`: certificates to trust instead of the system's; only tests give one. */
+/**
+ * Reaches a deployment over the network. Only tests say `ca`, certificates to trust instead of the system's, and
+ * `deadline` in milliseconds.
+ */
 export function createReach(options: {
   connects: Connects
   proxyOf: ProxyOf
   signal: AbortSignal
   ca?: string
+  deadline?: number
 }): Reach {
-  const { connects, proxyOf, ca } = options
+  const { connects, proxyOf, ca, deadline = DEADLINE } = options
   const outgoing = createOutgoingFetch(proxyOf)
-  const limit = () => AbortSignal.any([options.signal, AbortSignal.timeout(DEADLINE)])
+  const limit = () => AbortSignal.any([options.signal, AbortSignal.timeout(deadline)])
   const targetOf = (url: URL) => connects.get(`${url.hostname}:${portOf(url)}`)
   return {
     async send(url, init) {

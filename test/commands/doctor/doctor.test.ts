@@ -145,7 +145,7 @@ describe('documents and routes', () => {
 
   test('a server that never answers ends after the deadline, and holds up nothing else', async () => {
     world.broken.set('auth.example.org/api/admin/v1/users', () => new Promise<Response>(() => {}))
-    const findings = await world.examine()
+    const findings = await world.examine(undefined, 1000)
     expect(troubles(findings)).toEqual(['admin_api failed'])
     expect(find(findings, 'admin_api')?.reason).toContain('no answer in time')
   })

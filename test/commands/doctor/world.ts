@@ -1,7 +1,7 @@
 import { secretsOf } from '../../../src/commands/doctor/doctor.ts'
 import { examine } from '../../../src/commands/doctor/examine.ts'
 import { type Finding, withoutSecrets } from '../../../src/commands/doctor/finding.ts'
-import { createReach } from '../../../src/commands/doctor/reach.ts'
+import { createReach, DEADLINE } from '../../../src/commands/doctor/reach.ts'
 import { createSite } from '../../../src/commands/doctor/site.ts'
 import type { Loaded } from '../../../src/commands/load.ts'
 import type { Config } from '../../../src/config/schema.ts'
@@ -20,8 +20,8 @@ export interface World {
   harness: Harness
   /** What answers in place of the deployment, by `host/path`. */
   broken: Map<string, () => Response | Promise<Response>>
-  /** Makes every check on it, as the doctor does. */
-  examine(change?: Change): Promise<Finding[]>
+  /** Makes every check on it, as the doctor does; a server has `deadline` milliseconds for each answer. */
+  examine(change?: Change, deadline?: number): Promise<Finding[]>
   /** Shows another certificate from now on: the hosts it names, and the days it is good for. */
   certify(hosts: readonly string[], days: number): Promise<void>
   close(): Promise<void>
@@ -96,12 +96,13 @@ export async function createWorld(): Promise<World> {
   return {
     harness,
     broken,
-    async examine(change = () => ({})) {
+    async examine(change = () => ({}), deadline = DEADLINE) {
       const { uri } = harness.database
       const usual: Config = { ...harness.deps.config, database: { uri } as NonNullable<Config['database']> }
       const config: Config = { ...usual, ...change(usual) }
       const { signal } = new AbortController()
-      const reach = createReach({ connects: connects(), proxyOf: () => undefined, signal, ca: good.cert })
+      const proxyOf = () => undefined
+      const reach = createReach({ connects: connects(), proxyOf, signal, ca: good.cert, deadline })
       const parts = { config, reach, clock: systemClock, random: systemRandom, running: true }
       const loaded: Loaded = { config, warnings: [], files: ['config.yaml'], input: {} }
       const findings: Finding[] = []
