@@ -6,6 +6,7 @@ import { explain } from './explain.ts'
 import { configFlag, configOnly } from './flags.ts'
 import { manageRoutes } from './manage/routes.ts'
 import { setupRoute } from './setup/route.ts'
+import { templatesRoutes } from './templates-routes.ts'
 import { tokenRoute } from './token/route.ts'
 
 const start = buildCommand({
@@ -165,6 +166,7 @@ export const createCli = (version: () => Promise<string>): Application<Context> 
         token: tokenRoute,
         keys,
         config: configRoutes,
+        templates: templatesRoutes,
         database,
         demo,
       },

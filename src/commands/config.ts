@@ -44,19 +44,20 @@ export async function checkCommand(
 }
 
 /**
- * Reads the operator's own pages and texts, and shows each page once: what a template includes or names is looked for
+ * Reads the operator's own pages and texts, and shows each page and mail in English (`templates check` in every language): what a template includes or names is looked for
  * only then.
  *
  * @throws OverlayError
  */
 async function checkTexts(templates: Config['templates']): Promise<void> {
-  const { views } = createTexts(templates)
+  const { views, translate } = createTexts(templates)
   const { overlay_path: overlay } = templates
   if (overlay === undefined) return
   const { renderSamples } = await import('../render/render-samples.ts')
-  const fault = renderSamples(views)
-  if (fault !== undefined)
-    throw new OverlayError(`templates.overlay_path: ${templateFault(overlay, fault)}.`, { cause: fault })
+  const languages = translate.names.filter(({ tag }) => tag === 'en')
+  for (const { fault } of renderSamples(views, { languages, asset: (file) => `/assets/${file}` }))
+    if (fault !== undefined)
+      throw new OverlayError(`templates.overlay_path: ${templateFault(overlay, fault)}.`, { cause: fault })
 }
 
 /** Loads the operator's own module, if there is one. @throws PolicyModuleError */

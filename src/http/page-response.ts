@@ -1,6 +1,7 @@
 import type { Deps } from '../deps.ts'
 import type { BaseContext, Contexts, PageName, SessionSummary } from '../render/contexts.ts'
 import { chooseLanguage, directionOf } from '../render/translate.ts'
+import { brandingOf } from './branding.ts'
 import { readBrowser } from './browser.ts'
 import { readCookie } from './cookies.ts'
 import { csrfToken } from './csrf.ts'
@@ -30,11 +31,12 @@ export function pageResponse<P extends PageName>(
   context: Contexts[P],
   options: PageOptions = {},
 ): Response {
+  const { branding } = deps.config
   const html = deps.views.page(name, context, baseContext(deps, lang, csrf, options))
   const headers = pageHeaders(deps.urls, {
     ...(options.formAction !== undefined && { formAction: options.formAction }),
     ...(options.referrerPolicy !== undefined && { referrerPolicy: options.referrerPolicy }),
-    images: [...(options.images ?? []), deps.config.branding.logo_uri],
+    images: [...(options.images ?? []), branding.logo_uri, branding.favicon_uri],
     ...(options.frames !== undefined && { frames: options.frames }),
     ...(options.thirdParty && { thirdParty: options.thirdParty }),
     ...(options.keepsOpener !== undefined && { keepsOpener: options.keepsOpener }),
@@ -46,20 +48,11 @@ export function pageResponse<P extends PageName>(
 }
 
 function baseContext(deps: Needs, lang: string, csrf: string, options: PageOptions): BaseContext {
-  const { branding } = deps.config
-  const accent = branding.colours.accent
   return {
     lang,
     dir: directionOf(lang),
     csrf,
-    branding: {
-      service_name: branding.service_name ?? deps.homeserver.serverName,
-      ...(branding.logo_uri !== undefined && { logo_uri: branding.logo_uri }),
-      ...(branding.policy_uri !== undefined && { policy_uri: branding.policy_uri }),
-      ...(branding.tos_uri !== undefined && { tos_uri: branding.tos_uri }),
-      ...(branding.imprint !== undefined && { imprint: branding.imprint }),
-      ...(accent !== undefined && { accent }),
-    },
+    branding: brandingOf(deps.config),
     server_name: deps.homeserver.serverName,
     standalone: deps.homeserver.kind === 'standalone',
     base: `${deps.urls.prefix}/`,

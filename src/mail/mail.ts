@@ -1,5 +1,6 @@
 import { deleteMail, findMail, type MailRow, noteMailFailure } from '../../sql/mails.ts'
 import type { Deps } from '../deps.ts'
+import { brandingOf } from '../http/branding.ts'
 import { type MailContent, openMail } from '../identity/mails.ts'
 import { newId, ulidFromUuid } from '../lib/ulid.ts'
 import type { MailBase, MailContexts, MailName } from '../render/contexts-mail.ts'
@@ -89,17 +90,11 @@ export function createMail(deps: Needs, transport?: Transport): Mail {
 }
 
 function mailBase(deps: Needs, lang: string, timeZone: string | undefined): MailBase {
-  const { branding, matrix } = deps.config
   return {
     lang,
     dir: directionOf(lang),
-    branding: {
-      service_name: branding.service_name ?? matrix.homeserver,
-      ...(branding.policy_uri !== undefined && { policy_uri: branding.policy_uri }),
-      ...(branding.tos_uri !== undefined && { tos_uri: branding.tos_uri }),
-      ...(branding.imprint !== undefined && { imprint: branding.imprint }),
-    },
-    server_name: matrix.homeserver,
+    branding: brandingOf(deps.config),
+    server_name: deps.config.matrix.homeserver,
     account_uri: deps.urls.absolute('/account/'),
     now: deps.clock.now().toISOString(),
     ...(timeZone !== undefined && { time_zone: timeZone }),

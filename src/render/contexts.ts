@@ -94,9 +94,13 @@ export interface ClientSummary {
 export interface Branding {
   service_name: string
   logo_uri?: string
+  favicon_uri?: string
+  /** Where people get help: a page, or `mailto:`. */
+  contact_uri?: string
   policy_uri?: string
   tos_uri?: string
   imprint?: string
+  links: readonly { name: string; uri: string }[]
   accent?: 'pine' | 'ink' | 'teal' | 'violet' | 'rose' | 'amber'
 }
 

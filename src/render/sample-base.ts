@@ -20,6 +20,8 @@ export const sampleBase = (lang: string, assets: (name: string) => string): Base
     service_name: 'Latchkey',
     policy_uri: 'https://example.org/privacy',
     tos_uri: 'https://example.org/terms',
+    contact_uri: 'mailto:help@example.org',
+    links: [{ name: 'Status of the service', uri: 'https://status.example.org/' }],
     imprint: 'Example Association, 1 Harbour Street',
   },
   server_name: 'example.org',

@@ -17,6 +17,8 @@ export const mailSampleBase = (lang: string): MailBase => ({
     service_name: 'Latchkey',
     policy_uri: 'https://example.org/privacy',
     tos_uri: 'https://example.org/terms',
+    contact_uri: 'mailto:help@example.org',
+    links: [{ name: 'Status of the service', uri: 'https://status.example.org/' }],
     imprint: 'Example Association, 1 Harbour Street',
   },
   server_name: 'example.org',
@@ -31,6 +33,8 @@ const HOSTILE_BASE: Partial<MailBase> = {
     logo_uri: HOSTILE_URI,
     policy_uri: HOSTILE_URI,
     tos_uri: HOSTILE,
+    contact_uri: HOSTILE_URI,
+    links: [{ name: HOSTILE, uri: HOSTILE_URI }],
     imprint: HOSTILE,
   },
 }
@@ -82,7 +86,12 @@ export const mailSamples: { [M in MailName]: MailSample<M>[] } = {
       label: 'plain server',
       context: notice('password_changed'),
       base: {
-        branding: { service_name: 'example.org', logo_uri: 'https://example.org/logo.png', accent: 'ink' },
+        branding: {
+          service_name: 'example.org',
+          logo_uri: 'https://example.org/logo.png',
+          accent: 'ink',
+          links: [],
+        },
       },
     },
     {

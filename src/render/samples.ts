@@ -43,7 +43,12 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
           mxid: `@${LONG.toLowerCase()}:a-rather-long-server-name.example.org`,
           display_name: LONG,
         },
-        branding: { service_name: LONG, imprint: LONG, accent: 'violet' },
+        branding: {
+          service_name: LONG,
+          imprint: LONG,
+          links: [{ name: LONG, uri: 'https://example.org/' }],
+          accent: 'violet',
+        },
       },
     },
     {
@@ -60,6 +65,9 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
         csrf: HOSTILE,
         branding: {
           service_name: HOSTILE,
+          favicon_uri: HOSTILE_URI,
+          contact_uri: HOSTILE_URI,
+          links: [{ name: HOSTILE, uri: HOSTILE_URI }],
           logo_uri: HOSTILE_URI,
           policy_uri: HOSTILE_URI,
           tos_uri: HOSTILE,

@@ -23,6 +23,7 @@ const COMMANDS = [
   'demo',
   'token',
   ...['check', 'generate', 'dump', 'sync', 'schema'].map((name) => `config ${name}`),
+  'templates check',
   ...['migrate', 'status'].map((name) => `database ${name}`),
   ...[
     'register-user',

@@ -45,6 +45,11 @@ const ELSEWHERE = [
   // Our own.
   'account.deactivation_grace_period',
   'account.registration_requires_approval',
+  'branding.favicon_uri',
+  'branding.contact_uri',
+  'branding.links',
+  'branding.links[].name',
+  'branding.links[].uri',
   'outgoing',
   'outgoing.https_proxy',
   'outgoing.http_proxy',

@@ -111,6 +111,16 @@ export const branding = section(
   {
     service_name: text('Name of the service on pages and in mails.'),
     logo_uri: url('Address of a logo.'),
+    favicon_uri: url('Address of the small picture that browsers show in their tabs.'),
+    contact_uri: url('Where people get help: a page, or `mailto:help@example.org`.', 'any'),
+    links: list(
+      fields({
+        name: Type.String({ minLength: 1, maxLength: 100, description: 'What it is called.' }),
+        uri: Type.String({ url: 'http', description: 'Where it leads.' }),
+      }),
+      [],
+      'More links for the footer of pages and mails.',
+    ),
     colours: section(
       {
         accent: maybeOneOf(
