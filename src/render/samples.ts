@@ -431,18 +431,6 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
       base: { session: ALICE },
     },
   ],
-  account_locked: [
-    { label: 'plain', context: { mxid: ALICE.mxid, continuation: CONTINUATION } },
-    {
-      label: 'to be deactivated',
-      context: { mxid: ALICE.mxid, continuation: '', deactivation_at: '2026-12-08T07:58:12.000Z' },
-    },
-    { label: 'hostile', context: { mxid: HOSTILE, continuation: HOSTILE } },
-  ],
-  account_deactivated: [
-    { label: 'plain', context: { mxid: ALICE.mxid, continuation: '' } },
-    { label: 'hostile', context: { mxid: HOSTILE, continuation: HOSTILE } },
-  ],
   session_ended: [
     { label: 'plain', context: { continuation: CONTINUATION } },
     { label: 'standalone', context: { continuation: '' }, base: { standalone: true } },
