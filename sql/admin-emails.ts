@@ -1,5 +1,14 @@
 import type { Db } from './connect.ts'
-import { bounds, type Fragment, type ListTable, type PageBounds, where, window } from './page.ts'
+import {
+  bounds,
+  type Counting,
+  counted,
+  type Fragment,
+  type ListTable,
+  type PageBounds,
+  where,
+  window,
+} from './page.ts'
 
 /** An email address as admins see it. */
 export interface AdminEmailRow {
@@ -29,8 +38,8 @@ export const listUserEmails = (sql: Db, filter: EmailFilter, page: PageBounds) =
   ${where(sql, [...conditions(sql, filter), ...bounds(sql, emails(sql), page)])} ${window(sql, emails(sql), page)}`
 
 /** How many there are. */
-export const countUserEmails = (sql: Db, filter: EmailFilter) => sql<{ count: number }[]>`
-  select count(*)::int as count from latchkey.user_emails e ${where(sql, conditions(sql, filter))}`
+export const countUserEmails = (sql: Db, filter: EmailFilter, how: Counting) =>
+  counted(sql, sql`latchkey.user_emails e`, conditions(sql, filter), how)
 
 /** One of them. */
 export const findUserEmail = (sql: Db, id: string) => sql<AdminEmailRow[]>`

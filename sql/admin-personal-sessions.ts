@@ -1,5 +1,14 @@
 import type { Db } from './connect.ts'
-import { bounds, type Fragment, type ListTable, type PageBounds, where, window } from './page.ts'
+import {
+  bounds,
+  type Counting,
+  counted,
+  type Fragment,
+  type ListTable,
+  type PageBounds,
+  where,
+  window,
+} from './page.ts'
 
 /** A personal session as admins see it. */
 export interface AdminPersonalSessionRow {
@@ -62,10 +71,14 @@ export const listAdminPersonalSessions = (sql: Db, filter: PersonalSessionFilter
   ${window(sql, sessions(sql), page)}`
 
 /** How many there are. */
-export const countPersonalSessions = (sql: Db, filter: PersonalSessionFilter) => sql<{ count: number }[]>`
-  select count(*)::int as count from latchkey.personal_sessions s
-    left join latchkey.personal_tokens t on t.session_id = s.id and t.revoked_at is null
-  ${where(sql, conditions(sql, filter))}`
+export const countPersonalSessions = (sql: Db, filter: PersonalSessionFilter, how: Counting) =>
+  counted(
+    sql,
+    sql`latchkey.personal_sessions s
+      left join latchkey.personal_tokens t on t.session_id = s.id and t.revoked_at is null`,
+    conditions(sql, filter),
+    how,
+  )
 
 /** One of them. */
 export const findAdminPersonalSession = (sql: Db, id: string) => sql<AdminPersonalSessionRow[]>`

@@ -1,5 +1,14 @@
 import type { Db } from './connect.ts'
-import { bounds, type Fragment, type ListTable, type PageBounds, where, window } from './page.ts'
+import {
+  bounds,
+  type Counting,
+  counted,
+  type Fragment,
+  type ListTable,
+  type PageBounds,
+  where,
+  window,
+} from './page.ts'
 
 /** Which sessions; what is undefined does not matter. */
 export interface SessionFilter {
@@ -9,6 +18,8 @@ export interface SessionFilter {
   status: 'active' | 'finished' | undefined
   createdBefore: Date | undefined
   createdAfter: Date | undefined
+  /** An id; what began after `createdAfter` has a later one. It lets the list begin there. */
+  createdAfterId?: string | undefined
   activeBefore: Date | undefined
   activeAfter: Date | undefined
   /** These alone. */
@@ -86,7 +97,7 @@ const oauthColumns = (sql: Db) =>
 /** What all kinds share, but for the browser that they were begun from, which a browser session has none. */
 function common(sql: Db, filter: Omit<SessionFilter, 'browserSessionId'>): (Fragment | undefined)[] {
   const { userId, status, createdBefore, createdAfter, activeBefore, activeAfter } = filter
-  const { ids, exceptId } = filter
+  const { createdAfterId, ids, exceptId } = filter
   return [
     ids === undefined ? undefined : sql`s.id = any (${ids}::uuid[])`,
     exceptId === undefined ? undefined : sql`s.id <> ${exceptId}`,
@@ -95,6 +106,7 @@ function common(sql: Db, filter: Omit<SessionFilter, 'browserSessionId'>): (Frag
     status === 'finished' ? sql`s.finished_at is not null` : undefined,
     createdBefore === undefined ? undefined : sql`s.created_at < ${createdBefore}`,
     createdAfter === undefined ? undefined : sql`s.created_at > ${createdAfter}`,
+    createdAfterId === undefined ? undefined : sql`s.id > ${createdAfterId}`,
     activeBefore === undefined ? undefined : sql`${lastActivity(sql)} < ${activeBefore}`,
     activeAfter === undefined ? undefined : sql`${lastActivity(sql)} > ${activeAfter}`,
   ]
@@ -111,8 +123,24 @@ function oauthConditions(sql: Db, filter: OAuthSessionFilter): (Fragment | undef
     clientIds === undefined ? undefined : sql`s.client_id = any (${clientIds}::uuid[])`,
     isStaticClient === undefined
       ? undefined
-      : sql`(select c.is_static from latchkey.clients c where c.id = s.client_id) = ${isStaticClient}`,
-    scopes === undefined ? undefined : sql`s.scope @> ${scopes}::text[]`,
+      : sql`s.client_id in (select c.id from latchkey.clients c where c.is_static = ${isStaticClient})`,
+    ...scopeConditions(sql, scopes ?? []),
+  ]
+}
+
+/** Scopes that few sessions have: an index knows them. */
+const RARE = ['urn:mas:admin', 'urn:synapse:admin:*']
+const DEVICE = /^urn:matrix:(?:org\.matrix\.msc2967\.)?client:device:(.+)$/
+
+/** With all of these. Where an index finds them the condition says so: of lists the database does not know how rare each is. */
+function scopeConditions(sql: Db, scopes: readonly string[]): (Fragment | undefined)[] {
+  if (scopes.length === 0) return []
+  const devices = scopes.map((scope) => DEVICE.exec(scope)?.[1]).filter((device) => device !== undefined)
+  const isRare = scopes.some((scope) => RARE.includes(scope))
+  return [
+    sql`s.scope @> ${scopes as string[]}::text[]`,
+    isRare ? sql`s.scope && array['urn:mas:admin', 'urn:synapse:admin:*']` : undefined,
+    ...devices.map((device): Fragment => sql`s.device_id = ${device}`),
   ]
 }
 
@@ -124,8 +152,8 @@ export const listBrowserSessions = (sql: Db, filter: SessionFilter, page: PageBo
   ${where(sql, [...common(sql, filter), ...bounds(sql, browserTable(sql), page)])} ${window(sql, browserTable(sql), page)}`
 
 /** How many there are. */
-export const countBrowserSessions = (sql: Db, filter: SessionFilter) => sql<{ count: number }[]>`
-  select count(*)::int as count from latchkey.browser_sessions s ${where(sql, common(sql, filter))}`
+export const countBrowserSessions = (sql: Db, filter: SessionFilter, how: Counting) =>
+  counted(sql, browserTable(sql).from, common(sql, filter), how)
 
 /** One of them. */
 export const findAdminBrowserSession = (sql: Db, id: string) => sql<AdminBrowserSessionRow[]>`
@@ -140,9 +168,8 @@ export const listCompatSessions = (sql: Db, filter: SessionFilter, page: PageBou
   ${window(sql, compatTable(sql), page)}`
 
 /** How many there are. */
-export const countCompatSessions = (sql: Db, filter: SessionFilter) => sql<{ count: number }[]>`
-  select count(*)::int as count from latchkey.compat_sessions s
-  ${where(sql, [...common(sql, filter), begunFrom(sql, filter)])}`
+export const countCompatSessions = (sql: Db, filter: SessionFilter, how: Counting) =>
+  counted(sql, compatTable(sql).from, [...common(sql, filter), begunFrom(sql, filter)], how)
 
 /** One of them. */
 export const findAdminCompatSession = (sql: Db, id: string) => sql<AdminCompatSessionRow[]>`
@@ -157,8 +184,8 @@ export const listOAuthSessions = (sql: Db, filter: OAuthSessionFilter, page: Pag
   ${window(sql, oauthTable(sql), page)}`
 
 /** How many there are. */
-export const countOAuthSessions = (sql: Db, filter: OAuthSessionFilter) => sql<{ count: number }[]>`
-  select count(*)::int as count from latchkey.oauth_sessions s ${where(sql, oauthConditions(sql, filter))}`
+export const countOAuthSessions = (sql: Db, filter: OAuthSessionFilter, how: Counting) =>
+  counted(sql, oauthTable(sql).from, oauthConditions(sql, filter), how)
 
 /** One of them. */
 export const findAdminOAuthSession = (sql: Db, id: string) => sql<AdminOAuthSessionRow[]>`

@@ -1,5 +1,15 @@
 import type { Db } from './connect.ts'
-import { bounds, containing, type Fragment, type ListTable, type PageBounds, where, window } from './page.ts'
+import {
+  bounds,
+  type Counting,
+  containing,
+  counted,
+  type Fragment,
+  type ListTable,
+  type PageBounds,
+  where,
+  window,
+} from './page.ts'
 
 /** An account as admins see it. */
 export interface AdminUserRow {
@@ -36,13 +46,13 @@ const users = (sql: Db): ListTable => ({ from: sql`latchkey.users u`, id: sql`u.
 
 function conditions(sql: Db, filter: UserFilter): (Fragment | undefined)[] {
   const { admin, guest, search, status, clientIds, hasOAuthSession, hasCompatSession } = filter
-  const active = (which: Fragment): Fragment =>
-    sql`exists (select from ${which} s where s.user_id = u.id and s.finished_at is null)`
+  const active = (which: Fragment, wanted: boolean): Fragment =>
+    sql`${wanted ? sql`` : sql`not`} exists (select from ${which} s where s.user_id = u.id and s.finished_at is null)`
   return [
     // What was deleted leaves its name behind, and is in no list.
     sql`u.deleted_at is null`,
-    admin === undefined ? undefined : sql`u.is_admin = ${admin}`,
-    guest === undefined ? undefined : sql`u.is_guest = ${guest}`,
+    admin === undefined ? undefined : admin ? sql`u.is_admin` : sql`not u.is_admin`,
+    guest === undefined ? undefined : guest ? sql`u.is_guest` : sql`not u.is_guest`,
     search === undefined ? undefined : sql`u.username_folded like ${containing(search)}`,
     status === 'active' ? sql`u.locked_at is null and u.deactivated_at is null` : undefined,
     status === 'locked' ? sql`u.locked_at is not null and u.approval_requested_at is null` : undefined,
@@ -54,12 +64,8 @@ function conditions(sql: Db, filter: UserFilter): (Fragment | undefined)[] {
       ? undefined
       : sql`exists (select from latchkey.oauth_sessions s
           where s.user_id = u.id and s.finished_at is null and s.client_id = any (${clientIds}::uuid[]))`,
-    hasOAuthSession === undefined
-      ? undefined
-      : sql`${active(sql`latchkey.oauth_sessions`)} = ${hasOAuthSession}`,
-    hasCompatSession === undefined
-      ? undefined
-      : sql`${active(sql`latchkey.compat_sessions`)} = ${hasCompatSession}`,
+    hasOAuthSession === undefined ? undefined : active(sql`latchkey.oauth_sessions`, hasOAuthSession),
+    hasCompatSession === undefined ? undefined : active(sql`latchkey.compat_sessions`, hasCompatSession),
   ]
 }
 
@@ -69,8 +75,8 @@ export const listUsers = (sql: Db, filter: UserFilter, page: PageBounds) => sql<
   ${where(sql, [...conditions(sql, filter), ...bounds(sql, users(sql), page)])} ${window(sql, users(sql), page)}`
 
 /** How many accounts a filter finds. */
-export const countUsers = (sql: Db, filter: UserFilter) => sql<{ count: number }[]>`
-  select count(*)::int as count from latchkey.users u ${where(sql, conditions(sql, filter))}`
+export const countUsers = (sql: Db, filter: UserFilter, how: Counting) =>
+  counted(sql, sql`latchkey.users u`, conditions(sql, filter), how)
 
 /** One account. */
 export const findAdminUser = (sql: Db, id: string) => sql<AdminUserRow[]>`
@@ -121,7 +127,7 @@ export const insertDeletedUser = (
  * once would be an error of the database.
  */
 export const renameUser = (sql: Db, id: string, username: string, folded: string) => sql<{ id: string }[]>`
-  with alone as (select pg_advisory_xact_lock(7091602))
+  with alone as (select pg_advisory_xact_lock(7091650))
   update latchkey.users u set username = ${username}, username_folded = ${folded}, imported_duplicate = false
   from alone
   where u.id = ${id} and u.deleted_at is null

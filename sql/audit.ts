@@ -1,5 +1,14 @@
 import type { Db } from './connect.ts'
-import { bounds, type Fragment, type ListTable, type PageBounds, where, window } from './page.ts'
+import {
+  bounds,
+  type Counting,
+  counted,
+  type Fragment,
+  type ListTable,
+  type PageBounds,
+  where,
+  window,
+} from './page.ts'
 
 /** Records what an admin did, a row for each target. The ids hold the time. */
 export const insertAuditEntries = (
@@ -62,8 +71,8 @@ export const listAuditEntries = (sql: Db, filter: AuditFilter, page: PageBounds)
   ${select(sql)} ${where(sql, [...conditions(sql, filter), ...bounds(sql, entries(sql), page)])} ${window(sql, entries(sql), page)}`
 
 /** How many there are. */
-export const countAuditEntries = (sql: Db, filter: AuditFilter) => sql<{ count: number }[]>`
-  select count(*)::int as count from latchkey.audit_log a ${where(sql, conditions(sql, filter))}`
+export const countAuditEntries = (sql: Db, filter: AuditFilter, how: Counting) =>
+  counted(sql, sql`latchkey.audit_log a`, conditions(sql, filter), how)
 
 /** One of them. */
 export const findAuditEntry = (sql: Db, id: string) => sql<AuditRow[]>`${select(sql)} where a.id = ${id}`

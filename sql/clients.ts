@@ -74,6 +74,6 @@ export const upsertStaticClient = (sql: Db, client: NewClient) => sql`
     (id, is_static, auth_method, sealed_secret, redirect_uris, grant_types, metadata, created_at)
   values (${client.id}, true, ${client.authMethod}, ${client.sealedSecret}, ${client.redirectUris},
     ${client.grantTypes}, ${sql.json(client.metadata as Json)}, ${client.now})
-  on conflict (id) do update set is_static = true, auth_method = excluded.auth_method,
+  on conflict (id) do update set is_static = true, by_api = false, auth_method = excluded.auth_method,
     sealed_secret = excluded.sealed_secret, redirect_uris = excluded.redirect_uris,
     grant_types = excluded.grant_types, metadata = excluded.metadata, metadata_digest = null`

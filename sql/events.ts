@@ -1,5 +1,14 @@
 import type { Db } from './connect.ts'
-import { bounds, type Fragment, type ListTable, type PageBounds, where, window } from './page.ts'
+import {
+  bounds,
+  type Counting,
+  counted,
+  type Fragment,
+  type ListTable,
+  type PageBounds,
+  where,
+  window,
+} from './page.ts'
 
 /** Something that an admin did, or that happened to an account. */
 export interface EventRow {
@@ -53,8 +62,8 @@ export const listEvents = (sql: Db, filter: EventFilter, page: PageBounds) => sq
   ${where(sql, [...conditions(sql, filter), ...bounds(sql, events(sql), page)])} ${window(sql, events(sql), page)}`
 
 /** How many there are. */
-export const countEvents = (sql: Db, filter: EventFilter) => sql<{ count: number }[]>`
-  select count(*)::int as count from ${both(sql)} ${where(sql, conditions(sql, filter))}`
+export const countEvents = (sql: Db, filter: EventFilter, how: Counting) =>
+  counted(sql, both(sql), conditions(sql, filter), how)
 
 /** One of them. */
 export const findEvent = (sql: Db, id: string) => sql<EventRow[]>`

@@ -61,5 +61,34 @@ export function window(sql: Db, { id, activity }: ListTable, page: PageBounds): 
   return sql`order by ${keys} limit ${page.size + 1}`
 }
 
+/** A list is counted to here; how long a longer one is, is estimated: counting a million rows takes longer than the page. */
+export const COUNTED = 10_000
+
+/** `some` counts to one more than `COUNTED`; `estimate` asks the planner, and `planned` reads what it says. */
+export type Counting = 'all' | 'some' | 'estimate'
+
+/** How many rows there are; of an estimate the plan alone. */
+export interface CountRow {
+  count?: number
+  'QUERY PLAN'?: { Plan: { 'Plan Rows': number } }[]
+}
+
+/** Counts the rows of a table that fit. */
+export function counted(
+  sql: Db,
+  from: Fragment,
+  conditions: readonly (Fragment | undefined)[],
+  how: Counting,
+) {
+  const rows = sql`from ${from} ${where(sql, conditions)}`
+  if (how === 'all') return sql<CountRow[]>`select count(*)::int as count ${rows}`
+  if (how === 'estimate') return sql<CountRow[]>`explain (format json) select ${rows}`
+  return sql<CountRow[]>`
+    select count(*)::int as count from (select ${rows} limit ${COUNTED + 1}) counted`
+}
+
+/** What an estimate says. */
+export const planned = (row: CountRow | undefined): number => row?.['QUERY PLAN']?.[0]?.Plan['Plan Rows'] ?? 0
+
 /** What `like` finds when a text contains another: `%` and `_` mean themselves. */
 export const containing = (text: string): string => `%${text.replace(/[\\%_]/g, '\\$&')}%`

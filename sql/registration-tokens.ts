@@ -1,5 +1,14 @@
 import type { Db } from './connect.ts'
-import { bounds, type Fragment, type ListTable, type PageBounds, where, window } from './page.ts'
+import {
+  bounds,
+  type Counting,
+  counted,
+  type Fragment,
+  type ListTable,
+  type PageBounds,
+  where,
+  window,
+} from './page.ts'
 
 /** An invitation. */
 export interface RegistrationTokenRow {
@@ -69,8 +78,8 @@ export const listRegistrationTokens = (sql: Db, filter: RegistrationTokenFilter,
   ${where(sql, [...conditions(sql, filter), ...bounds(sql, tokens(sql), page)])} ${window(sql, tokens(sql), page)}`
 
 /** How many there are. */
-export const countRegistrationTokens = (sql: Db, filter: RegistrationTokenFilter) => sql<{ count: number }[]>`
-  select count(*)::int as count from latchkey.registration_tokens t ${where(sql, conditions(sql, filter))}`
+export const countRegistrationTokens = (sql: Db, filter: RegistrationTokenFilter, how: Counting) =>
+  counted(sql, sql`latchkey.registration_tokens t`, conditions(sql, filter), how)
 
 /** One of them. */
 export const findRegistrationToken = (sql: Db, id: string) => sql<RegistrationTokenRow[]>`

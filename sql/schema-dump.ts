@@ -81,7 +81,9 @@ const views = (sql: Db) => sql<{ line: string }[]>`
 
 const functions = (sql: Db) => sql<{ line: string }[]>`
   select pg_get_functiondef(oid) || ';' as line from pg_proc
-  where pronamespace = 'latchkey'::regnamespace and prokind in ('f', 'p') order by proname::text collate "C", oid::regprocedure::text`
+  where pronamespace = 'latchkey'::regnamespace and prokind in ('f', 'p')
+    and not exists (select from pg_depend d where d.objid = pg_proc.oid and d.deptype = 'e')
+  order by proname::text collate "C", oid::regprocedure::text`
 
 const triggers = (sql: Db) => sql<{ line: string }[]>`
   select pg_get_triggerdef(t.oid) || ';' as line from pg_trigger t join pg_class c on c.oid = t.tgrelid

@@ -10,6 +10,7 @@ create table latchkey.audit_log (
   ip inet,
   constraint audit_log_pkey PRIMARY KEY (id)
 );
+CREATE INDEX audit_log_action ON latchkey.audit_log USING btree (action, id);
 CREATE INDEX audit_log_actor ON latchkey.audit_log USING btree (actor_user_id) WHERE (actor_user_id IS NOT NULL);
 CREATE INDEX audit_log_target ON latchkey.audit_log USING btree (target_id) WHERE (target_id IS NOT NULL);
 
@@ -64,8 +65,10 @@ create table latchkey.browser_sessions (
   constraint browser_sessions_secret_hash_key UNIQUE (secret_hash),
   constraint browser_sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES latchkey.users(id) ON DELETE CASCADE
 );
+CREATE INDEX browser_sessions_activity ON latchkey.browser_sessions USING btree (COALESCE(last_active_at, created_at), id);
+CREATE INDEX browser_sessions_created ON latchkey.browser_sessions USING btree (created_at);
 CREATE INDEX browser_sessions_finished ON latchkey.browser_sessions USING btree (finished_at) WHERE (finished_at IS NOT NULL);
-CREATE INDEX browser_sessions_user ON latchkey.browser_sessions USING btree (user_id) WHERE (finished_at IS NULL);
+CREATE INDEX browser_sessions_of_user ON latchkey.browser_sessions USING btree (user_id, id);
 
 create unlogged table latchkey.captcha_uses (
   digest bytea not null,
@@ -87,6 +90,7 @@ create table latchkey.clients (
   registration_token_hash bytea,
   last_registered_at timestamp with time zone,
   first_granted_at timestamp with time zone,
+  by_api boolean not null default false,
   constraint clients_pkey PRIMARY KEY (id),
   constraint clients_metadata_digest_key UNIQUE (metadata_digest)
 );
@@ -127,9 +131,11 @@ create table latchkey.compat_sessions (
   constraint compat_sessions_browser_session_id_fkey FOREIGN KEY (browser_session_id) REFERENCES latchkey.browser_sessions(id) ON DELETE SET NULL,
   constraint compat_sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES latchkey.users(id) ON DELETE CASCADE
 );
+CREATE INDEX compat_sessions_activity ON latchkey.compat_sessions USING btree (COALESCE(last_active_at, created_at), id);
 CREATE INDEX compat_sessions_browser ON latchkey.compat_sessions USING btree (browser_session_id);
+CREATE INDEX compat_sessions_created ON latchkey.compat_sessions USING btree (created_at);
 CREATE INDEX compat_sessions_finished ON latchkey.compat_sessions USING btree (finished_at) WHERE (finished_at IS NOT NULL);
-CREATE INDEX compat_sessions_user ON latchkey.compat_sessions USING btree (user_id) WHERE (finished_at IS NULL);
+CREATE INDEX compat_sessions_of_user ON latchkey.compat_sessions USING btree (user_id, id);
 
 create table latchkey.compat_tokens (
   session_id uuid not null,
@@ -263,10 +269,14 @@ create table latchkey.oauth_sessions (
   constraint oauth_sessions_client_id_fkey FOREIGN KEY (client_id) REFERENCES latchkey.clients(id) ON DELETE CASCADE,
   constraint oauth_sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES latchkey.users(id) ON DELETE CASCADE
 );
+CREATE INDEX oauth_sessions_activity ON latchkey.oauth_sessions USING btree (COALESCE(last_active_at, created_at), id);
+CREATE INDEX oauth_sessions_admin ON latchkey.oauth_sessions USING btree (id) WHERE (scope && ARRAY['urn:mas:admin'::text, 'urn:synapse:admin:*'::text]);
 CREATE INDEX oauth_sessions_browser ON latchkey.oauth_sessions USING btree (browser_session_id);
-CREATE INDEX oauth_sessions_client ON latchkey.oauth_sessions USING btree (client_id);
+CREATE INDEX oauth_sessions_created ON latchkey.oauth_sessions USING btree (created_at);
+CREATE INDEX oauth_sessions_device ON latchkey.oauth_sessions USING btree (device_id) WHERE (device_id IS NOT NULL);
 CREATE INDEX oauth_sessions_finished ON latchkey.oauth_sessions USING btree (finished_at) WHERE (finished_at IS NOT NULL);
-CREATE INDEX oauth_sessions_user ON latchkey.oauth_sessions USING btree (user_id) WHERE (finished_at IS NULL);
+CREATE INDEX oauth_sessions_of_client ON latchkey.oauth_sessions USING btree (client_id, id);
+CREATE INDEX oauth_sessions_of_user ON latchkey.oauth_sessions USING btree (user_id, id);
 
 create table latchkey.pending_deactivations (
   user_id uuid not null,
@@ -301,9 +311,9 @@ create table latchkey.personal_sessions (
   constraint personal_sessions_one_owner CHECK ((num_nonnulls(owner_user_id, owner_client_id) = 1))
 );
 CREATE INDEX personal_sessions_finished ON latchkey.personal_sessions USING btree (finished_at) WHERE (finished_at IS NOT NULL);
+CREATE INDEX personal_sessions_of_owner ON latchkey.personal_sessions USING btree (owner_user_id, id);
+CREATE INDEX personal_sessions_of_user ON latchkey.personal_sessions USING btree (user_id, id);
 CREATE INDEX personal_sessions_owner_client ON latchkey.personal_sessions USING btree (owner_client_id);
-CREATE INDEX personal_sessions_owner_user ON latchkey.personal_sessions USING btree (owner_user_id) WHERE (finished_at IS NULL);
-CREATE INDEX personal_sessions_user ON latchkey.personal_sessions USING btree (user_id) WHERE (finished_at IS NULL);
 
 create table latchkey.personal_tokens (
   id uuid not null,
@@ -426,6 +436,7 @@ create table latchkey.security_events (
   constraint security_events_user_id_fkey FOREIGN KEY (user_id) REFERENCES latchkey.users(id) ON DELETE CASCADE,
   constraint security_events_actor CHECK ((actor = ANY (ARRAY['self'::text, 'admin'::text, 'system'::text])))
 );
+CREATE INDEX security_events_kind ON latchkey.security_events USING btree (kind, id);
 CREATE INDEX security_events_user ON latchkey.security_events USING btree (user_id, id DESC);
 
 create table latchkey.settings (
@@ -532,6 +543,7 @@ create table latchkey.user_emails (
   constraint user_emails_user_id_fkey FOREIGN KEY (user_id) REFERENCES latchkey.users(id) ON DELETE CASCADE
 );
 CREATE UNIQUE INDEX user_emails_email_folded ON latchkey.user_emails USING btree (email_folded) WHERE (NOT imported_duplicate);
+CREATE INDEX user_emails_folded ON latchkey.user_emails USING btree (email_folded);
 CREATE UNIQUE INDEX user_emails_primary ON latchkey.user_emails USING btree (user_id) WHERE is_primary;
 CREATE INDEX user_emails_user ON latchkey.user_emails USING btree (user_id);
 
@@ -586,6 +598,11 @@ create table latchkey.users (
   constraint users_deleted CHECK (((deleted_at IS NULL) OR (deactivated_at IS NOT NULL))),
   constraint users_waiting_is_locked CHECK (((approval_requested_at IS NULL) OR (locked_at IS NOT NULL)))
 );
+CREATE INDEX users_admins ON latchkey.users USING btree (id) WHERE is_admin;
+CREATE INDEX users_deactivated ON latchkey.users USING btree (id) WHERE (deactivated_at IS NOT NULL);
+CREATE INDEX users_guests ON latchkey.users USING btree (id) WHERE is_guest;
+CREATE INDEX users_locked ON latchkey.users USING btree (id) WHERE (locked_at IS NOT NULL);
+CREATE INDEX users_name_parts ON latchkey.users USING gin (username_folded latchkey.gin_trgm_ops);
 CREATE UNIQUE INDEX users_username_folded ON latchkey.users USING btree (username_folded) WHERE (NOT imported_duplicate);
 CREATE INDEX users_username_folded_all ON latchkey.users USING btree (username_folded);
 CREATE INDEX users_waiting ON latchkey.users USING btree (id) WHERE (approval_requested_at IS NOT NULL);

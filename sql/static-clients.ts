@@ -22,14 +22,14 @@ export const listStaticClients = (sql: Db) => sql<StaticClientRow[]>`
     (select count(*)::int from latchkey.personal_sessions p
       where p.owner_client_id = c.id and p.finished_at is null) as personal_tokens,
     (select count(*)::int from latchkey.consents o where o.client_id = c.id) as consents
-  from latchkey.clients c where c.is_static order by c.id`
+  from latchkey.clients c where c.is_static and not c.by_api order by c.id`
 
 /** The ids and names of clients that a configuration brought and that are none of these. */
 export const listStaticClientsBesides = (sql: Db, ids: string[]) => sql<
   { id: string; name: string | null }[]
 >`
   select c.id, c.metadata->>'client_name' as name from latchkey.clients c
-  where c.is_static and c.id <> all (${ids}::uuid[]) order by c.id`
+  where c.is_static and not c.by_api and c.id <> all (${ids}::uuid[]) order by c.id`
 
 /** Whose devices go when these clients do. */
 export const listPeopleOfClients = (sql: Db, ids: string[]) => sql<{ user_id: string }[]>`
@@ -42,4 +42,4 @@ export const listPeopleOfClients = (sql: Db, ids: string[]) => sql<{ user_id: st
 
 /** Deletes clients of the configuration with everything that hangs on them. */
 export const deleteStaticClients = (sql: Db, ids: string[]) => sql<{ id: string }[]>`
-  delete from latchkey.clients c where c.is_static and c.id = any (${ids}::uuid[]) returning c.id`
+  delete from latchkey.clients c where c.is_static and not c.by_api and c.id = any (${ids}::uuid[]) returning c.id`

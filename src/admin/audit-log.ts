@@ -64,7 +64,7 @@ const listOperation = operation({
     await untilAny(query, (page) => listAuditEntries(deps.sql, filter(), page))
     return list(call, ENTRY, {
       rows: (page) => listAuditEntries(deps.sql, filter(), page),
-      count: () => countAuditEntries(deps.sql, filter()),
+      count: (how) => countAuditEntries(deps.sql, filter(), how),
     })
   },
 })

@@ -4,7 +4,10 @@ import { type Operation, operation } from './operation.ts'
 import { answersOf, found, idOf, list, type ResourceKind, single } from './resource.ts'
 import { listQuery, nullable, oneOf, Ulid } from './schemas.ts'
 
-const CLIENT: ResourceKind<AdminClientRow> = {
+/** A client, and its secret in the one answer that shows it. */
+type Shown = AdminClientRow & { secret?: string | undefined }
+
+export const CLIENT: ResourceKind<Shown> = {
   type: 'oauth2-client',
   path: '/oauth2-clients',
   attributes: (row) => ({
@@ -15,10 +18,17 @@ const CLIENT: ResourceKind<AdminClientRow> = {
     redirect_uris: row.redirect_uris,
     grant_types: row.grant_types,
     is_static: row.is_static,
+    origin: row.by_api ? 'api' : row.is_static ? 'configuration' : 'registration',
+    token_endpoint_auth_method: row.auth_method,
+    policy_uri: row.metadata.policy_uri ?? null,
+    tos_uri: row.metadata.tos_uri ?? null,
+    post_logout_redirect_uris: row.metadata.post_logout_redirect_uris ?? [],
+    backchannel_logout_uri: row.metadata.backchannel_logout_uri ?? null,
+    client_secret: row.secret,
   }),
 }
 
-const answers = answersOf(
+export const answers = answersOf(
   'oauth2-client',
   Type.Object({
     client_id: Ulid(),
@@ -27,7 +37,21 @@ const answers = answersOf(
     logo_uri: nullable(Type.String()),
     redirect_uris: Type.Array(Type.String()),
     grant_types: Type.Array(Type.String()),
-    is_static: Type.Boolean({ description: 'From the configuration.' }),
+    is_static: Type.Boolean({
+      description: "The operator's own: of the configuration, or made by this API.",
+    }),
+    origin: oneOf(
+      ['api', 'configuration', 'registration'],
+      'Who made it: this API, the configuration, which alone changes it, or itself.',
+    ),
+    token_endpoint_auth_method: Type.String({ examples: ['client_secret_basic'] }),
+    policy_uri: nullable(Type.String()),
+    tos_uri: nullable(Type.String()),
+    post_logout_redirect_uris: Type.Array(Type.String()),
+    backchannel_logout_uri: nullable(Type.String()),
+    client_secret: Type.Optional(
+      Type.String({ description: 'In this answer only: it is not shown again.', examples: ['Wd9kT2mQx7Lp'] }),
+    ),
   }),
 )
 
@@ -39,7 +63,7 @@ const listOperation = operation({
   summary: 'List OAuth 2.0 clients',
   query: listQuery({
     'filter[client-kind]': Type.Optional(
-      oneOf(['dynamic', 'static'], 'Those that registered themselves, or those of the configuration.'),
+      oneOf(['dynamic', 'static'], 'Those that registered themselves, or those of the operator.'),
     ),
     'filter[client-name]': Type.Optional(
       Type.String({ minLength: 1, maxLength: 255, description: 'A part of it.' }),
@@ -63,7 +87,7 @@ const listOperation = operation({
     }
     return list(call, CLIENT, {
       rows: (page) => listClients(deps.sql, filter, page),
-      count: () => countClients(deps.sql, filter),
+      count: (how) => countClients(deps.sql, filter, how),
     })
   },
 })

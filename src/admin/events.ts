@@ -79,7 +79,7 @@ export const eventOperations: Operation[] = [
       await untilAny(query, (page) => listEvents(deps.sql, filter(), page))
       return list({ ...call, query }, EVENT, {
         rows: (page) => listEvents(deps.sql, filter(), page),
-        count: () => countEvents(deps.sql, filter()),
+        count: (how) => countEvents(deps.sql, filter(), how),
       })
     },
   }),

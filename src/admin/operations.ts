@@ -1,4 +1,5 @@
 import { auditOperations } from './audit-log.ts'
+import { clientChanges } from './client-changes.ts'
 import { clientOperations } from './clients.ts'
 import { eventOperations } from './events.ts'
 import type { Operation } from './operation.ts'
@@ -23,6 +24,7 @@ export const OPERATIONS: readonly Operation[] = [
   ...personalSessionOperations,
   ...registrationTokenOperations,
   ...clientOperations,
+  ...clientChanges,
   ...serverOperations,
   ...policyDataOperations,
   ...auditOperations,

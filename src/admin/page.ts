@@ -15,8 +15,8 @@ export interface Page {
   before: string | undefined
 }
 
-/** Whether the page comes with how many there are: with it, without, or that alone. */
-export type Count = 'true' | 'false' | 'only'
+/** Whether the page comes with how many there are: with it, counted to the end, without, or that alone. */
+export type Count = 'true' | 'exact' | 'false' | 'only'
 
 /** The page of a query (reference operations 2.1). A number over the limit gives a full page. @throws AdminError 400 */
 export function readPage(query: Readonly<Record<string, unknown>>): Page {

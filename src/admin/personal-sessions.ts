@@ -121,7 +121,7 @@ const listOperation = operation({
     }
     return list(call, PERSONAL, {
       rows: (page) => listAdminPersonalSessions(deps.sql, filter, page),
-      count: () => countPersonalSessions(deps.sql, filter),
+      count: (how) => countPersonalSessions(deps.sql, filter, how),
     })
   },
 })

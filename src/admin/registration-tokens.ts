@@ -105,7 +105,7 @@ const listOperation = operation({
     return list(call, TOKEN, {
       rows: async (page) =>
         Promise.all((await listRegistrationTokens(deps.sql, filter, page)).map((row) => show(deps, row))),
-      count: () => countRegistrationTokens(deps.sql, filter),
+      count: (how) => countRegistrationTokens(deps.sql, filter, how),
     })
   },
 })

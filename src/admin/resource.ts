@@ -1,4 +1,5 @@
 import type { TObject } from '@sinclair/typebox'
+import { COUNTED, type Counting, type CountRow, planned } from '../../sql/page.ts'
 import type { Deps } from '../deps.ts'
 import { AdminError } from '../http/errors.ts'
 import { ulidFromUuid } from '../lib/ulid.ts'
@@ -54,7 +55,19 @@ export function single<Row extends { id: string }>(
 /** How a list is read: a page of it, one row more than asked for when there are more; and how long it is. */
 export interface ListSource<Row> {
   rows(page: Page): PromiseLike<readonly Row[]>
-  count(): PromiseLike<readonly { count: number }[]>
+  count(how: Counting): PromiseLike<readonly CountRow[]>
+}
+
+/** How long a list is: a long one about, unless it must be exact. */
+async function lengthOf<Row>(
+  source: ListSource<Row>,
+  exact: boolean,
+): Promise<{ count: number; count_estimated?: true }> {
+  const [row] = await source.count(exact ? 'all' : 'some')
+  const count = row?.count ?? 0
+  if (exact || count <= COUNTED) return { count }
+  const [plan] = await source.count('estimate')
+  return { count: Math.max(planned(plan), count), count_estimated: true }
 }
 
 /** A page of a list. */
@@ -66,11 +79,10 @@ export async function list<Row extends { id: string }>(
   const wanted = (call.query.count ?? 'true') as Count
   const page = readPage(call.query)
   const path = call.deps.urls.path(call.url.path)
-  const [found, counted] = await Promise.all([
+  const [found, meta] = await Promise.all([
     wanted === 'only' ? [] : source.rows(page),
-    wanted === 'false' ? [] : source.count(),
+    wanted === 'false' ? undefined : lengthOf(source, wanted === 'exact'),
   ])
-  const meta = counted[0] && { count: counted[0].count }
   if (wanted === 'only') return { body: { meta, links: { self: `${path}?${call.url.search}` } } }
   const rows = found.slice(0, page.size)
   if (page.backward) rows.reverse()

@@ -47,8 +47,9 @@ export const listQuery = <T extends Record<string, TSchema>>(filters: T) =>
     'page[before]': Type.Optional(Ulid('End before this item.')),
     count: Type.Optional(
       oneOf(
-        ['true', 'false', 'only'],
-        'Whether the answer says how many items there are; `only` leaves them out.',
+        ['true', 'false', 'only', 'exact'],
+        'Whether the answer says how many items there are; `only` leaves them out. More than 10,000 are estimated, ' +
+          'unless it is `exact`, which takes its time.',
       ),
     ),
   })
@@ -69,7 +70,14 @@ export const singleOf = (resource: TObject) => Type.Object({ data: resource, lin
 /** The answer that is a list. */
 export const listOf = (resource: TObject) =>
   Type.Object({
-    meta: Type.Optional(Type.Object({ count: Type.Optional(Type.Integer()) })),
+    meta: Type.Optional(
+      Type.Object({
+        count: Type.Optional(Type.Integer()),
+        count_estimated: Type.Optional(
+          Type.Literal(true, { description: 'There are about as many. Absent when they were counted.' }),
+        ),
+      }),
+    ),
     data: Type.Optional(
       Type.Array(
         Type.Composite([

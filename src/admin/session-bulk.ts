@@ -19,6 +19,7 @@ import { ulidFromUuid, uuidFromUlid } from '../lib/ulid.ts'
 import { existing, existingClients, existingUser } from './existing.ts'
 import { type Operation, operation } from './operation.ts'
 import { Time, Ulid } from './schemas.ts'
+import { createdAfter } from './sessions.ts'
 
 /** Sessions that end with one call: as many as are told to the homeserver's jobs in a second or two. */
 const MOST = 500
@@ -142,7 +143,7 @@ async function filterOf(deps: Pick<Deps, 'sql'>, asked: Conditions): Promise<OAu
     browserSessionId: await existing(deps, asked.user_session, findAdminBrowserSession, 'user session'),
     status: 'active',
     createdBefore: timeOf(asked, 'created_before'),
-    createdAfter: timeOf(asked, 'created_after'),
+    ...createdAfter(timeOf(asked, 'created_after')),
     activeBefore: timeOf(asked, 'last_active_before'),
     activeAfter: timeOf(asked, 'last_active_after'),
     clientIds: await existingClients(deps, asked.client),

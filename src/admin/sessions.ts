@@ -20,6 +20,7 @@ import type { Deps } from '../deps.ts'
 import { AdminError } from '../http/errors.ts'
 import { endAppSession, endCompatSession, endSession } from '../identity/sessions.ts'
 import { transact } from '../lib/transact.ts'
+import { firstIdOf } from '../lib/ulid.ts'
 import { existing, existingClients, existingUser, filteredScopes, filteredTime } from './existing.ts'
 import { type Call, type Operation, operation } from './operation.ts'
 import type { Page } from './page.ts'
@@ -130,6 +131,17 @@ const OAUTH_FILTERS = {
 
 type AppQuery = Static<ReturnType<typeof listQuery<typeof APP_FILTERS>>>
 
+/** Milliseconds that the time of an id may lie before that of its session. */
+const ID_SLACK = 60_000
+
+/** What began after a time, for a filter: ids hold about the same, and lists are in their order. */
+export const createdAfter = (
+  time: Date | undefined,
+): Pick<SessionFilter, 'createdAfter' | 'createdAfterId'> => ({
+  createdAfter: time,
+  ...(time && { createdAfterId: firstIdOf(new Date(Math.max(0, time.getTime() - ID_SLACK))) }),
+})
+
 /** The filter of a query; what it names must exist. @throws AdminError 404 */
 async function readFilter(deps: Pick<Deps, 'sql'>, query: AppQuery): Promise<SessionFilter> {
   return {
@@ -142,7 +154,7 @@ async function readFilter(deps: Pick<Deps, 'sql'>, query: AppQuery): Promise<Ses
     ),
     status: query['filter[status]'],
     createdBefore: filteredTime('filter[created-before]', query['filter[created-before]']),
-    createdAfter: filteredTime('filter[created-after]', query['filter[created-after]']),
+    ...createdAfter(filteredTime('filter[created-after]', query['filter[created-after]'])),
     activeBefore: filteredTime('filter[last-active-before]', query['filter[last-active-before]']),
     activeAfter: filteredTime('filter[last-active-after]', query['filter[last-active-after]']),
   }
@@ -170,7 +182,7 @@ const browserList = operation({
     const filter = await readFilter(call.deps, call.query)
     return list(call, BROWSER, {
       rows: (page) => listBrowserSessions(call.deps.sql, filter, sorted(page, call.query)),
-      count: () => countBrowserSessions(call.deps.sql, filter),
+      count: (how) => countBrowserSessions(call.deps.sql, filter, how),
     })
   },
 })
@@ -188,7 +200,7 @@ const compatList = operation({
     const filter = await readFilter(call.deps, call.query)
     return list(call, COMPAT, {
       rows: (page) => listCompatSessions(call.deps.sql, filter, sorted(page, call.query)),
-      count: () => countCompatSessions(call.deps.sql, filter),
+      count: (how) => countCompatSessions(call.deps.sql, filter, how),
     })
   },
 })
@@ -213,7 +225,7 @@ const oauthList = operation({
     }
     return list(call, OAUTH, {
       rows: (page) => listOAuthSessions(deps.sql, filter, sorted(page, query)),
-      count: () => countOAuthSessions(deps.sql, filter),
+      count: (how) => countOAuthSessions(deps.sql, filter, how),
     })
   },
 })

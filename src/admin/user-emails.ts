@@ -69,7 +69,7 @@ export const userEmailOperations: Operation[] = [
       }
       return list(call, EMAIL, {
         rows: (page) => listUserEmails(deps.sql, filter, page),
-        count: () => countUserEmails(deps.sql, filter),
+        count: (how) => countUserEmails(deps.sql, filter, how),
       })
     },
   }),

@@ -65,7 +65,7 @@ const listOperation = operation({
     }
     return list(call, USER, {
       rows: (page) => listUsers(deps.sql, filter, page),
-      count: () => countUsers(deps.sql, filter),
+      count: (how) => countUsers(deps.sql, filter, how),
     })
   },
 })

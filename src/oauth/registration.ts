@@ -60,13 +60,23 @@ export async function checkRegistration(
   body: unknown,
   requester: Requester,
 ): Promise<Registration> {
+  const metadata = checkMetadata(deps, body)
+  await checkPublicSuffix(metadata)
+  await checkPolicy(deps, metadata, requester)
+  return metadata
+}
+
+/**
+ * The rules that hold whoever registers a client.
+ *
+ * @throws OAuthError invalid_request, invalid_client_metadata, invalid_redirect_uri
+ */
+export function checkMetadata(deps: Pick<Deps, 'keys'>, body: unknown): Registration {
   const metadata = parseRegistration(body)
   checkStructure(metadata)
   checkLogout(metadata)
   checkRequestObjectMetadata(metadata)
   checkAlgorithms(deps, metadata)
-  await checkPublicSuffix(metadata)
-  await checkPolicy(deps, metadata, requester)
   return metadata
 }
 

@@ -19,6 +19,7 @@ export const HOMESERVER_SECRET = 'bench-shared-secret-of-matrix'
 /** An empty, migrated database on the embedded PostgreSQL with its durable settings, and a configuration for it. */
 export interface Bench {
   sql: Sql
+  uri: string
   configPath: string
   /** Ports of Latchkey and of the baseline routes. */
   port: number
@@ -44,6 +45,7 @@ export async function prepareBench(): Promise<Bench> {
     const [port, baselinePort] = await freePorts()
     return {
       sql,
+      uri,
       port,
       baselinePort,
       configPath: await writeConfig(uri, port),

@@ -37,6 +37,7 @@ import * as limits from '../../sql/limits.ts'
 import * as logout from '../../sql/logout.ts'
 import * as mails from '../../sql/mails.ts'
 import * as oauthSessions from '../../sql/oauth-sessions.ts'
+import type { Counting } from '../../sql/page.ts'
 import * as pendingDeactivations from '../../sql/pending-deactivations.ts'
 import * as personalSessions from '../../sql/personal-sessions.ts'
 import * as ping from '../../sql/ping.ts'
@@ -131,6 +132,7 @@ const SOME_SESSIONS = {
   browserSessionId: ID,
   createdBefore: NOW,
   createdAfter: NOW,
+  createdAfterId: ID,
   activeBefore: NOW,
   activeAfter: NOW,
   clientIds: [ID],
@@ -154,6 +156,13 @@ const PERSONAL_FILTERS = [undefined, 'active', 'revoked'].map((status) => ({
   expires: true,
 }))
 const CLIENT_FILTER = { isStatic: true, name: 'a', uri: 'a', grantType: 'a', hasActiveSessions: true }
+const OPERATOR_CLIENT = {
+  id: ID,
+  authMethod: 'none',
+  redirectUris: ['https://app.test/'],
+  grantTypes: ['authorization_code'],
+  metadata: { client_name: 'App' },
+}
 const EMAIL_FILTER = { userId: ID, folded: 'a@b.test' }
 
 /** Every filter with every page, in both orders. */
@@ -171,6 +180,12 @@ const listed = <Filter>(
     ),
   )
 
+/** A filter with every way to count. */
+const countings = <Filter>(filters: readonly Filter[]): [Filter, Counting][] =>
+  filters.flatMap((filter) =>
+    (['all', 'some', 'estimate'] as const).map((how): [Filter, Counting] => [filter, how]),
+  )
+
 const TOKEN_FILTER = { used: true, revoked: false, expired: false, valid: true, now: NOW }
 
 const FILES = [
@@ -185,7 +200,7 @@ const FILES = [
       [{ id: ID, hash: HASH, sealed: 'v1.x', usageLimit: 1, expiresAt: null, now: NOW }],
     ],
     listRegistrationTokens: listed([TOKEN_FILTER]),
-    countRegistrationTokens: [[TOKEN_FILTER]],
+    countRegistrationTokens: countings([TOKEN_FILTER]),
     findRegistrationToken: [[ID]],
     findValidRegistrationToken: [[HASH, NOW]],
     useRegistrationToken: [[ID, NOW]],
@@ -195,28 +210,32 @@ const FILES = [
   }),
   statements('admin-clients', adminClients, {
     listClients: listed([CLIENT_FILTER]),
-    countClients: [[CLIENT_FILTER]],
+    countClients: countings([CLIENT_FILTER]),
     findAdminClient: [[ID]],
+    insertOperatorClient: [[{ ...OPERATOR_CLIENT, sealedSecret: null, now: NOW }]],
+    updateOperatorClient: [[OPERATOR_CLIENT, true, 'v1.x']],
+    updateOperatorSecret: [[ID, 'v1.x']],
+    deleteClientOfAny: [[ID]],
   }),
   statements('admin-emails', adminEmails, {
     listUserEmails: listed([EMAIL_FILTER]),
-    countUserEmails: [[EMAIL_FILTER]],
+    countUserEmails: countings([EMAIL_FILTER]),
     findUserEmail: [[ID]],
   }),
   statements('admin-personal-sessions', adminPersonalSessions, {
     listAdminPersonalSessions: listed(PERSONAL_FILTERS),
-    countPersonalSessions: PERSONAL_FILTERS.map((filter) => [filter]),
+    countPersonalSessions: countings(PERSONAL_FILTERS),
     findAdminPersonalSession: [[ID]],
   }),
   statements('admin-sessions', adminSessions, {
     listBrowserSessions: listed(SESSION_FILTERS),
-    countBrowserSessions: SESSION_FILTERS.map((filter) => [filter]),
+    countBrowserSessions: countings(SESSION_FILTERS),
     findAdminBrowserSession: [[ID]],
     listCompatSessions: listed(SESSION_FILTERS),
-    countCompatSessions: SESSION_FILTERS.map((filter) => [filter]),
+    countCompatSessions: countings(SESSION_FILTERS),
     findAdminCompatSession: [[ID]],
     listOAuthSessions: listed(SESSION_FILTERS),
-    countOAuthSessions: SESSION_FILTERS.map((filter) => [filter]),
+    countOAuthSessions: countings(SESSION_FILTERS),
     findAdminOAuthSession: [[ID]],
     finishFoundBrowserSessions: SESSION_FILTERS.map((filter) => [filter, 10, NOW]),
     finishFoundCompatSessions: SESSION_FILTERS.map((filter) => [filter, 10, NOW]),
@@ -230,7 +249,7 @@ const FILES = [
   }),
   statements('admin-users', adminUsers, {
     listUsers: listed(USER_FILTERS),
-    countUsers: USER_FILTERS.map((filter) => [filter]),
+    countUsers: countings(USER_FILTERS),
     findAdminUser: [[ID]],
     findAdminUserByName: [['alice', 'alice']],
     deleteUser: [[ID]],
@@ -251,7 +270,7 @@ const FILES = [
   }),
   statements('audit', audit, {
     listAuditEntries: listed([{ actorUserId: ID, targetId: ID, action: 'lockUser', settledBefore: ID }]),
-    countAuditEntries: [[{ actorUserId: ID, targetId: ID, action: 'lockUser', settledBefore: ID }]],
+    countAuditEntries: countings([{ actorUserId: ID, targetId: ID, action: 'lockUser', settledBefore: ID }]),
     findAuditEntry: [[ID]],
     insertAuditEntries: [
       [
@@ -272,7 +291,7 @@ const FILES = [
       { source: undefined, kind: undefined, userId: undefined, settledBefore: undefined },
       { source: 'admin', kind: 'lockUser', userId: ID, settledBefore: ID },
     ]),
-    countEvents: [[{ source: 'account', kind: 'locked', userId: ID, settledBefore: ID }]],
+    countEvents: countings([{ source: 'account', kind: 'locked', userId: ID, settledBefore: ID }]),
     findEvent: [[ID]],
   }),
   statements('browser-sessions', browserSessions, {

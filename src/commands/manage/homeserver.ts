@@ -17,7 +17,7 @@ const PROGRESS = 5_000
 /** `latchkey manage provision-all-users`. */
 export async function provisionAllUsers(this: Context, flags: ChangeFlags): Promise<void> {
   await withLatchkey(this, flags, async (deps) => {
-    const [row] = await countUsers(deps.sql, { ...EVERYBODY, status: 'active' })
+    const [row] = await countUsers(deps.sql, { ...EVERYBODY, status: 'active' }, 'all')
     const accounts = row?.count ?? 0
     const sentence = `tell the homeserver about ${counted(accounts, 'active account')} and all that are locked`
     if (flags.dryRun) return answer(this, flags, `Would ${sentence}.`, { accounts, dry_run: true })
