@@ -1,6 +1,7 @@
 import type { Db } from './connect.ts'
 import {
   bounds,
+  COUNTED_SLOWLY,
   type Counting,
   counted,
   type Fragment,
@@ -144,6 +145,10 @@ function scopeConditions(sql: Db, scopes: readonly string[]): (Fragment | undefi
   ]
 }
 
+/** The index of the last activity has no other column: every row is read. */
+const mostOf = ({ activeBefore, activeAfter }: SessionFilter): number | undefined =>
+  activeBefore === undefined && activeAfter === undefined ? undefined : COUNTED_SLOWLY
+
 /** A page of the sessions of browsers, and one row more when there are more. */
 export const listBrowserSessions = (sql: Db, filter: SessionFilter, page: PageBounds) => sql<
   AdminBrowserSessionRow[]
@@ -153,7 +158,7 @@ export const listBrowserSessions = (sql: Db, filter: SessionFilter, page: PageBo
 
 /** How many there are. */
 export const countBrowserSessions = (sql: Db, filter: SessionFilter, how: Counting) =>
-  counted(sql, browserTable(sql).from, common(sql, filter), how)
+  counted(sql, browserTable(sql).from, common(sql, filter), how, mostOf(filter))
 
 /** One of them. */
 export const findAdminBrowserSession = (sql: Db, id: string) => sql<AdminBrowserSessionRow[]>`
@@ -169,7 +174,7 @@ export const listCompatSessions = (sql: Db, filter: SessionFilter, page: PageBou
 
 /** How many there are. */
 export const countCompatSessions = (sql: Db, filter: SessionFilter, how: Counting) =>
-  counted(sql, compatTable(sql).from, [...common(sql, filter), begunFrom(sql, filter)], how)
+  counted(sql, compatTable(sql).from, [...common(sql, filter), begunFrom(sql, filter)], how, mostOf(filter))
 
 /** One of them. */
 export const findAdminCompatSession = (sql: Db, id: string) => sql<AdminCompatSessionRow[]>`
@@ -185,7 +190,7 @@ export const listOAuthSessions = (sql: Db, filter: OAuthSessionFilter, page: Pag
 
 /** How many there are. */
 export const countOAuthSessions = (sql: Db, filter: OAuthSessionFilter, how: Counting) =>
-  counted(sql, oauthTable(sql).from, oauthConditions(sql, filter), how)
+  counted(sql, oauthTable(sql).from, oauthConditions(sql, filter), how, mostOf(filter))
 
 /** One of them. */
 export const findAdminOAuthSession = (sql: Db, id: string) => sql<AdminOAuthSessionRow[]>`

@@ -1,6 +1,7 @@
 import type { Db } from './connect.ts'
 import {
   bounds,
+  COUNTED_SLOWLY,
   type Counting,
   containing,
   counted,
@@ -74,9 +75,15 @@ export const listUsers = (sql: Db, filter: UserFilter, page: PageBounds) => sql<
   select ${columns(sql)} from latchkey.users u
   ${where(sql, [...conditions(sql, filter), ...bounds(sql, users(sql), page)])} ${window(sql, users(sql), page)}`
 
+/** For each account its sessions are looked at. */
+const mostOf = ({ clientIds, hasOAuthSession, hasCompatSession }: UserFilter): number | undefined =>
+  [clientIds, hasOAuthSession, hasCompatSession].every((one) => one === undefined)
+    ? undefined
+    : COUNTED_SLOWLY
+
 /** How many accounts a filter finds. */
 export const countUsers = (sql: Db, filter: UserFilter, how: Counting) =>
-  counted(sql, sql`latchkey.users u`, conditions(sql, filter), how)
+  counted(sql, sql`latchkey.users u`, conditions(sql, filter), how, mostOf(filter))
 
 /** One account. */
 export const findAdminUser = (sql: Db, id: string) => sql<AdminUserRow[]>`

@@ -62,14 +62,18 @@ export function window(sql: Db, { id, activity }: ListTable, page: PageBounds): 
 }
 
 /** A list is counted to here; how long a longer one is, is estimated: counting a million rows takes longer than the page. */
-export const COUNTED = 10_000
+const COUNTED = 10_000
+/** The same where each row has to be looked for elsewhere. */
+export const COUNTED_SLOWLY = 1000
 
-/** `some` counts to one more than `COUNTED`; `estimate` asks the planner, and `planned` reads what it says. */
+/** `some` counts to one more than that; `estimate` asks the planner, and `planned` reads what it says. */
 export type Counting = 'all' | 'some' | 'estimate'
 
 /** How many rows there are; of an estimate the plan alone. */
 export interface CountRow {
   count?: number
+  /** There are more than were counted. */
+  more?: boolean
   'QUERY PLAN'?: { Plan: { 'Plan Rows': number } }[]
 }
 
@@ -79,12 +83,14 @@ export function counted(
   from: Fragment,
   conditions: readonly (Fragment | undefined)[],
   how: Counting,
+  most = COUNTED,
 ) {
   const rows = sql`from ${from} ${where(sql, conditions)}`
   if (how === 'all') return sql<CountRow[]>`select count(*)::int as count ${rows}`
   if (how === 'estimate') return sql<CountRow[]>`explain (format json) select ${rows}`
   return sql<CountRow[]>`
-    select count(*)::int as count from (select ${rows} limit ${COUNTED + 1}) counted`
+    select count(*)::int as count, count(*) > ${most} as more
+    from (select ${rows} limit ${most + 1}) counted`
 }
 
 /** What an estimate says. */

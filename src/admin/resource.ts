@@ -1,5 +1,5 @@
 import type { TObject } from '@sinclair/typebox'
-import { COUNTED, type Counting, type CountRow, planned } from '../../sql/page.ts'
+import { type Counting, type CountRow, planned } from '../../sql/page.ts'
 import type { Deps } from '../deps.ts'
 import { AdminError } from '../http/errors.ts'
 import { ulidFromUuid } from '../lib/ulid.ts'
@@ -65,7 +65,7 @@ async function lengthOf<Row>(
 ): Promise<{ count: number; count_estimated?: true }> {
   const [row] = await source.count(exact ? 'all' : 'some')
   const count = row?.count ?? 0
-  if (exact || count <= COUNTED) return { count }
+  if (exact || !row?.more) return { count }
   const [plan] = await source.count('estimate')
   return { count: Math.max(planned(plan), count), count_estimated: true }
 }
