@@ -16,7 +16,7 @@ const VENDORS = [
 let service: CaptchaService
 const harnesses: Harness[] = []
 beforeAll(() => {
-  service = startCaptchaService({ secret: SECRET, host: 'auth.test' })
+  service = startCaptchaService({ secret: SECRET, hostOf: () => 'auth.test' })
 })
 afterEach(() => {
   service.say(undefined)

@@ -36,12 +36,18 @@ export interface CaptchaService {
 
 /**
  * Starts it. An answer of a widget is a text that says what it is: `good` (once), or the error code that it provokes;
- * `elsewhere` was given on another page.
+ * `elsewhere` was given on another page. `hostOf` is where the answers of a service are given, by its address.
  */
-export function startCaptchaService({ secret, host }: { secret: string; host: string }): CaptchaService {
+export function startCaptchaService({
+  secret,
+  hostOf,
+}: {
+  secret: string
+  hostOf: (service: string) => string
+}): CaptchaService {
   let fixed: string | undefined
   const used = new Set<string>()
-  const judge = (fields: Record<string, string>): object => {
+  const judge = (service: string, fields: Record<string, string>): object => {
     const { response = '' } = fields
     const wrong = (code: string) => ({ success: false, 'error-codes': [code] })
     if (fields.secret !== secret) return wrong('invalid-input-secret')
@@ -49,7 +55,7 @@ export function startCaptchaService({ secret, host }: { secret: string; host: st
     if (!response.startsWith('good')) return wrong(response)
     if (used.has(response)) return wrong('timeout-or-duplicate')
     used.add(response)
-    return { success: true, hostname: host }
+    return { success: true, hostname: hostOf(service) }
   }
   const server = Bun.serve({
     hostname: '127.0.0.1',
@@ -61,7 +67,7 @@ export function startCaptchaService({ secret, host }: { secret: string; host: st
       if (service_.hang) return new Promise<Response>(() => {})
       if (fixed !== undefined) return new Response(fixed, { status: fixed.startsWith('{') ? 200 : 502 })
       const shape = SHAPES[service]
-      return shape ? Response.json(shape(judge(fields))) : new Response('', { status: 404 })
+      return shape ? Response.json(shape(judge(service, fields))) : new Response('', { status: 404 })
     },
   })
   const service_: CaptchaService = {

@@ -1,0 +1,80 @@
+import { expect } from 'bun:test'
+import { join } from 'node:path'
+import type { BrowserContextOptions } from 'playwright-core'
+import type { TestChromium, Visitor } from '../support/chromium.ts'
+
+/** A phone and a desktop, light and dark, with script and without. */
+export const LOOKS: Record<string, BrowserContextOptions> = {
+  'desktop, light, with JavaScript': { viewport: { width: 1280, height: 800 }, colorScheme: 'light' },
+  'desktop, dark, with JavaScript': { viewport: { width: 1280, height: 800 }, colorScheme: 'dark' },
+  'phone, light, with JavaScript': {
+    viewport: { width: 360, height: 740 },
+    colorScheme: 'light',
+    hasTouch: true,
+  },
+  'phone, dark, with JavaScript': {
+    viewport: { width: 320, height: 640 },
+    colorScheme: 'dark',
+    hasTouch: true,
+  },
+  'phone, light, without JavaScript': {
+    viewport: { width: 320, height: 640 },
+    colorScheme: 'light',
+    javaScriptEnabled: false,
+    hasTouch: true,
+  },
+}
+
+/** Where pictures of the pages go, for somebody who wants to look at them. */
+const pictures = process.env.LATCHKEY_TEST_PICTURES
+
+/** Somebody at a browser, whose pages are looked at on the way. */
+export interface Walker extends Visitor {
+  hasScript: boolean
+  /** Waits for the page with this heading; it must fit the window and, looked at with script, be accessible. */
+  sees(heading: string): Promise<void>
+  press(name: string): Promise<void>
+  fill(label: string, text: string): Promise<void>
+}
+
+/** Answers that a walk provokes: a form with a mistake. */
+const isProvoked = (problem: string): boolean => /status of 422/.test(problem)
+
+/** Walks through pages in a look; fails for what axe, the policy or the console found on the way. */
+export async function walkAs(
+  chromium: TestChromium,
+  name: string,
+  look: BrowserContextOptions,
+  act: (walker: Walker) => Promise<void>,
+): Promise<void> {
+  const visitor = await chromium.visitor(look)
+  const { page } = visitor
+  const hasScript = look.javaScriptEnabled !== false
+  const found: string[] = []
+  let count = 0
+  try {
+    await act({
+      ...visitor,
+      hasScript,
+      async sees(heading) {
+        await page.getByRole('heading', { level: 1, name: heading, exact: true }).waitFor()
+        // axe needs the page's own timers, which a browser without script does not run.
+        if (hasScript)
+          found.push(...(await visitor.accessibilityProblems()).map((line) => `${heading}: ${line}`))
+        const tooWide = await page.evaluate(
+          () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+        )
+        if (tooWide > 0) found.push(`${heading}: ${tooWide} pixels wider than the window`)
+        if (!pictures) return
+        const file = `${name} ${String(++count).padStart(2, '0')} ${heading}`.replace(/[^\w]+/g, '-')
+        await page.screenshot({ path: join(pictures, `${file}.png`), fullPage: true })
+      },
+      press: (button) => page.getByRole('button', { name: button, exact: true }).click(),
+      fill: (label, text) => page.getByLabel(label, { exact: true }).fill(text),
+    })
+    expect(found).toEqual([])
+    expect(visitor.problems.filter((problem) => !isProvoked(problem))).toEqual([])
+  } finally {
+    await visitor.close()
+  }
+}
