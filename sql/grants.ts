@@ -168,3 +168,7 @@ export const spendCode = (sql: Db, id: string, sessionId: string, now: Date) => 
   update latchkey.authorization_grants set exchanged_at = ${now}
   where id = ${id} and exchanged_at is null and oauth_session_id = ${sessionId}
   returning id`
+
+/** What an authorization request said, as it was sent. */
+export const findRawParameters = (sql: Db, id: string) => sql<{ raw_parameters: Record<string, string> }[]>`
+  select raw_parameters from latchkey.authorization_grants where id = ${id}`

@@ -103,3 +103,10 @@ export const listSessionsThrough = (
   from latchkey.upstream_sessions s join latchkey.browser_sessions b on b.id = s.browser_session_id
   where s.provider_id = ${providerId} and (${subject}::text is not null or ${sid}::text is not null)
     and (${subject}::text is null or s.subject = ${subject}) and (${sid}::text is null or s.sid = ${sid})`
+
+/** The newest proof of who somebody is at the provider that a browser session came through. */
+export const findSealedIdToken = (sql: Db, browserSessionId: string) => sql<
+  { id: string; provider_id: string; sealed_id_token: string }[]
+>`
+  select id, provider_id, sealed_id_token from latchkey.upstream_sessions
+  where browser_session_id = ${browserSessionId} and sealed_id_token is not null order by id desc limit 1`

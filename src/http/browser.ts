@@ -57,5 +57,11 @@ export const languageCookie = (urls: Urls, locale: string): string =>
 /** The Set-Cookie value that forgets a chosen language. */
 export const noLanguageCookie = (urls: Urls): string => writeCookie(urls, 'language', '', 0)
 
+/** Seconds in which providers are told that somebody signed out here: they should ask who it is, then. */
+const LEFT_LIFETIME = 300
+
+/** The Set-Cookie value that remembers a sign-out. */
+export const leftCookie = (urls: Urls): string => writeCookie(urls, 'left', '1', LEFT_LIFETIME)
+
 /** The Set-Cookie value that ends a session in the browser. */
 export const noSessionCookie = (urls: Urls): string => writeCookie(urls, 'session', '', 0)

@@ -4,7 +4,7 @@ import type { Urls } from './urls.ts'
  * Cookies (decision 3): `__Host-` on https at the root, `__Secure-` with a Path below a prefix, plain on http. The
  * header is read and written here and nowhere else.
  */
-export type CookieName = 'session' | 'browser' | 'language' | 'flash' | 'known' | 'notice'
+export type CookieName = 'session' | 'browser' | 'language' | 'flash' | 'known' | 'notice' | 'left'
 
 const fullName = (urls: Urls, name: CookieName): string =>
   urls.secure ? (urls.prefix === '' ? `__Host-${name}` : `__Secure-${name}`) : name

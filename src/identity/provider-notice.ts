@@ -3,7 +3,7 @@ import { readCookie, writeCookie } from '../http/cookies.ts'
 import { enabledProviders, providerName } from './providers.ts'
 
 /** Why somebody is back from a provider, or did not get there: `login.provider.<code>`. */
-export const PROVIDER_NOTICES = ['unreachable', 'failed', 'cancelled'] as const
+export const PROVIDER_NOTICES = ['unreachable', 'failed', 'cancelled', 'elsewhere'] as const
 export type ProviderNotice = (typeof PROVIDER_NOTICES)[number]
 
 /** Seconds that a sentence waits for the page that shows it. */

@@ -35,7 +35,7 @@ export const needsToken = (
  * address. `token_spent`: so with the invitation. `link_gone`: what the provider said was used, or is somebody else's.
  */
 export type SignUpResult =
-  | { result: 'created'; cookies: string[] }
+  | { result: 'created'; userId: string; cookies: string[] }
   | { result: 'waits' }
   | { result: 'done' }
   | { result: 'taken' }
@@ -94,7 +94,7 @@ export async function completeSignUp(
   await provisionUser(deps, created.user.id).catch((error: unknown) =>
     deps.log.warn('provision.failed', { user_id: created.user.id, error }),
   )
-  return { result: 'created', cookies: created.session.cookies }
+  return { result: 'created', userId: created.user.id, cookies: created.session.cookies }
 }
 
 /** Rolls back. */

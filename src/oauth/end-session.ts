@@ -1,7 +1,7 @@
 import type { BrowserSessionRow } from '../../sql/browser-sessions.ts'
 import { countAppsOf } from '../../sql/logout.ts'
 import type { Deps } from '../deps.ts'
-import { noSessionCookie } from '../http/browser.ts'
+import { leftCookie, noSessionCookie } from '../http/browser.ts'
 import { OAuthError, PageError } from '../http/errors.ts'
 import { formActionSource } from '../http/headers.ts'
 import { type Params, readForm, readQuery } from '../http/params.ts'
@@ -99,7 +99,11 @@ async function signOut(
     else await endSession(deps, userId, id, options)
   }
   if (logout.target === undefined) return loggedOutPage(deps, visit, options.withApps)
-  return redirect(logout.target, [...visit.browser.cookies, noSessionCookie(deps.urls)])
+  return redirect(logout.target, [
+    ...visit.browser.cookies,
+    noSessionCookie(deps.urls),
+    leftCookie(deps.urls),
+  ])
 }
 
 /** Asks whether to sign out; somebody who is signed out already is only asked whether to go on to the client. */
@@ -146,7 +150,7 @@ export function loggedOutPage(deps: Deps, visit: Visit, appsEnded = false): Resp
     signedOut,
     'logged_out',
     { continuation: '', apps_ended: appsEnded },
-    { cookies: [noSessionCookie(deps.urls)] },
+    { cookies: [noSessionCookie(deps.urls), leftCookie(deps.urls)] },
   )
 }
 

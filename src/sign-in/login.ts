@@ -6,20 +6,21 @@ import { type Params, readPageQuery } from '../http/params.ts'
 import { redirect } from '../http/reply.ts'
 import type { Route } from '../http/route.ts'
 import { beginSession } from '../identity/begin-session.ts'
+import { chosenProvider, providerOfAddress } from '../identity/chosen-provider.ts'
 import {
   type Continuation,
   keepsOpener,
   readContinuation,
   withContinuation,
 } from '../identity/continuation.ts'
-import { noProviderNotice, readProviderNotice } from '../identity/provider-notice.ts'
-import { enabledProviders, providerButtons } from '../identity/providers.ts'
+import { noProviderNotice, type ProviderNotice, readProviderNotice } from '../identity/provider-notice.ts'
+import { enabledProviders, type Provider, providerButtons, providerName } from '../identity/providers.ts'
 import { reauthenticate } from '../identity/reauthentication.ts'
 import { recoveryEnabled } from '../identity/recovery.ts'
 import { endSession } from '../identity/sessions.ts'
 import { checkPassword, passwordStands } from '../identity/sign-in.ts'
 import { stoppedPage } from '../identity/stopped-page.ts'
-import { activeSession, openVisit, page, readOwnForm, summary } from '../identity/visit.ts'
+import { activeSession, openVisit, page, readOwnForm, summary, type Visit } from '../identity/visit.ts'
 import { transact } from '../lib/transact.ts'
 import { hintedName } from '../oauth/authorization/hints.ts'
 import { signInNeeded } from '../oauth/authorization/sign-in-needed.ts'
@@ -38,19 +39,36 @@ async function showLogin(deps: Deps, request: Request): Promise<Response> {
   const username = hintedName(deps, query.login_hint ?? flow.grant?.login_hint)
   return (
     (await interstitial(deps, flow.visit, continuation)) ??
-    onlyProvider(deps, flow, continuation) ??
+    (await sentOn(deps, flow, continuation, query)) ??
     loginPage(deps, flow, continuation, { username })
   )
 }
 
-/** Where there is one way in, no page asks which; unless it just led back here. */
-function onlyProvider(deps: Deps, { visit }: Flow, continuation: Continuation): Response | undefined {
-  const [provider, ...others] = enabledProviders(deps.config)
-  if (deps.config.passwords.enabled || !provider || others.length > 0) return undefined
+/** On to the provider that the request, the person or the configuration names; unless that just led back here. */
+async function sentOn(
+  deps: Deps,
+  { visit, grant }: Flow,
+  continuation: Continuation,
+  query: Params,
+): Promise<Response | undefined> {
   if (readProviderNotice(deps, visit.request)) return undefined
-  const path = withContinuation(`/upstream/authorize/${provider.id}`, continuation)
-  return redirect(deps.urls.path(path), visit.browser.cookies)
+  const provider = (await chosenProvider(deps, query, grant?.id)) ?? onlyProvider(deps)
+  return provider && toProvider(deps, visit, provider, continuation)
 }
+
+/** Where there is one way in, no page asks which. */
+function onlyProvider({ config }: Pick<Deps, 'config'>): Provider | undefined {
+  const [provider, ...others] = enabledProviders(config)
+  return config.passwords.enabled || others.length > 0 ? undefined : provider
+}
+
+const toProvider = (
+  deps: Pick<Deps, 'urls'>,
+  { browser }: Visit,
+  { id }: Provider,
+  continuation: Continuation,
+): Response =>
+  redirect(deps.urls.path(withContinuation(`/upstream/authorize/${id}`, continuation)), browser.cookies)
 
 /** What the request on the way wants although somebody is signed in. */
 function demandOf({ visit, grant }: Flow): ReturnType<typeof signInNeeded> {
@@ -65,6 +83,13 @@ async function login(deps: Deps, request: Request): Promise<Response> {
   if (!deps.config.passwords.enabled) throw new PageError('bad_request', 405)
   const { form, own } = await readOwnForm(deps, flow.visit)
   if (!own) return again(deps, flow, continuation, form, { code: 'expired_form' })
+  // A button and no redirect: browsers follow a form only to where its page says that it may lead.
+  const provider = providerOfAddress(deps, form.username)
+  if (provider)
+    return loginPage(deps, flow, continuation, {
+      username: form.username ?? '',
+      notice: { code: 'elsewhere', name: providerName(provider) },
+    })
   const errors: FieldErrors = {}
   for (const name of ['username', 'password']) if (!form[name]?.trim()) errors[name] = [{ code: 'required' }]
   if (Object.keys(errors).length > 0)
@@ -148,12 +173,14 @@ async function loginPage(
     formError?: FormError
     status?: number
     retryAfter?: number | undefined
+    notice?: { code: ProviderNotice; name: string }
   },
 ): Promise<Response> {
   const { visit, client, formAction, images } = flow
   const known = await knownPerson(deps, flow)
   const providers = providerButtons(deps.config)
-  const notice = readProviderNotice(deps, visit.request)
+  const said = readProviderNotice(deps, visit.request)
+  const notice = state.notice ?? said
   const error = known && state.formError?.code === 'invalid_credentials' ? WRONG_PASSWORD : state.formError
   return page(
     deps,
@@ -176,7 +203,7 @@ async function loginPage(
     {
       formAction,
       images,
-      cookies: notice ? [noProviderNotice(deps)] : [],
+      cookies: said ? [noProviderNotice(deps)] : [],
       status: state.status ?? 200,
       retryAfter: state.retryAfter,
       keepsOpener: keepsOpener(continuation),

@@ -1,9 +1,10 @@
 import type { Deps } from '../deps.ts'
-import { noSessionCookie } from '../http/browser.ts'
+import { leftCookie, noSessionCookie } from '../http/browser.ts'
 import { PageError } from '../http/errors.ts'
 import { redirect } from '../http/reply.ts'
 import type { Route } from '../http/route.ts'
 import { readContinuation } from '../identity/continuation.ts'
+import { providerLogout } from '../identity/provider-logout.ts'
 import { endSession } from '../identity/sessions.ts'
 import { openVisit, readOwnForm } from '../identity/visit.ts'
 import { loggedOutPage } from '../oauth/end-session.ts'
@@ -18,9 +19,20 @@ async function logout(deps: Deps, request: Request): Promise<Response> {
   if (!own) throw new PageError('expired_form', 403)
   const continuation = readContinuation(form)
   const { session } = visit
+  const isLeaving = continuation.text === ''
+  const onward =
+    isLeaving && session.state !== 'none' ? await providerLogout(deps, session.session.id) : undefined
   if (session.state !== 'none') await endSession(deps, session.session.user_id, session.session.id)
-  if (continuation.text === '') return loggedOutPage(deps, visit)
-  return redirect(deps.urls.path(continuation.path), [...visit.browser.cookies, noSessionCookie(deps.urls)])
+  if (!isLeaving)
+    return redirect(deps.urls.path(continuation.path), [
+      ...visit.browser.cookies,
+      noSessionCookie(deps.urls),
+      leftCookie(deps.urls),
+    ])
+  const page = loggedOutPage(deps, visit)
+  // No redirect: browsers follow a form only to where its page says that it may lead, and every page has this one.
+  if (onward !== undefined) page.headers.set('refresh', `0; url=${onward}`)
+  return page
 }
 
 export const logoutRoutes = (deps: Deps): Route[] => [

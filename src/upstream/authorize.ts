@@ -1,16 +1,19 @@
+import { findRawParameters } from '../../sql/grants.ts'
 import type { Deps } from '../deps.ts'
+import { readCookie } from '../http/cookies.ts'
 import { NotFound } from '../http/errors.ts'
 import { readPageQuery } from '../http/params.ts'
 import { redirect } from '../http/reply.ts'
 import type { PathParams, Route } from '../http/route.ts'
 import { readContinuation } from '../identity/continuation.ts'
 import type { Provider } from '../identity/providers.ts'
-import { openVisit } from '../identity/visit.ts'
+import { activeSession, openVisit } from '../identity/visit.ts'
 import { base64url } from '../lib/base64url.ts'
 import { sha256 } from '../lib/digest.ts'
 import { randomString } from '../lib/random.ts'
 import { uuidFromUlid } from '../lib/ulid.ts'
-import { openFlow } from '../oauth/grant-context.ts'
+import { signInNeeded } from '../oauth/authorization/sign-in-needed.ts'
+import { type Flow, openFlow } from '../oauth/grant-context.ts'
 import { callbackUri } from './exchange.ts'
 import type { Metadata } from './metadata.ts'
 import { ProviderError } from './provider-error.ts'
@@ -37,7 +40,8 @@ async function beginAtProvider(deps: Deps, request: Request, { id = '' }: PathPa
   await beginWay(deps, visit, uuid, state, secrets, continuation)
   const url = new URL(metadata.authorizationEndpoint)
   const parameters = {
-    ...extraParameters(deps, provider, { params: {}, logged_out: false }),
+    ...extraParameters(deps, provider, await templateValues(deps, flow)),
+    ...(isAskedAgain(flow) && { prompt: 'login' }),
     response_type: 'code',
     client_id: provider.client_id,
     redirect_uri: callbackUri(deps, provider),
@@ -52,6 +56,21 @@ async function beginAtProvider(deps: Deps, request: Request, { id = '' }: PathPa
   }
   for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value)
   return redirect(url.href, visit.browser.cookies)
+}
+
+/** What templates of parameters see: the request that leads here, and whether somebody just signed out here. */
+async function templateValues(deps: Deps, { visit, grant }: Flow) {
+  const [request] = grant ? await findRawParameters(deps.sql, grant.id) : []
+  return {
+    params: request?.raw_parameters ?? {},
+    logged_out: !activeSession(visit) && readCookie(deps.urls, visit.request, 'left') !== undefined,
+  }
+}
+
+/** The request on the way wants whoever is signed in to prove it once more: so does the provider, then. */
+function isAskedAgain({ visit, grant }: Flow): boolean {
+  const session = activeSession(visit)
+  return grant !== undefined && session !== undefined && signInNeeded(grant, session) === 'again'
 }
 
 /** A nonce where there is an ID token to hold it, a code verifier where the provider takes one (RFC 7636). */
@@ -72,7 +91,8 @@ function extraParameters(
   provider: Provider,
   values: { params: Record<string, string>; logged_out: boolean },
 ): Record<string, string> {
-  const given = Object.entries(provider.additional_authorization_parameters ?? {})
+  const hint = provider.forward_login_hint ? { login_hint: '{{ params.login_hint }}' } : {}
+  const given = Object.entries({ ...hint, ...provider.additional_authorization_parameters })
   return Object.fromEntries(
     given.flatMap(([name, template]) => {
       try {

@@ -14,6 +14,7 @@ import { type Params, readPageForm, readPageQuery } from '../http/params.ts'
 import { redirect } from '../http/reply.ts'
 import type { PathParams, Route } from '../http/route.ts'
 import { storedContinuation } from '../identity/continuation.ts'
+import { sealIdToken } from '../identity/provider-logout.ts'
 import type { Provider } from '../identity/providers.ts'
 import { WAY_LIFETIME } from '../identity/upstream.ts'
 import { openVisit, type Visit } from '../identity/visit.ts'
@@ -182,8 +183,7 @@ async function note(
   const accountName =
     template === undefined ? undefined : claimValue(deps, provider, 'account_name', template, values)
   const now = deps.clock.now()
-  const sealedIdToken =
-    idToken === undefined ? null : await deps.secrets.seal(idToken, `upstream-id-token:${way.id}`)
+  const sealedIdToken = idToken === undefined ? null : await sealIdToken(deps, way.id, idToken)
   return transact(deps.sql, async (tx) => {
     const [link] = await meetUpstreamLink(tx, {
       id: newId(now, deps.random),

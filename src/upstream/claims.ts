@@ -13,7 +13,7 @@ export const valuesOf = (said: ProviderSaid) => ({
 })
 
 type Values = ReturnType<typeof valuesOf>
-type Needs = Pick<Deps, 'upstream' | 'log'>
+type Needs = Pick<Deps, 'config' | 'upstream' | 'log'>
 
 /** What one template makes of them; undefined when it is nothing, or fails, which the log says. */
 export function claimValue(
@@ -37,6 +37,8 @@ export type ImportedAttribute = 'localpart' | 'displayname' | 'email'
 export interface Imported {
   value: string
   fixed: boolean
+  /** An address that is still to be proven. */
+  unproven?: boolean
 }
 
 /** What is taken over from a provider; `missing` names what it must say and does not. */
@@ -50,8 +52,14 @@ export function importClaims(deps: Needs, provider: Provider, said: ProviderSaid
     const { action, template } = provider.claims_imports[attribute]
     if (action === 'ignore') continue
     const rendered = claimValue(deps, provider, attribute, template, values)
-    const value = attribute === 'email' && !isVerified(values) ? undefined : usable(attribute, rendered)
-    if (value !== undefined) imported[attribute] = { value, fixed: action !== 'suggest' }
+    const value = usable(attribute, rendered)
+    const proof = attribute === 'email' ? proofOf(deps, provider, values) : 'proven'
+    if (value !== undefined && proof !== 'dropped')
+      imported[attribute] = {
+        value,
+        fixed: action !== 'suggest',
+        ...(proof === 'unproven' && { unproven: true }),
+      }
     else if (action === 'require') return { missing: attribute }
   }
   return imported
@@ -60,6 +68,33 @@ export function importClaims(deps: Needs, provider: Provider, said: ProviderSaid
 /** A provider that says nothing vouches for what it says; one that says “not verified” does not. */
 const isVerified = ({ user }: Values): boolean =>
   user.email_verified === undefined || user.email_verified === true || user.email_verified === 'true'
+
+/** What becomes of an address. Without a way to send a code, one that needs it is left out. */
+function proofOf(deps: Needs, provider: Provider, values: Values): 'proven' | 'unproven' | 'dropped' {
+  const { unverified } = provider.claims_imports.email
+  if (unverified === 'accept' || isVerified(values)) return 'proven'
+  return unverified === 'drop' || deps.config.email.transport === 'blackhole' ? 'dropped' : 'unproven'
+}
+
+/**
+ * Whether an expression of the operator holds (`allow_if`, `admin_if`); undefined when there is none. One that fails does
+ * not hold, which the log says.
+ */
+export function holds(
+  deps: Needs,
+  provider: Provider,
+  name: 'allow_if' | 'admin_if',
+  said: ProviderSaid,
+): boolean | undefined {
+  const expression = provider[name]
+  if (expression === undefined) return undefined
+  try {
+    return deps.upstream.templates.holds(expression, valuesOf(said))
+  } catch (error) {
+    deps.log.warn('upstream.template_failed', { provider_id: provider.id, attribute: name, error })
+    return false
+  }
+}
 
 function usable(attribute: ImportedAttribute, value: string | undefined): string | undefined {
   if (value === undefined) return undefined

@@ -11,11 +11,14 @@ import { activeSession, page, readOwnForm, summary } from '../identity/visit.ts'
 import { addSeconds } from '../lib/clock.ts'
 import { ulidFromUuid } from '../lib/ulid.ts'
 import { type Arrival, goOn, identityOf, openArrival } from './arrival.ts'
-import { register, showRegister } from './register.ts'
+import { holds } from './claims.ts'
+import { problemPage, register, showRegister } from './register.ts'
+import { syncPerson } from './sync-person.ts'
 
 /** GET /upstream/link/{id}: signs in, asks whether to link, or begins a sign-up (reference flows 4.7). */
 async function show(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
   const arrival = await openArrival(deps, request, id)
+  if (holds(deps, arrival.provider, 'allow_if', arrival.way.said) === false) return turnedAway(deps, arrival)
   const session = activeSession(arrival.visit)
   const { user_id: ownerId } = arrival.link
   if (ownerId === null) return session ? suggestPage(deps, arrival, session) : showRegister(deps, arrival)
@@ -26,7 +29,16 @@ async function show(deps: Deps, request: Request, { id = '' }: PathParams): Prom
     : await signIn(deps, arrival, link)
   if (cookies instanceof Response) return cookies
   if (!cookies) throw new PageError('upstream_gone', 404)
+  await syncPerson(deps, arrival, ownerId)
   return goOn(deps, arrival, cookies)
+}
+
+/** The provider knows who it is, and the operator does not let them in. */
+function turnedAway(deps: Deps, arrival: Arrival): Response {
+  const { provider, link } = arrival
+  deps.log.warn('upstream.turned_away', { provider_id: provider.id, link_id: link.id })
+  const { allow_if_message: message } = provider
+  return problemPage(deps, arrival, { problem: 'not_allowed', ...(message !== undefined && { message }) })
 }
 
 /** A session for the owner of a link, or the page that says why there is none. */
@@ -45,6 +57,7 @@ async function signIn(
 /** POST /upstream/link/{id}: `action=link` for who is signed in, `action=register` for who is not. */
 async function answer(deps: Deps, request: Request, params: PathParams): Promise<Response> {
   const arrival = await openArrival(deps, request, params.id ?? '')
+  if (holds(deps, arrival.provider, 'allow_if', arrival.way.said) === false) return turnedAway(deps, arrival)
   const { form, own } = await readOwnForm(deps, arrival.visit)
   const session = activeSession(arrival.visit)
   if (arrival.link.user_id !== null) return show(deps, request, params)
@@ -55,6 +68,7 @@ async function answer(deps: Deps, request: Request, params: PathParams): Promise
   const { provider } = arrival
   const linked = await linkThrough(deps, arrival.visit, arrival.way.id, session, providerName(provider))
   if (!linked) throw new PageError('upstream_gone', 409)
+  await syncPerson(deps, arrival, session.user_id)
   return goOn(deps, arrival, [])
 }
 

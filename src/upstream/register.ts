@@ -7,7 +7,7 @@ import { PageError, RateLimited, Unavailable } from '../http/errors.ts'
 import type { Params } from '../http/params.ts'
 import { redirect } from '../http/reply.ts'
 import { foldEmail } from '../identity/email-address.ts'
-import { uselessHash } from '../identity/email-verification.ts'
+import { beginVerification, takeCodeLimits, uselessHash } from '../identity/email-verification.ts'
 import { limitSubject, take } from '../identity/limits.ts'
 import { providerName } from '../identity/providers.ts'
 import { completeSignUp, FORM_LIMIT } from '../identity/sign-up.ts'
@@ -25,6 +25,7 @@ import type { FieldErrors, FormError } from '../render/contexts.ts'
 import type { UpstreamProblemPage } from '../render/contexts-upstream.ts'
 import { type Arrival, goOn, identityOf } from './arrival.ts'
 import { type Imported, importClaims } from './claims.ts'
+import { syncPerson } from './sync-person.ts'
 
 /** What the provider says of a new person, as far as it can be used here. */
 interface Newcomer {
@@ -38,6 +39,8 @@ interface Choice {
   username: string
   displayName: string | undefined
   email: string | undefined
+  /** A code must prove it. */
+  unproven: boolean
 }
 
 /** The page of somebody whose identity is nobody's yet; without questions where the operator wants none. */
@@ -50,6 +53,7 @@ export async function showRegister(deps: Deps, arrival: Arrival): Promise<Respon
       username: username.value,
       displayName: displayName?.value ?? username.value,
       email: email?.value,
+      unproven: email?.unproven ?? false,
     })
   const form = { username: username?.value ?? '', import_email: 'on', import_display_name: 'on' }
   return registerPage(deps, arrival, newcomer, form)
@@ -66,12 +70,15 @@ export async function register(deps: Deps, arrival: Arrival, form: Params, own: 
     username: newcomer.username?.fixed ? newcomer.username.value : typed,
     displayName: displayName?.fixed || form.import_display_name ? displayName?.value : undefined,
     email: email?.fixed || form.import_email ? email?.value : undefined,
+    unproven: email?.unproven ?? false,
   }
   try {
     // Those who sign up were let in by their provider, often many from one address: only scripts are slowed down.
     await take(deps, 'sign-up-form.ip', limitSubject(arrival.visit.requester.ip), FORM_LIMIT)
     const errors = await checkChoice(deps, arrival, form, choice)
     if (Object.keys(errors).length > 0) return registerPage(deps, arrival, newcomer, form, { errors })
+    if (choice.email !== undefined && choice.unproven)
+      await takeCodeLimits(deps, arrival.visit.requester, choice.email)
   } catch (error) {
     if (error instanceof RateLimited) {
       const formError: FormError = { code: 'rate_limited', retry_after_seconds: error.retryAfter }
@@ -106,14 +113,16 @@ const nameAnswer = (
 /** What the templates make of what the provider says, or the page for a person who cannot go on with that. */
 async function meetNewcomer(deps: Deps, arrival: Arrival): Promise<Newcomer | Response> {
   const { provider, way } = arrival
+  if (!provider.allow_registration) return problemPage(deps, arrival, { problem: 'registration_closed' })
   const claims = importClaims(deps, provider, way.said)
   if ('missing' in claims)
     return problemPage(deps, arrival, { problem: 'claim_missing', missing: claims.missing })
   const { localpart, displayname, email } = claims
   const newcomer: Newcomer = { ...(displayname && { displayName: displayname }) }
   const [known] = email ? await findUserByEmail(deps.sql, foldEmail(email.value)) : []
-  if (email?.fixed && known) return problemPage(deps, arrival, { problem: 'email_taken' })
-  if (email && !known) newcomer.email = email
+  // Of an address that nobody proved yet nothing is told: the code does that.
+  if (email?.fixed && known && !email.unproven) return problemPage(deps, arrival, { problem: 'email_taken' })
+  if (email && (!known || email.unproven)) newcomer.email = email
   if (!localpart) return newcomer
   const { value } = localpart
   const [user] = await findUserByName(deps.sql, value, fold(value))
@@ -143,6 +152,7 @@ async function conflict(deps: Deps, arrival: Arrival, user: UserRow): Promise<Re
   if (cookies === 'conflict')
     return problemPage(deps, arrival, { problem: 'already_linked', username: user.username })
   if (!cookies) throw new PageError('upstream_gone', 409)
+  await syncPerson(deps, arrival, user.id)
   return goOn(deps, arrival, cookies)
 }
 
@@ -155,7 +165,7 @@ async function begin(
   form?: Params,
 ): Promise<Response> {
   const { visit, provider, way, continuation } = arrival
-  const { username, displayName, email } = choice
+  const { username, displayName, email, unproven } = choice
   const terms = termsOf(deps.config)
   const now = deps.clock.now()
   const id = newId(now, deps.random)
@@ -182,6 +192,11 @@ async function begin(
       now,
     })
     if (email === undefined) return
+    if (unproven) {
+      const claimant = { username, lang: visit.lang, requester: visit.requester }
+      await beginVerification(deps, tx, { registrationId: id }, email, claimant)
+      return
+    }
     const verification = {
       id: newId(now, deps.random),
       registrationId: id,
@@ -192,11 +207,14 @@ async function begin(
     await insertProvenVerification(tx, verification)
   })
   const steps = redirect(deps.urls.path(`/register/steps/${ulidFromUuid(id)}/finish`), visit.browser.cookies)
-  const [registration] =
-    tokenRequired || displayName === undefined ? [] : await findRegistration(deps.sql, id)
+  const isAsked = tokenRequired || displayName === undefined || (email !== undefined && unproven)
+  const [registration] = isAsked ? [] : await findRegistration(deps.sql, id)
   if (!registration || displayName === undefined) return steps
   const done = await completeSignUp(deps, visit, registration, email, displayName)
-  if (done.result === 'created') return goOn(deps, arrival, done.cookies)
+  if (done.result === 'created') {
+    await syncPerson(deps, arrival, done.userId)
+    return goOn(deps, arrival, done.cookies)
+  }
   if (done.result === 'taken' && form) {
     const errors: FieldErrors = { username: [{ code: 'taken' }] }
     return registerPage(deps, arrival, newcomer, form, { errors })
@@ -246,7 +264,8 @@ function registerPage(
   )
 }
 
-const problemPage = (
+/** Why the identity leads into no account. */
+export const problemPage = (
   deps: Deps,
   arrival: Arrival,
   problem: Omit<UpstreamProblemPage, 'identity' | 'continuation' | 'link_id'>,

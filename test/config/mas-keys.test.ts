@@ -54,6 +54,14 @@ const ELSEWHERE = [
   'outgoing.https_proxy',
   'outgoing.http_proxy',
   'outgoing.no_proxy',
+  'upstream_oauth2.providers[].claims_imports.email.unverified',
+  'upstream_oauth2.providers[].allow_if',
+  'upstream_oauth2.providers[].allow_if_message',
+  'upstream_oauth2.providers[].allow_registration',
+  'upstream_oauth2.providers[].admin_if',
+  'upstream_oauth2.providers[].sync_on_login',
+  'upstream_oauth2.providers[].email_domains',
+  'upstream_oauth2.providers[].rp_initiated_logout',
 ]
 
 describe('every key of MAS 1.22', () => {

@@ -507,6 +507,7 @@ const FILES = [
     findGrantByCode: [[HASH]],
     claimCode: [[ID, ID, NOW, NOW]],
     findCodeState: [[ID]],
+    findRawParameters: [[ID]],
     releaseCode: [[ID, ID]],
     spendCode: [[ID, ID, NOW]],
   }),
@@ -673,6 +674,7 @@ const FILES = [
     ],
     findCompletedSession: [[ID, HASH, NOW]],
     consumeUpstreamSession: [[ID, ID, NOW]],
+    findSealedIdToken: [[ID]],
     listSessionsThrough: [[ID, { subject: 's', sid: null }]],
   }),
   statements('registrations', registrations, {

@@ -183,7 +183,18 @@ export const upstream = section(
               { action, template: textOr('{{ user.name }}', 'The value.') },
               'Display name.',
             ),
-            email: section({ action, template: textOr('{{ user.email }}', 'The value.') }, 'Email address.'),
+            email: section(
+              {
+                action,
+                template: textOr('{{ user.email }}', 'The value.'),
+                unverified: oneOf(
+                  ['verify', 'drop', 'accept'],
+                  'verify',
+                  'What is done with an address that the provider calls unverified (`email_verified`): a code proves it, it is left out, or it is taken all the same, as MAS does.',
+                ),
+              },
+              'Email address.',
+            ),
             account_name: section(
               { template: text('How the account is called in our lists.') },
               'Label of the linked account.',
@@ -197,6 +208,31 @@ export const upstream = section(
           'What a logout at the provider ends here.',
         ),
         registration_token_required: bool(false, 'New accounts need an invitation.'),
+        allow_if: text(
+          'Who is let in: an expression over the claims, in the language of the templates, such as `"staff" in user.groups`. Asked at every sign-in.',
+        ),
+        allow_if_message: text('What those read whom `allow_if` turns away.'),
+        allow_registration: bool(
+          true,
+          '`false`: the provider signs in who has an account, and creates none.',
+        ),
+        admin_if: text(
+          'Who may administer: an expression as in `allow_if`. At every sign-in it gives the right, or takes it away.',
+        ),
+        sync_on_login: list(
+          Type.Union([Type.Literal('displayname'), Type.Literal('email')]),
+          [],
+          'What is taken over at every sign-in, not only at the first: `displayname`, `email`.',
+        ),
+        email_domains: list(
+          Type.String({ minLength: 1 }),
+          [],
+          'Whoever types an address of these domains at sign-in is sent to this provider.',
+        ),
+        rp_initiated_logout: bool(
+          false,
+          'Who signs out here is signed out there too, if it can do that. Register `public_base` there as the address to return to.',
+        ),
       }),
       [],
       'Other providers that people may sign in with.',

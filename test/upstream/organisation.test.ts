@@ -1,0 +1,200 @@
+import { afterEach, describe, expect, test } from 'bun:test'
+import { findUserByName } from '../../sql/users.ts'
+import { authorizeUrl, registerClient } from '../support/oauth.ts'
+import { PROVIDER, SUGGEST, signUpThere, type UpstreamWorld, upstreamWorld } from '../support/upstream.ts'
+
+const everything = { import_email: 'on', import_display_name: 'on' }
+let world: UpstreamWorld
+afterEach(() => world.close())
+
+const start = async (...args: Parameters<typeof upstreamWorld>) => {
+  world = await upstreamWorld(...args)
+}
+const user = async (name: string) => (await findUserByName(world.harness.deps.sql, name, name))[0]
+/** Signs up, and gives the browser. */
+async function newPerson(claims: Record<string, unknown>) {
+  world.fake.claims = { name: 'Somebody', ...claims }
+  const browser = world.harness.browser()
+  await signUpThere(await world.through(browser), {
+    username: String(claims.preferred_username),
+    ...everything,
+  })
+  return browser
+}
+
+describe('allow_if', () => {
+  test('lets in whom it holds for, and turns the others away with the operator’s sentence, also who has an account', async () => {
+    await start({
+      allow_if: "'crew' in user.groups and user.email.endswith('@harbour.example')",
+      allow_if_message: 'Only the crew comes aboard.',
+    })
+    const claims = { sub: 'a', preferred_username: 'anna', email: 'anna@harbour.example', groups: ['crew'] }
+    const browser = await newPerson(claims)
+    expect(browser.cookies.has('session')).toBe(true)
+    for (const changed of [{ groups: ['guests'] }, { groups: undefined }, { email: 'anna@evil.example' }]) {
+      world.fake.claims = { ...claims, ...changed }
+      const other = world.harness.browser()
+      const page = await world.through(other)
+      expect(page.status).toBe(403)
+      expect(page.text).toContain('Only the crew comes aboard.')
+      expect(other.cookies.has('session')).toBe(false)
+    }
+  })
+
+  test('that fails lets nobody in', async () => {
+    await start({ allow_if: 'user.groups.nothing.like.this' })
+    world.fake.claims = { sub: 'a', preferred_username: 'anna' }
+    const page = await world.through(world.harness.browser())
+    expect(page.status).toBe(403)
+    expect(page.text).toContain('do not let you in with Harbour')
+  })
+})
+
+test('allow_registration: false signs in and links, and creates no account', async () => {
+  await start({ allow_registration: false, claims_imports: SUGGEST })
+  world.fake.claims = { sub: 'a', preferred_username: 'anna' }
+  const page = await world.through(world.harness.browser())
+  expect(page.status).toBe(403)
+  expect(page.text).toContain('cannot be used to create one')
+  expect(page.text).toContain('/login?kind=link_upstream')
+  const csrf = /name="csrf" value="([^"]+)"/.exec(page.text)?.[1] ?? ''
+  const forced = await world.harness.form(page.url.pathname, { csrf, action: 'register', username: 'anna' })
+  expect(forced.status).toBeGreaterThanOrEqual(400)
+  expect(await user('anna')).toBeUndefined()
+})
+
+test('sync_on_login takes name and address over again, and admin_if gives and takes the right', async () => {
+  await start({ sync_on_login: ['displayname', 'email'], admin_if: "'officers' in user.groups" })
+  const claims = { sub: 'a', preferred_username: 'anna', email: 'anna@harbour.example', email_verified: true }
+  await newPerson({ ...claims, groups: ['officers'] })
+  expect(await user('anna')).toMatchObject({ display_name: 'Somebody', is_admin: true })
+  world.fake.claims = { ...claims, name: 'Anna B.', email: 'anna.b@harbour.example', groups: [] }
+  const browser = world.harness.browser()
+  await world.through(browser)
+  expect(await user('anna')).toMatchObject({ display_name: 'Anna B.', is_admin: false })
+  expect((await browser.open('/account/emails')).text).toContain('anna.b@harbour.example')
+})
+
+describe('an address that the provider calls unverified', () => {
+  const claims = {
+    sub: 'a',
+    preferred_username: 'anna',
+    email: 'anna@harbour.example',
+    email_verified: false,
+  }
+  const emails = (unverified: 'verify' | 'drop' | 'accept') => ({
+    claims_imports: { ...SUGGEST, email: { action: 'suggest' as const, unverified } },
+  })
+  const smtp = {
+    config: { email: { transport: 'smtp' as const, hostname: '127.0.0.1', port: 1, mode: 'plain' as const } },
+  }
+
+  test('verify: a code proves it before there is an account', async () => {
+    await start(emails('verify'), smtp)
+    world.fake.claims = { name: 'Anna', ...claims }
+    const page = await signUpThere(await world.through(world.harness.browser()), {
+      username: 'anna',
+      ...everything,
+    })
+    expect(page.url.pathname).toEndWith('/verify-email')
+    expect(await user('anna')).toBeUndefined()
+  })
+
+  test('drop: it is left out', async () => {
+    await start(emails('drop'), smtp)
+    world.fake.claims = claims
+    expect((await world.through(world.harness.browser())).text).not.toContain('anna@harbour.example')
+  })
+
+  test('accept: it is taken, as MAS does', async () => {
+    await start(emails('accept'), smtp)
+    const browser = await newPerson(claims)
+    expect((await browser.open('/account/emails')).text).toContain('anna@harbour.example')
+  })
+})
+
+describe('the provider is chosen', () => {
+  test.each([
+    ['upstream_idp in the query of /login', `/login?upstream_idp=${PROVIDER}`],
+    ['the domain of login_hint', '/login?login_hint=anna%40harbour.example'],
+  ])('by %s', async (_, address) => {
+    await start({ email_domains: ['harbour.example'] })
+    const page = await world.harness.browser().open(address)
+    expect(page.url.origin).toBe(world.fake.issuer)
+  })
+
+  test.each([
+    ['upstream_idp', { upstream_idp: PROVIDER }],
+    ['acr_values', { acr_values: `a urn:latchkey:idp:${PROVIDER}` }],
+    ['the domain of login_hint', { login_hint: 'anna@harbour.example' }],
+  ])('by %s in the authorization request', async (_, params) => {
+    await start({ email_domains: ['harbour.example'] })
+    const { client_id } = await registerClient(world.harness)
+    const page = await world.harness.browser().open(authorizeUrl(client_id, params))
+    expect(page.url.origin).toBe(world.fake.issuer)
+  })
+
+  test('by nobody who names one that is not there', async () => {
+    await start()
+    const page = await world.harness.browser().open('/login?upstream_idp=01J00000000000000000000000')
+    expect(page.url.pathname).toBe('/login')
+  })
+
+  test('by the domain of a typed address: the page says which button', async () => {
+    await start({ email_domains: ['harbour.example'] })
+    const page = await world.harness.browser().open('/login')
+    const answer = await page.submit(
+      { username: 'anna@HARBOUR.example', password: 'x' },
+      { action: '/login' },
+    )
+    expect(answer.text).toContain('With this address people sign in with Harbour')
+  })
+
+  test('by the configuration, where it is the only way in; a failure leads to a page and not round in circles', async () => {
+    await start({}, { config: { passwords: { enabled: false } } })
+    const browser = world.harness.browser()
+    const page = await world.through(browser, '/login', { code: undefined, error: 'access_denied' })
+    expect(page.url.pathname).toBe('/login')
+    expect(page.text).toContain('You did not sign in with Harbour.')
+    expect(page.text).not.toContain('name="password"')
+  })
+})
+
+test('additional parameters are templates over the request and over a sign-out', async () => {
+  await start({
+    additional_authorization_parameters: {
+      hd: 'harbour.example',
+      login_hint: '{{ params.login_hint }}',
+      prompt: "{{ 'login' if logged_out }}",
+      broken: '{{ nothing.at.all }}',
+    },
+  })
+  const browser = world.harness.browser()
+  const { client_id } = await registerClient(world.harness)
+  const login = await browser.open(authorizeUrl(client_id, { login_hint: 'mxid:@anna:example.test' }))
+  const way = /href="(\/upstream\/authorize\/[^"]*)"/.exec(login.text)?.[1]?.replace('&amp;', '&') ?? ''
+  const { searchParams } = (await browser.open(way)).url
+  expect(Object.fromEntries(searchParams)).toMatchObject({
+    hd: 'harbour.example',
+    login_hint: 'mxid:@anna:example.test',
+  })
+  expect(searchParams.has('prompt') || searchParams.has('broken')).toBe(false)
+  await newPerson({ sub: 'a', preferred_username: 'anna' })
+  const person = world.harness.browser()
+  world.fake.claims = { sub: 'a' }
+  await world.through(person)
+  await (await person.open('/account/')).submit({}, { action: '/logout' })
+  expect((await person.open(`/upstream/authorize/${PROVIDER}`)).url.searchParams.get('prompt')).toBe('login')
+})
+
+test('POST /logout: rp_initiated_logout signs out at the provider too, with proof of who it is', async () => {
+  await start({ rp_initiated_logout: true })
+  world.fake.metadata = { end_session_endpoint: `${world.fake.issuer}/logout` }
+  const browser = await newPerson({ sub: 'a', preferred_username: 'anna' })
+  const page = await (await browser.open('/account/')).submit({}, { action: '/logout' })
+  expect(page.status).toBe(200)
+  const url = new URL(page.headers.get('refresh')?.replace('0; url=', '') ?? '')
+  expect(url.pathname).toBe('/logout')
+  expect(url.searchParams.get('post_logout_redirect_uri')).toBe('http://auth.test/')
+  expect(url.searchParams.get('id_token_hint')).toStartWith('eyJ')
+})
