@@ -81,8 +81,8 @@ export async function readOwnFileForm(
   return { file, own: await isOwn(deps, visit, form) }
 }
 
-const isOwn = async (deps: Deps, visit: Visit, { csrf }: Params): Promise<boolean> =>
-  isOwnForm(deps.secrets.csrf, visit.browser, visit.request, csrf) && (await stillStands(deps, visit))
+const isOwn = async (deps: Deps, visit: Visit, form: Params): Promise<boolean> =>
+  isOwnForm(deps.secrets.csrf, visit.browser, visit.request, form.csrf) && (await stillStands(deps, visit))
 
 /**
  * Whether the session of a visit may act now as it could when the visit began. Whoever sends a form decides how long that
