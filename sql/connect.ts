@@ -22,7 +22,12 @@ export interface SqlOptions {
    * and other statements that take long.
    */
   stallTimeout?: number | null
+  /** Told of each query as it is sent; what it gives is called when the query is over. */
+  onQuery?: OnQuery | undefined
 }
+
+/** Takes the text of a query without its values. */
+export type OnQuery = (text: () => string) => (() => void) | undefined
 
 /**
  * A pool on the configured database. Nothing is sent until the first query, and no session state is ever set, so
@@ -30,7 +35,7 @@ export interface SqlOptions {
  */
 export function createSql(database: DatabaseConfig, options: SqlOptions = {}): Sql {
   const { location, parameters } = locate(database)
-  return postgres({
+  const sql = postgres({
     ...connectionOptions(location),
     ssl: tlsOptions(location),
     max: options.max ?? database.max_connections ?? 10,
@@ -47,6 +52,45 @@ export function createSql(database: DatabaseConfig, options: SqlOptions = {}): S
     backoff: (failures: number) => Math.min(0.05 * 2 ** failures, 0.5),
     connection: { application_name: options.applicationName ?? 'latchkey', ...parameters },
     onnotice: () => {},
+  })
+  return options.onQuery ? watched(sql, options.onQuery) : sql
+}
+
+/** A query of the driver, as far as it is watched. */
+interface Query {
+  strings: readonly string[]
+  handler?: (query: Query) => unknown
+}
+
+/**
+ * The same pool or transaction with its queries told. A query is lazy, and may be a part of another one: it counts when
+ * the driver's handler takes it.
+ */
+function watched<S extends Sql | Tx>(sql: S, onQuery: OnQuery): S {
+  const watch = (query: unknown): unknown => {
+    const handler = (query as Query | null)?.handler
+    if (typeof handler !== 'function') return query
+    ;(query as Query).handler = (self) => {
+      const over = onQuery(() => self.strings.join('?'))
+      const handled = handler(self)
+      if (over) Promise.prototype.then.call(query as Promise<unknown>, over, over)
+      return handled
+    }
+    return query
+  }
+  return new Proxy(sql, {
+    apply: (target, _, args) => watch(Reflect.apply(target as never, undefined, args)),
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name)
+      if (typeof value !== 'function') return value
+      if (name === 'unsafe') return (...args: unknown[]) => watch(Reflect.apply(value, target, args))
+      if (name === 'begin' || name === 'savepoint')
+        return (...args: unknown[]) => {
+          const fn = args.at(-1) as (tx: Tx) => unknown
+          return Reflect.apply(value, target, [...args.slice(0, -1), (tx: Tx) => fn(watched(tx, onQuery))])
+        }
+      return value
+    },
   })
 }
 

@@ -27,6 +27,7 @@ import { errorResponse, methodNotAllowed, surfaceOf } from './http/boundary.ts'
 import { allowAnyOrigin, apiCors, preflight } from './http/cors.ts'
 import { NotFound } from './http/errors.ts'
 import { healthRoutes } from './http/health.ts'
+import { observed } from './http/observe.ts'
 import type { PathParams, Route } from './http/route.ts'
 import { compatLoginRoutes } from './matrix/compat/login.ts'
 import { compatLogoutRoutes } from './matrix/compat/logout.ts'
@@ -61,6 +62,7 @@ import { registerResumeRoutes } from './sign-in/register/resume.ts'
 import { registerTokenRoutes } from './sign-in/register/token.ts'
 import { registerWaitingRoutes } from './sign-in/register/waiting.ts'
 import { termsRoutes } from './sign-in/terms.ts'
+import { metricsRoutes } from './telemetry/metrics-route.ts'
 import { upstreamAuthorizeRoutes } from './upstream/authorize.ts'
 import { upstreamLogoutRoutes } from './upstream/backchannel-logout.ts'
 import { upstreamCallbackRoutes } from './upstream/callback.ts'
@@ -145,6 +147,8 @@ export function routesOf(deps: Deps, resource: Resource): Route[] {
       return adminRoutes(deps)
     case 'health':
       return healthRoutes(deps)
+    case 'prometheus':
+      return metricsRoutes(deps)
     case 'well-known':
       return wellKnownRoutes(deps, resource)
     default:
@@ -164,7 +168,7 @@ export interface App {
  */
 export function createApp(
   deps: Deps,
-  listener: { resources: readonly Resource[]; prefix?: string | undefined },
+  listener: { resources: readonly Resource[]; prefix?: string | undefined; name?: string | undefined },
 ): App {
   const routes = listener.resources.flatMap((resource) => routesOf(deps, resource))
   const prefixes = [...new Set(['', deps.urls.prefix, listener.prefix?.replace(/\/+$/, '') ?? ''])]
@@ -178,13 +182,21 @@ export function createApp(
     .onError({ as: 'global' }, ({ error, request, code }) => {
       const surface = surfaceOf(withoutPrefix(new URL(request.url).pathname))
       const response = errorResponse(deps, request, surface, code === 'NOT_FOUND' ? new NotFound() : error)
+      deps.metrics.requests.record(
+        0,
+        methodOf(request),
+        'FALLBACK',
+        String(response.status),
+        listener.name ?? '',
+      )
       // Web clients must be able to read that there is nothing, as with any homeserver.
       if (surface !== 'matrix') return response
       return request.method === 'OPTIONS' ? preflight(apiCors, MATRIX_METHODS) : allowAnyOrigin(response)
     })
   const byPath = Map.groupBy(routes, (route) => route.path)
   for (const prefix of prefixes)
-    for (const [path, endpoints] of byPath) router = addPath(deps, router, prefix, path, endpoints)
+    for (const [path, endpoints] of byPath)
+      router = addPath(deps, router, listener.name ?? '', prefix, path, endpoints)
   router.compile()
   return {
     routes,
@@ -196,6 +208,10 @@ export function createApp(
   }
 }
 
+/** A method as the figures know it: strangers may send any word. */
+const methodOf = ({ method }: Request): string => (METHODS.includes(method) ? method : 'OTHER')
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
+
 /** Methods of the Matrix API, for addresses that we don't know. */
 const MATRIX_METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE']
 
@@ -206,14 +222,23 @@ const UNPARSED = { parse: 'none' } as const
 type Context = Record<string, unknown>
 
 /** Every method of one path, the preflight answer, and 405 for the rest. */
-function addPath(deps: Deps, router: AnyElysia, prefix: string, path: string, endpoints: Route[]): AnyElysia {
+function addPath(
+  deps: Deps,
+  router: AnyElysia,
+  listener: string,
+  prefix: string,
+  path: string,
+  endpoints: Route[],
+): AnyElysia {
   const pattern = prefix + path.replace(/\{(\w+)\}/g, ':$1')
   const methods = endpoints.map((endpoint) => endpoint.method as string)
   if (methods.includes('GET')) methods.push('HEAD')
   let extended = router
   for (const endpoint of endpoints) {
-    const handle = ({ request, params }: Context) =>
-      answer(deps, request as Request, endpoint, params as PathParams)
+    const run = observed(deps, listener, endpoint, (request, params) =>
+      answer(deps, request, endpoint, params),
+    )
+    const handle = ({ request, params }: Context) => run(request as Request, (params ?? {}) as PathParams)
     extended = extended.route(endpoint.method, pattern, handle, UNPARSED)
     // Said here, or the answer for all other methods would take it.
     if (endpoint.method === 'GET') extended = extended.route('HEAD', pattern, handle, UNPARSED)
@@ -236,12 +261,7 @@ function addPath(deps: Deps, router: AnyElysia, prefix: string, path: string, en
  * Runs an endpoint. Errors are answered here and not in the router's hook, which would turn an error that is a page
  * with status 200 (`form_post`) into a 500; and those of an endpoint that other origins call must be readable there.
  */
-async function answer(
-  deps: Deps,
-  request: Request,
-  endpoint: Route,
-  params: PathParams = {},
-): Promise<Response> {
+async function answer(deps: Deps, request: Request, endpoint: Route, params: PathParams): Promise<Response> {
   let response: Response
   try {
     // The router gives null for a segment that is not percent-encoded UTF-8.

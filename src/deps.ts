@@ -1,5 +1,5 @@
 import { findClient } from '../sql/clients.ts'
-import { createSql, type Sql } from '../sql/connect.ts'
+import { createSql, type OnQuery, type Sql } from '../sql/connect.ts'
 import type { DatabaseConfig } from '../sql/location.ts'
 import { countAppSessions } from '../sql/sessions.ts'
 import { findUser } from '../sql/users.ts'
@@ -12,10 +12,12 @@ import type { PublicFetchOptions } from './http/fetch-public.ts'
 import { createOutgoingFetch, createProxyOf } from './http/outgoing.ts'
 import { createUrls, type Urls } from './http/urls.ts'
 import { type Activity, createActivity } from './identity/activity.ts'
+import { registerFigures } from './identity/figures.ts'
 import type { Guessers } from './identity/limits.ts'
 import { createPolicyData, type PolicyDataSource } from './identity/policy-data.ts'
 import { createJobs, type Jobs } from './jobs/jobs.ts'
 import { type Clock, systemClock } from './lib/clock.ts'
+import { currentFacts } from './lib/current-request.ts'
 import { type Network, parseNetwork } from './lib/ip.ts'
 import { type Random, systemRandom } from './lib/random.ts'
 import { createMail, type Mail } from './mail/mail.ts'
@@ -30,7 +32,12 @@ import { type Assets, createAssets } from './render/assets.ts'
 import type { Views } from './render/engine.ts'
 import { createTexts } from './render/texts.ts'
 import type { Translate } from './render/translate.ts'
+import { countedLog } from './telemetry/counted-log.ts'
+import { createMetrics, type Metrics } from './telemetry/instruments.ts'
 import type { Log } from './telemetry/log.ts'
+import { readDsn, reportedLog } from './telemetry/sentry.ts'
+import { createTracing, type Tracing, type TracingTools } from './telemetry/tracing.ts'
+import { watchedFetch } from './telemetry/watched-fetch.ts'
 import { createUpstream, type Upstream } from './upstream/upstream.ts'
 
 /**
@@ -60,6 +67,9 @@ export interface Deps {
   translate: Translate
   assets: Assets
   log: Log
+  metrics: Metrics
+  /** Set where requests are traced. */
+  tracing?: Tracing | undefined
   /** Who is on the other end of each request under way. */
   peers: Peers
   /** Whose wrong secrets this process saw. */
@@ -72,6 +82,8 @@ export interface Deps {
   /** The providers that people may sign in with, and how they are reached. */
   upstream: Upstream
   trustedProxies: readonly Network[]
+  /** Aborts when this process begins to stop. */
+  stopping: AbortSignal
 }
 
 /** What differs between a running service and a test. */
@@ -86,10 +98,17 @@ export interface DepsOptions {
   fetch?: Fetch
   /** Reaches other services that the configuration names; only tests give one. */
   outgoingFetch?: Fetch
+  /** Aborts when this process begins to stop. */
+  stopping?: AbortSignal
+  /** How spans are kept; only tests say anything. */
+  tracing?: Pick<TracingTools, 'sink'>
   /** Where keys of clients may be fetched from; only tests say anything. */
   clientFetch?: Pick<PublicFetchOptions, 'allows' | 'ca'>
   /** What stays when a configuration is replaced at run time: connections, the queue, what was noted. */
-  keep?: Pick<Deps, 'sql' | 'jobs' | 'activity' | 'peers' | 'guessers'>
+  keep?: Pick<
+    Deps,
+    'sql' | 'jobs' | 'activity' | 'peers' | 'guessers' | 'log' | 'metrics' | 'tracing' | 'stopping'
+  >
 }
 
 /**
@@ -99,15 +118,21 @@ export interface DepsOptions {
  *   cannot be used
  */
 export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; warnings: string[] }> {
-  const { config, log, clock = systemClock, random = systemRandom, keep } = options
+  const { config, clock = systemClock, random = systemRandom, keep } = options
+  const metrics = keep?.metrics ?? createMetrics()
   const urls = createUrls(config.http)
-  const sql = keep?.sql ?? createSql(options.database)
+  const proxyOf = createProxyOf(config.outgoing)
+  const outgoingFetch = createOutgoingFetch(proxyOf)
+  const report = { clock, random, fetch: outgoingFetch }
+  const log = keep?.log ?? countedLog(reportedLog(options.log, config.telemetry.sentry, report), metrics)
+  const tracing = keep
+    ? keep.tracing
+    : await createTracing(config.telemetry.tracing, { log, fetch: outgoingFetch, ...options.tracing })
+  const sql = keep?.sql ?? createSql(options.database, { onQuery: noteQuery(tracing) })
   const secrets = await deriveSecrets(config.secrets.encryption, config.secrets.previous_encryption)
   const { keyring, warnings } = await createKeyring({ sql, clock, secrets }, config.secrets.keys)
   const { translate, views, staticFolders } = createTexts(config.templates)
   const policyData = createPolicyData({ sql, clock, config })
-  const proxyOf = createProxyOf(config.outgoing)
-  const outgoingFetch = createOutgoingFetch(proxyOf)
   const clientFetch = { proxyOf, ...options.clientFetch }
   const deps: Deps = {
     config,
@@ -119,19 +144,21 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
     secrets,
     passwords: createPasswords(config.passwords),
     homeserver: createHomeserver(config.matrix, {
-      fetch: options.fetch ?? outgoingFetch,
+      fetch: watchedFetch(options.fetch ?? outgoingFetch, metrics, tracing),
       clock,
       log,
     }),
     policy: policyOf({ config, sql, log, policyData }),
     policyData,
-    jobs: keep?.jobs ?? createJobs(options.database, log, config.retention),
+    jobs: keep?.jobs ?? createJobs(options.database, log, { kept: config.retention, metrics, tracing }),
     activity: keep?.activity ?? createActivity(sql, log),
     translate,
     views,
     mail: createMail({ config, urls, sql, clock, random, secrets, views, log }),
     assets: createAssets(staticFolders, `${urls.prefix}/`),
     log,
+    metrics,
+    tracing,
     peers: keep?.peers ?? new WeakMap(),
     guessers: keep?.guessers ?? new Set(),
     fetch: options.outgoingFetch ?? outgoingFetch,
@@ -139,9 +166,24 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
     clientFetch,
     upstream: createUpstream({ config, clock, log, proxyOf, publicFetch: clientFetch }),
     trustedProxies: config.http.trusted_proxies.map(parseNetwork).filter((network) => network !== undefined),
+    stopping: keep?.stopping ?? options.stopping ?? new AbortController().signal,
   }
+  if (!keep) registerFigures(deps)
+  const { dsn } = config.telemetry.sentry
+  if (dsn !== undefined && !readDsn(dsn))
+    warnings.push('telemetry.sentry.dsn is not like https://KEY@HOST/PROJECT: no errors are reported.')
   return { deps, warnings }
 }
+
+/** Counts the queries of the request that runs, and makes spans of them where it is traced. */
+const noteQuery =
+  (tracing: Tracing | undefined): OnQuery =>
+  (text) => {
+    const facts = currentFacts()
+    if (!facts) return undefined
+    facts.queries++
+    return tracing?.query(text, facts)
+  }
 
 /** The built-in rules, or the operator's own module in their place. */
 function policyOf({

@@ -7,8 +7,9 @@ import { empty, json } from '../http/reply.ts'
 import { requesterOf } from '../http/requester.ts'
 import type { PathParams, Route } from '../http/route.ts'
 import { scopesFor } from '../lib/admin-scope.ts'
+import { noteWho } from '../lib/current-request.ts'
 import { isStorable } from '../lib/storable.ts'
-import { newId, uuidFromUlid } from '../lib/ulid.ts'
+import { newId, ulidFromUuid, uuidFromUlid } from '../lib/ulid.ts'
 import { authenticateCaller, type Caller, requireScope } from './caller.ts'
 import { documentRoutes } from './document.ts'
 import { once } from './idempotency.ts'
@@ -41,6 +42,11 @@ function routeOf(deps: Deps, operation: Operation): Route {
       // is in it is looked at last.
       const text = readBody && (await readText(request))
       const caller = await authenticateCaller(deps, request, deps.urls.absolute(pathOf(operation, params)))
+      noteWho(
+        caller.userId
+          ? `user ${ulidFromUuid(caller.userId)}`
+          : `client ${caller.clientId && ulidFromUuid(caller.clientId)}`,
+      )
       requireScope(caller, scopes)
       const url = new URL(request.url)
       const call = {

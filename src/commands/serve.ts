@@ -2,12 +2,13 @@ import { deleteIdleLimits } from '../../sql/limits.ts'
 import { anyUserExists } from '../../sql/users.ts'
 import { warmStrength } from '../crypto/strength.ts'
 import { createDeps, type Deps } from '../deps.ts'
-import { fetchLocal } from '../http/outgoing.ts'
+import { createOutgoingFetch, createProxyOf, fetchLocal } from '../http/outgoing.ts'
 import { jobHandlers } from '../jobs/handlers.ts'
 import type { JobHandlers } from '../jobs/jobs.ts'
 import { registrationEnabled } from '../policy/register.ts'
 import { listen } from '../server.ts'
 import type { Log } from '../telemetry/log.ts'
+import { exportMetrics } from '../telemetry/metrics-export.ts'
 import { syncProviders } from '../upstream/sync.ts'
 import type { Loaded } from './load.ts'
 import { migrateDatabase, openDatabase, requireMigrated } from './open-database.ts'
@@ -41,6 +42,8 @@ export interface ServeOptions {
 const MINUTE = 60_000
 /** Milliseconds after ready before the word lists are loaded: the first visitors come first. */
 const WARM_AFTER = 5_000
+/** Milliseconds that telemetry may take to leave at the stop. */
+const FLUSH = 1_500
 /** Milliseconds that a stop may take at most, from its beginning: for requests, then jobs, then what was noted. */
 const STOP = { requests: 10_000, jobs: 14_000, activity: 15_000 }
 
@@ -51,13 +54,19 @@ const STOP = { requests: 10_000, jobs: 14_000, activity: 15_000 }
  * @throws what `explain` makes sentences of
  */
 export async function serve(options: ServeOptions): Promise<void> {
-  const { loaded, log, progress, signal } = options
+  const { loaded, progress, signal } = options
   await using started = new AsyncDisposableStack()
   const database = await openDatabase(loaded, { log: progress, own: true, signal })
   started.defer(database.close)
   if (options.migrate) await migrateDatabase(database, progress)
   else await requireMigrated(database)
-  const { deps, warnings } = await createDeps({ config: loaded.config, database: database.settings, log })
+  const { deps, warnings } = await createDeps({
+    config: loaded.config,
+    database: database.settings,
+    log: options.log,
+    stopping: signal,
+  })
+  const { log } = deps
   started.defer(() => deps.sql.end({ timeout: 2 }))
   for (const warning of [...loaded.warnings, ...warnings]) log.warn('config.warning', { warning })
   const live: Live = { deps }
@@ -68,6 +77,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   if (options.sync) await syncAll(deps)
   if (signal.aborted) return
 
+  started.defer(await sendTelemetry(deps))
   const servers = await listen(deps)
   started.defer(async () => {
     const jobsLimit = expired(STOP.jobs)
@@ -131,6 +141,18 @@ async function syncAll(deps: Deps): Promise<void> {
   deps.log.warn('clients.left', { clients: left.join(', '), hint })
 }
 
+/** Sends figures and traces where the configuration wants it; gives what sends the last of them. */
+export async function sendTelemetry(deps: Deps): Promise<() => Promise<void>> {
+  const { config, metrics, clock, log, tracing } = deps
+  const stop = await exportMetrics(config.telemetry.metrics, {
+    registry: metrics.registry,
+    clock,
+    log,
+    fetch: createOutgoingFetch(createProxyOf(config.outgoing)),
+  })
+  return () => within(FLUSH, Promise.all([stop(), tracing?.stop()]))
+}
+
 /** Without it there is no meter, and nothing else changes. */
 const buildScript = (deps: Deps): Promise<void> =>
   addStrengthScript(deps).catch((error: unknown) => deps.log.warn('strength_meter.not_built', { error }))
@@ -189,6 +211,6 @@ async function warm(addresses: string[]): Promise<void> {
   }
   await within(
     2_000,
-    Promise.allSettled([visit('/health'), visit('/login'), visit('/.well-known/openid-configuration')]),
+    Promise.allSettled([visit('/ready'), visit('/login'), visit('/.well-known/openid-configuration')]),
   )
 }

@@ -6,7 +6,7 @@ import type { ConfigOnly } from './flags.ts'
 import { load } from './load.ts'
 import { openDatabase, requireMigrated } from './open-database.ts'
 import { type Live, reload } from './reload.ts'
-import { work } from './serve.ts'
+import { sendTelemetry, work } from './serve.ts'
 import { aborted, within } from './stopping.ts'
 
 /** `latchkey worker`: runs jobs until it is told to stop. */
@@ -20,11 +20,17 @@ export default async function worker(this: Context, flags: ConfigOnly): Promise<
   const database = await openDatabase(loaded, { log: (line) => log.info('start.progress', { line }), signal })
   started.defer(database.close)
   await requireMigrated(database)
-  const { deps, warnings } = await createDeps({ config: loaded.config, database: database.settings, log })
+  const { deps, warnings } = await createDeps({
+    config: loaded.config,
+    database: database.settings,
+    log,
+    stopping: signal,
+  })
   started.defer(() => deps.sql.end({ timeout: 2 }))
   for (const warning of [...loaded.warnings, ...warnings]) log.warn('config.warning', { warning })
   const live: Live = { deps }
   started.defer(() => live.deps.policy.stop())
+  started.defer(await sendTelemetry(deps))
   started.defer(() => within(14_000, deps.jobs.stop()))
   const handlers = jobHandlers(deps)
   let reloading = Promise.resolve()

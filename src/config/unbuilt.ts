@@ -24,22 +24,11 @@ const resource = (name: ResourceName, sentence: string): Notice & { resource: Re
 /** The features that are not built yet. Build one, delete its row. */
 export const UNBUILT: readonly (Notice & { resource?: ResourceName })[] = [
   {
-    path: 'telemetry.tracing.exporter',
-    applies: ({ telemetry }) => (telemetry?.tracing?.exporter ?? 'none') !== 'none',
-    sentence: 'Traces are not built yet: nothing is exported.',
-  },
-  {
-    path: 'telemetry.metrics.exporter',
-    applies: ({ telemetry }) => (telemetry?.metrics?.exporter ?? 'none') !== 'none',
-    sentence: 'Metrics are not built yet: nothing is exported.',
-  },
-  {
-    path: 'telemetry.sentry.dsn',
-    applies: ({ telemetry }) => telemetry?.sentry?.dsn !== undefined,
-    sentence: 'Error reports are not built yet: errors are in the log only.',
+    path: 'telemetry.sentry.traces_sample_rate',
+    applies: ({ telemetry }) => (telemetry?.sentry?.traces_sample_rate ?? 0) > 0,
+    sentence: 'Traces do not go to Sentry by this key: use telemetry.tracing, whose OTLP Sentry takes too.',
   },
   resource('graphql', 'MAS calls this API internal and Latchkey has none: its paths answer 404.'),
-  resource('prometheus', 'Metrics are not built yet: /metrics answers 404.'),
   resource('connection-info', 'The page for debugging connections is not built: its path answers 404.'),
 ]
 

@@ -14,6 +14,7 @@ import {
   RateLimited,
   Unavailable,
 } from './errors.ts'
+import { noteReference } from './observe.ts'
 import { languageOf, plainPage } from './page-response.ts'
 import { json } from './reply.ts'
 
@@ -31,7 +32,7 @@ const SSO_REDIRECT = /^\/_matrix\/client\/[^/]+\/login\/sso\/redirect(\/[^/]*)?$
 export function surfaceOf(path: string): Surface {
   // The one address of the Matrix API that people open in a browser.
   if (SSO_REDIRECT.test(path)) return 'page'
-  if (path === '/health') return 'probe'
+  if (path === '/health' || path === '/ready' || path === '/metrics') return 'probe'
   if (path.startsWith('/_matrix/')) return 'matrix'
   if (path.startsWith('/api/')) return 'admin'
   if (path.startsWith('/oauth2/') || path.startsWith('/upstream/backchannel-logout/')) return 'oauth'
@@ -86,7 +87,8 @@ function describeError(deps: Deps, request: Request, surface: Surface, error: un
   return internal(deps, request, surface, error)
 }
 
-const newReference = (deps: Pick<Deps, 'random'>): string => randomString(deps.random, 8, REFERENCE_ALPHABET)
+const newReference = (deps: Pick<Deps, 'random'>): string =>
+  noteReference(randomString(deps.random, 8, REFERENCE_ALPHABET))
 
 function outage(deps: Deps, request: Request, surface: Surface, error: unknown): Response {
   const reference = newReference(deps)

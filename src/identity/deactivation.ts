@@ -88,7 +88,7 @@ async function writeMail(
 
 /** What the link of a mail would take back; undefined when there is nothing. Changes nothing. @throws RateLimited */
 export async function readDeactivationTicket(
-  deps: Pick<Deps, 'sql' | 'clock' | 'secrets'>,
+  deps: Pick<Deps, 'sql' | 'clock' | 'secrets' | 'log'>,
   ticket: string,
   requester: Requester,
 ): Promise<PendingDeactivationRow | undefined> {

@@ -41,7 +41,7 @@ export interface Claimant {
  * @throws RateLimited
  */
 export async function takeCodeLimits(
-  deps: Pick<Deps, 'config' | 'sql' | 'clock' | 'secrets'>,
+  deps: Pick<Deps, 'config' | 'sql' | 'clock' | 'secrets' | 'log'>,
   requester: Requester,
   email: string,
 ): Promise<void> {
@@ -52,7 +52,7 @@ export async function takeCodeLimits(
 
 /** The same for another code of one verification, which has a limit of its own too. @throws RateLimited */
 export async function takeResendLimits(
-  deps: Pick<Deps, 'config' | 'sql' | 'clock' | 'secrets'>,
+  deps: Pick<Deps, 'config' | 'sql' | 'clock' | 'secrets' | 'log'>,
   requester: Requester,
   verification: Pick<EmailVerificationRow, 'id'>,
   email: string,
@@ -186,7 +186,7 @@ export function parseCode(typed: string | undefined): string | undefined {
 
 /** Takes one of the attempts that a verification has. @throws RateLimited */
 export const takeAttempt = (
-  deps: Pick<Deps, 'config' | 'sql' | 'clock' | 'secrets'>,
+  deps: Pick<Deps, 'config' | 'sql' | 'clock' | 'secrets' | 'log'>,
   verification: Pick<EmailVerificationRow, 'id'>,
 ): Promise<void> =>
   take(

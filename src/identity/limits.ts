@@ -18,7 +18,7 @@ export interface Limit {
  * @throws RateLimited with the seconds to wait
  */
 export async function take(
-  deps: Pick<Deps, 'sql' | 'clock' | 'secrets'>,
+  deps: Pick<Deps, 'sql' | 'clock' | 'secrets' | 'log'>,
   name: string,
   subject: string,
   limit: Limit,
@@ -28,6 +28,7 @@ export async function take(
   const key = keyOf(deps, name, subject)
   const [taken] = await takeFromLimit(deps.sql, key, now, interval, limit.burst)
   if (taken) return
+  deps.log.info('limit.hit', { limit: name })
   throw await limited(deps, key, limit)
 }
 
@@ -58,7 +59,7 @@ const CAPACITY = 10_000
  * @throws RateLimited with the seconds to wait
  */
 export async function checkSecret(
-  deps: Pick<Deps, 'sql' | 'clock' | 'secrets' | 'guessers'>,
+  deps: Pick<Deps, 'sql' | 'clock' | 'secrets' | 'guessers' | 'log'>,
   name: string,
   subject: string,
   limit: Limit,
@@ -67,8 +68,10 @@ export async function checkSecret(
   const key = keyOf(deps, name, subject)
   if (deps.guessers.has(key)) {
     const [row] = await findLimit(deps.sql, key)
-    if (row && opensAt(row.arrival_at, limit) > deps.clock.now().getTime())
+    if (row && opensAt(row.arrival_at, limit) > deps.clock.now().getTime()) {
+      deps.log.info('limit.hit', { limit: name })
       throw await limited(deps, key, limit)
+    }
   }
   if (await isRight()) return true
   deps.guessers.add(key)

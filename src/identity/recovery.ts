@@ -75,7 +75,7 @@ export async function requestRecovery(
 
 /** Sends the mail of a request once more, with new links. @throws RateLimited */
 export async function repeatRecovery(
-  deps: Pick<Deps, 'config' | 'sql' | 'clock' | 'secrets' | 'jobs'>,
+  deps: Pick<Deps, 'config' | 'sql' | 'clock' | 'secrets' | 'jobs' | 'log'>,
   recovery: Pick<RecoveryRow, 'id' | 'email'>,
   requester: Requester,
 ): Promise<void> {
@@ -84,7 +84,7 @@ export async function repeatRecovery(
 }
 
 async function takeLimits(
-  deps: Pick<Deps, 'config' | 'sql' | 'clock' | 'secrets'>,
+  deps: Pick<Deps, 'config' | 'sql' | 'clock' | 'secrets' | 'log'>,
   requester: Requester,
   email: string,
 ): Promise<void> {
@@ -206,7 +206,7 @@ export type Ticket =
 
 /** Looks a ticket up and changes nothing. @throws RateLimited for somebody who tries many */
 export async function readTicket(
-  deps: Pick<Deps, 'config' | 'sql' | 'clock' | 'secrets'>,
+  deps: Pick<Deps, 'config' | 'sql' | 'clock' | 'secrets' | 'log'>,
   ticket: string,
   requester: Requester,
 ): Promise<Ticket> {

@@ -51,6 +51,7 @@ export async function checkPassword(
     deps.log.warn('login.failed', { user_id: user?.id, ip: requester.ip })
     return { result: 'wrong' }
   }
+  deps.log.debug('login.password_right', { user_id: user.id })
   if (verdict.upgrade) await upgrade(deps, stored.id, input.password)
   const stopped = stopReason(user)
   if (stopped) return { result: stopped, user }

@@ -5,6 +5,8 @@ import { csrfToken, isOwnForm } from '../http/csrf.ts'
 import { chosenLanguage, languageOf, type PageOptions, pageResponse } from '../http/page-response.ts'
 import { type Params, readFileForm, readPageForm } from '../http/params.ts'
 import { type Requester, requesterOf } from '../http/requester.ts'
+import { noteWho } from '../lib/current-request.ts'
+import { ulidFromUuid } from '../lib/ulid.ts'
 import type { Contexts, PageName, SessionSummary } from '../render/contexts.ts'
 import { loadSession, type SessionState } from './sessions.ts'
 
@@ -24,6 +26,7 @@ export async function openVisit(deps: Deps, request: Request): Promise<Visit> {
   const browser = readBrowser(deps.urls, deps.random, request)
   const requester = requesterOf(deps, request)
   const session = await loadSession(deps, browser, requester)
+  if (session.state !== 'none') noteWho(`user ${ulidFromUuid(session.session.user_id)}`)
   const own = session.state === 'none' ? undefined : session.session.locale
   const chosen = deps.translate.languages.find((tag) => tag === own) ?? chosenLanguage(deps, request)
   const lang = chosen ?? languageOf(deps, request)

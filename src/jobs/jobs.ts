@@ -2,7 +2,11 @@ import type { PgBoss } from 'pg-boss'
 import { createSql, type Db, type Sql } from '../../sql/connect.ts'
 import type { DatabaseConfig } from '../../sql/location.ts'
 import type { DriftProgress } from '../identity/drift.ts'
+import { monotonic } from '../lib/clock.ts'
+import { withFacts } from '../lib/current-request.ts'
+import type { Metrics } from '../telemetry/instruments.ts'
 import type { Log } from '../telemetry/log.ts'
+import type { Tracing } from '../telemetry/tracing.ts'
 
 /** Every job and what it is given. Jobs are repeatable: running one twice does no harm. */
 export interface JobData {
@@ -51,6 +55,13 @@ export interface Jobs {
   stop(): Promise<void>
 }
 
+export interface JobsOptions {
+  /** Seconds that jobs are kept which are over. */
+  kept?: { finished_jobs: number }
+  metrics?: Pick<Metrics, 'jobs' | 'jobsUnderWay'>
+  tracing?: Pick<Tracing, 'job'> | undefined
+}
+
 /** In the order of `runDue`: jobs that add others stand before those. */
 const NAMES = [
   'deactivate-due',
@@ -93,11 +104,9 @@ const SCHEMA = 'latchkey_jobs'
  * statements have a connection to themselves (the driver lets no pool open transactions by text): on the pool of the
  * requests they could wait for transactions which wait, in `enqueue`, for the queue to start.
  */
-export function createJobs(
-  database: DatabaseConfig,
-  log: Log,
-  kept = { finished_jobs: 30 * 24 * 3600 },
-): Jobs {
+export function createJobs(database: DatabaseConfig, log: Log, options: JobsOptions = {}): Jobs {
+  const kept = options.kept?.finished_jobs ?? 30 * 24 * 3600
+  const run = runner(log, options)
   const stopping = new AbortController()
   let starting: Promise<PgBoss> | undefined
   let own: Sql | undefined
@@ -115,7 +124,7 @@ export function createJobs(
     started.on('error', (error) => log.warn('jobs.error', { error }))
     await started.start()
     for (const name of NAMES) {
-      const options = { ...optionsOf(name), deleteAfterSeconds: kept.finished_jobs }
+      const options = { ...optionsOf(name), deleteAfterSeconds: kept }
       // One waiting and one running for each person: a burst of ended sessions is one call.
       await started.createQueue(name, { policy: 'stately', ...options })
       // That leaves a queue alone which an earlier release made.
@@ -142,7 +151,7 @@ export function createJobs(
           name,
           { pollingIntervalSeconds: 1, batchSize: 1, localConcurrency: AT_ONCE[name] ?? 1 },
           async ([job]) => {
-            if (job) await run(log, handlers, name, job.data, AbortSignal.any([job.signal, stopping.signal]))
+            if (job) await run(handlers, name, job.data, AbortSignal.any([job.signal, stopping.signal]))
           },
         )
     },
@@ -153,7 +162,7 @@ export function createJobs(
           const [job] = await started.fetch<JobData[typeof name]>(name)
           if (!job) break
           try {
-            await run(log, handlers, name, job.data)
+            await run(handlers, name, job.data)
             await started.complete(name, job.id)
           } catch (error) {
             await started.fail(name, job.id, { message: String(error) })
@@ -185,18 +194,37 @@ const optionsOf = (name: JobName) => ({
   ...RETRIES[name],
 })
 
-async function run<Name extends JobName>(
-  log: Log,
-  handlers: JobHandlers,
-  name: Name,
-  data: JobData[Name],
-  signal?: AbortSignal,
-): Promise<void> {
-  try {
-    await handlers[name](data, signal)
-  } catch (error) {
-    log.warn('job.failed', { job: name, subject: subjectOf(data), error })
-    throw error
+/** Runs jobs with their figures, and their traces where the configuration wants them. */
+function runner(log: Log, { metrics, tracing }: JobsOptions) {
+  const attempt = async <Name extends JobName>(
+    handlers: JobHandlers,
+    name: Name,
+    data: JobData[Name],
+    signal?: AbortSignal,
+  ): Promise<void> => {
+    const begin = monotonic()
+    let result = 'failed'
+    metrics?.jobsUnderWay.change(1, name)
+    try {
+      await handlers[name](data, signal)
+      result = 'success'
+    } catch (error) {
+      log.warn('job.failed', { job: name, subject: subjectOf(data), error })
+      throw error
+    } finally {
+      metrics?.jobsUnderWay.change(-1, name)
+      metrics?.jobs.record(monotonic() - begin, name, result)
+    }
+  }
+  return <Name extends JobName>(
+    handlers: JobHandlers,
+    name: Name,
+    data: JobData[Name],
+    signal?: AbortSignal,
+  ): Promise<void> => {
+    if (!tracing) return attempt(handlers, name, data, signal)
+    const facts = { queries: 0 }
+    return withFacts(facts, () => tracing.job(name, facts, () => attempt(handlers, name, data, signal)))
   }
 }
 

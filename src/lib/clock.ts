@@ -12,3 +12,6 @@ export const addSeconds = (date: Date, seconds: number): Date => new Date(date.g
 
 /** Whole seconds since the epoch, truncated: JWT claims (RFC 7519 section 2, NumericDate). */
 export const epochSeconds = (date: Date): number => Math.floor(date.getTime() / 1000)
+
+/** Milliseconds since some instant, which no change of the clock moves: only for how long something took. */
+export const monotonic = (): number => performance.now()

@@ -58,6 +58,7 @@ export function createMail(deps: Needs, transport?: Transport): Mail {
     await noteMailFailure(deps.sql, mail.id, failure, givenUp, deps.clock.now())
     const { id: mail_id, kind, attempts } = mail
     if (givenUp) log.error('mail.given_up', { mail_id, kind, attempts: attempts + 1 })
+    else log.info('mail.failed', { mail_id, kind, attempts: attempts + 1 })
   }
 
   return {

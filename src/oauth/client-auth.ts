@@ -4,6 +4,7 @@ import { OAuthError } from '../http/errors.ts'
 import type { Params } from '../http/params.ts'
 import { requesterOf } from '../http/requester.ts'
 import { checkSecret, limitSubject } from '../identity/limits.ts'
+import { noteWho } from '../lib/current-request.ts'
 import { equalSecrets } from '../lib/digest.ts'
 import { uuidFromUlid } from '../lib/ulid.ts'
 import { checkAssertion, claimedClient, JWT_BEARER } from './client-assertion.ts'
@@ -36,6 +37,7 @@ export async function authenticateClient(deps: Needs, request: Request, form: Pa
   if (!client) throw invalidClient(deps, credentials, 'unknown client')
   const broken = await checkCredentials(deps, client, credentials, request)
   if (broken !== undefined) throw invalidClient(deps, credentials, broken)
+  noteWho(`client ${credentials.clientId}`)
   return client
 }
 

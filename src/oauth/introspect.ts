@@ -12,6 +12,7 @@ import { json } from '../http/reply.ts'
 import { requesterOf } from '../http/requester.ts'
 import type { Route } from '../http/route.ts'
 import { limitSubject, take } from '../identity/limits.ts'
+import { noteWho } from '../lib/current-request.ts'
 import { equalSecrets } from '../lib/digest.ts'
 import { API_SCOPE, legacyScope, normaliseScope } from '../lib/scope.ts'
 import { timeOfId, ulidFromUuid } from '../lib/ulid.ts'
@@ -66,6 +67,7 @@ type Needs = Pick<
   | 'peers'
   | 'trustedProxies'
   | 'log'
+  | 'metrics'
 >
 
 /**
@@ -77,7 +79,9 @@ async function introspect(deps: Needs, request: Request): Promise<Response> {
   await authenticateCaller(deps, request, form)
   const { token, token_type_hint } = checkParams(IntrospectionRequest, form)
   const readsDeviceId = request.headers.get('x-mas-supports-device-id') === '1'
-  return json(await describeToken(deps, token, token_type_hint, readsDeviceId))
+  const answer = await describeToken(deps, token, token_type_hint, readsDeviceId)
+  deps.metrics.introspections.add(KINDS[parseToken(token) ?? 'none'], answer.active ? 'true' : 'false')
+  return json(answer)
 }
 
 /**
@@ -87,7 +91,10 @@ async function introspect(deps: Needs, request: Request): Promise<Response> {
 async function authenticateCaller(deps: Needs, request: Request, form: Params): Promise<void> {
   const bearer = /^bearer +(.+)$/i.exec(request.headers.get('authorization') ?? '')?.[1]
   if (bearer !== undefined) {
-    if (equalSecrets(bearer, deps.config.matrix.secret)) return
+    if (equalSecrets(bearer, deps.config.matrix.secret)) {
+      noteWho('homeserver')
+      return
+    }
     deps.log.warn('introspection.rejected', { reason: 'wrong homeserver secret' })
     // Wrong ones are limited, the right one never is: behind a proxy that tells no addresses the homeserver would share
     // the limit of whoever guesses, and everybody would be signed out.
@@ -100,6 +107,20 @@ async function authenticateCaller(deps: Needs, request: Request, form: Params): 
     status: 401,
     cause: 'only clients of the configuration may introspect',
   })
+}
+
+/** Forms of tokens as the figures call them, in MAS's words. */
+const KINDS: Record<TokenForm | 'none', string> = {
+  mat: 'oauth2_access_token',
+  mar: 'oauth2_refresh_token',
+  mpt: 'personal_access_token',
+  mct: 'compat_access_token',
+  mcr: 'compat_refresh_token',
+  syt: 'compat_access_token',
+  syr: 'compat_refresh_token',
+  lit: 'access_token',
+  macaroon: 'compat_access_token',
+  none: 'unknown',
 }
 
 /** The forms of refresh tokens; all others are access tokens. */

@@ -3,7 +3,7 @@ import { TypeCompiler } from '@sinclair/typebox/compiler'
 import type { Deps } from '../deps.ts'
 import { apiCors } from '../http/cors.ts'
 import { OAuthError } from '../http/errors.ts'
-import { checkParams, readForm } from '../http/params.ts'
+import { checkParams, type Params, readForm } from '../http/params.ts'
 import { json } from '../http/reply.ts'
 import { requesterOf } from '../http/requester.ts'
 import type { Route } from '../http/route.ts'
@@ -30,10 +30,23 @@ const DeviceCodeRequest = TypeCompiler.Compile(Type.Object({ device_code: Type.S
 const ClientRequest = TypeCompiler.Compile(Type.Object({ scope: Type.Optional(Type.String()) }))
 const RefreshRequest = TypeCompiler.Compile(Type.Object({ refresh_token: Type.String() }))
 
+const GRANTS = ['authorization_code', 'refresh_token', DEVICE_CODE_GRANT, 'client_credentials']
+
 /** POST /oauth2/token (reference 4). */
 async function token(deps: Deps, request: Request): Promise<Response> {
   const form = await readForm(request)
   const { grant_type } = checkParams(TokenRequest, form)
+  let result = 'error'
+  try {
+    const response = await grant(deps, request, form, grant_type)
+    result = 'success'
+    return response
+  } finally {
+    deps.metrics.tokenRequests.add(GRANTS.includes(grant_type) ? grant_type : 'unsupported', result)
+  }
+}
+
+async function grant(deps: Deps, request: Request, form: Params, grant_type: string): Promise<Response> {
   const requester = requesterOf(deps, request)
   const proof = await takeProof(deps, request, deps.urls.absolute('/oauth2/token'))
   checkResources(form)

@@ -26,6 +26,7 @@ const WITHOUT_DATABASE = [
   'GET /.well-known/change-password',
   'GET /oauth2/keys.json',
   'GET /assets/{file}',
+  'GET /health',
   'GET /api/spec.json',
   'GET /api/doc/',
   'GET /api/doc/oauth2-callback',
@@ -312,7 +313,8 @@ describe('with the database down', () => {
         wrong.push(`${name}: ${response.status} ${body.slice(0, 200)}`)
       if (
         json !==
-        (/ \/(oauth2|_matrix|api|upstream\/backchannel-logout)\//.test(name) && !name.includes('/sso/'))
+        (/ \/((oauth2|_matrix|api|upstream\/backchannel-logout)\/|ready$)/.test(name) &&
+          !name.includes('/sso/'))
       )
         wrong.push(`${name}: ${response.headers.get('content-type')}`)
       if (/CONNECTION|ECONN|postgres|127\.0\.0\.1/i.test(body)) wrong.push(`${name}: ${body.slice(0, 300)}`)

@@ -206,11 +206,23 @@ const ROUTES: Record<
   'GET /api/doc/{file}': ['none', 'admin', false],
   'GET /assets/{file}': ['none', 'page', false],
   'GET /health': ['none', 'probe', false],
+  'GET /ready': ['none', 'probe', false],
+  'GET /metrics': ['none', 'probe', false],
 }
 
 const SECRET = 'select secret from vault'
 const RESOURCES = (
-  ['discovery', 'human', 'oauth', 'compat', 'adminapi', 'assets', 'health', 'well-known'] as const
+  [
+    'discovery',
+    'human',
+    'oauth',
+    'compat',
+    'adminapi',
+    'assets',
+    'health',
+    'prometheus',
+    'well-known',
+  ] as const
 ).map((name) => ({ name }))
 
 let harness: Harness
@@ -232,7 +244,20 @@ const addressOf = (path: string) =>
 
 /** A Deps of which every part throws something that nobody expected. */
 function broken(deps: Deps): Deps {
-  const keep = new Set(['config', 'urls', 'translate', 'views', 'assets', 'log', 'random', 'secrets', 'keys'])
+  const keep = new Set([
+    'config',
+    'urls',
+    'translate',
+    'views',
+    'assets',
+    'log',
+    'random',
+    'secrets',
+    'keys',
+    'metrics',
+    'tracing',
+    'stopping',
+  ])
   return new Proxy(deps, {
     get(target, name) {
       if (keep.has(String(name))) return Reflect.get(target, name)

@@ -167,7 +167,10 @@ describe('warnings', () => {
   })
 
   for (const [text, path] of [
-    ['telemetry: { metrics: { exporter: stdout } }', 'telemetry.metrics.exporter'],
+    [
+      'http: { listeners: [{ resources: [{ name: connection-info }], binds: [{ port: 1 }] }] }',
+      'http.listeners[].resources[] connection-info',
+    ],
   ] as const) {
     test(`${path}: what is not built yet is named (${text})`, async () => {
       const { warnings } = await withMinimal(text)

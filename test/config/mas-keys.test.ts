@@ -62,6 +62,7 @@ const ELSEWHERE = [
   'upstream_oauth2.providers[].sync_on_login',
   'upstream_oauth2.providers[].email_domains',
   'upstream_oauth2.providers[].rp_initiated_logout',
+  'telemetry.request_log',
 ]
 
 describe('every key of MAS 1.22', () => {

@@ -1,7 +1,7 @@
 import { type App, createApp } from '../../src/app.ts'
 import type { Config, ConfigInput } from '../../src/config/schema.ts'
 import { generateSigningKeys } from '../../src/crypto/keystore.ts'
-import { createDeps, type Deps } from '../../src/deps.ts'
+import { createDeps, type Deps, type DepsOptions } from '../../src/deps.ts'
 import { FORM } from '../../src/http/params.ts'
 import { jobHandlers } from '../../src/jobs/handlers.ts'
 import { API_SCOPE } from '../../src/lib/scope.ts'
@@ -62,6 +62,8 @@ export interface HarnessOptions {
   start?: string
   /** The authority of the certificates of clients' own servers, which are then reached on loopback. */
   clientAuthority?: string
+  /** Where spans go. */
+  tracing?: DepsOptions['tracing']
 }
 
 let signingKeys: Promise<{ kid: string; pem: string }[]> | undefined
@@ -88,6 +90,7 @@ export async function createHarness(options: HarnessOptions = {}): Promise<Harne
     log: recordingLog(logged),
     clock,
     fetch: options.fetch ?? homeserver.fetch,
+    ...(options.tracing && { tracing: options.tracing }),
     ...(options.outgoingFetch && { outgoingFetch: options.outgoingFetch }),
     ...(options.clientAuthority !== undefined && {
       clientFetch: { allows: () => true, ca: options.clientAuthority },

@@ -90,6 +90,11 @@ export const telemetry = section(
       },
       'Error reports.',
     ),
+    request_log: oneOf(
+      ['usual', 'all', 'none'],
+      'usual',
+      'Which requests have a line in the log. `usual`: those of people and apps; what programs ask all the time (introspection, keys, files, probes) only when it fails.',
+    ),
   },
   'Traces, metrics and error reports.',
 )

@@ -25,7 +25,7 @@ export interface AuthorizationRequest {
   signed: boolean
 }
 
-type Needs = Pick<Deps, 'sql' | 'clock' | 'urls' | 'secrets' | 'clientKeys' | 'clientFetch'>
+type Needs = Pick<Deps, 'sql' | 'clock' | 'urls' | 'secrets' | 'clientKeys' | 'clientFetch' | 'log'>
 
 /**
  * Finds the request behind the parameters of a page: the parameters themselves, what the client pushed, or a request
@@ -98,7 +98,7 @@ const withClient = (params: Record<string, string>, { client_id }: Params): Para
 
 /** OpenID Connect Core section 6.2: only an address that the client registered, exactly as it registered it. */
 async function fetchRequestObject(
-  deps: Pick<Deps, 'sql' | 'clock' | 'secrets' | 'clientFetch'>,
+  deps: Pick<Deps, 'sql' | 'clock' | 'secrets' | 'clientFetch' | 'log'>,
   client: ClientRow,
   uri: string,
 ): Promise<string> {

@@ -1,0 +1,104 @@
+import { type Counter, createRegistry, type Gauge, type Histogram, type Registry } from './metrics.ts'
+
+/** Everything that is counted while Latchkey runs. Names are MAS's where it has one (reference operations 8.1). */
+export interface Metrics {
+  registry: Registry
+  requests: Histogram
+  requestsUnderWay: Gauge
+  calls: Histogram
+  jobs: Histogram
+  jobsUnderWay: Gauge
+  introspections: Counter
+  tokenRequests: Counter
+  passwordLogins: Counter
+  passwordRegistrations: Counter
+  clientRegistrations: Counter
+  legacyLogins: Counter
+  limitHits: Counter
+  policyDenials: Counter
+  mails: Counter
+  events: Counter
+}
+
+/** Fresh instruments of one process. */
+export function createMetrics(): Metrics {
+  const registry = createRegistry()
+  return {
+    registry,
+    requests: registry.histogram({
+      name: 'http.server.duration',
+      unit: 'ms',
+      help: 'How long requests took.',
+      labels: ['http.request.method', 'http.route', 'http.response.status_code', 'mas.listener.name'],
+    }),
+    requestsUnderWay: registry.gauge({
+      name: 'http.server.active_requests',
+      help: 'Requests that are being answered.',
+    }),
+    calls: registry.histogram({
+      name: 'http.client.request.duration',
+      unit: 'ms',
+      help: 'How long the homeserver took to answer.',
+      labels: ['http.request.method', 'server.address', 'http.response.status_code'],
+    }),
+    jobs: registry.histogram({
+      name: 'job.process.duration',
+      unit: 'ms',
+      help: 'How long jobs took.',
+      labels: ['job.queue.name', 'job.result'],
+    }),
+    jobsUnderWay: registry.gauge({
+      name: 'job.active_tasks',
+      help: 'Jobs that run.',
+      labels: ['job.queue.name'],
+    }),
+    introspections: registry.counter({
+      name: 'mas.oauth2.introspection_request',
+      help: 'Questions about tokens.',
+      labels: ['kind', 'active'],
+    }),
+    tokenRequests: registry.counter({
+      name: 'mas.oauth2.token_request',
+      help: 'Requests for tokens.',
+      labels: ['grant_type', 'result'],
+    }),
+    passwordLogins: registry.counter({
+      name: 'mas.user.password_login_attempt',
+      help: 'Passwords that were checked.',
+      labels: ['result'],
+    }),
+    passwordRegistrations: registry.counter({
+      name: 'mas.user.password_registration',
+      help: 'Accounts that were made.',
+    }),
+    clientRegistrations: registry.counter({
+      name: 'mas.oauth2.registration_request',
+      help: 'Apps that registered themselves.',
+      labels: ['result'],
+    }),
+    legacyLogins: registry.counter({
+      name: 'mas.compat.login_request',
+      help: 'Logins of older apps.',
+      labels: ['result'],
+    }),
+    limitHits: registry.counter({
+      name: 'latchkey.limit.hits',
+      help: 'Requests that were refused since there were too many.',
+      labels: ['limit'],
+    }),
+    policyDenials: registry.counter({
+      name: 'latchkey.policy.denials',
+      help: 'Requests that the policy refused.',
+    }),
+    mails: registry.counter({
+      name: 'latchkey.mail.outcomes',
+      help: 'Mails by what became of them.',
+      labels: ['kind', 'outcome'],
+    }),
+    events: registry.counter({
+      name: 'latchkey.log.events',
+      help: 'Lines of the log.',
+      labels: ['event', 'level'],
+    }),
+  }
+}
