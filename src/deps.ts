@@ -10,6 +10,7 @@ import { deriveSecrets, type Secrets } from './crypto/seal.ts'
 import type { Peers } from './http/client-ip.ts'
 import type { PublicFetchOptions } from './http/fetch-public.ts'
 import { createOutgoingFetch, createProxyOf } from './http/outgoing.ts'
+import { createPlaces } from './http/places.ts'
 import { createUrls, type Urls } from './http/urls.ts'
 import { type Activity, createActivity } from './identity/activity.ts'
 import { registerFigures } from './identity/figures.ts'
@@ -131,7 +132,10 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
   const sql = keep?.sql ?? createSql(options.database, { onQuery: noteQuery(tracing) })
   const secrets = await deriveSecrets(config.secrets.encryption, config.secrets.previous_encryption)
   const { keyring, warnings } = await createKeyring({ sql, clock, secrets }, config.secrets.keys)
-  const { translate, views, staticFolders } = createTexts(config.templates)
+  const { translate, views, staticFolders } = createTexts(
+    config.templates,
+    createPlaces(config.geoip.path, log),
+  )
   const policyData = createPolicyData({ sql, clock, config })
   const clientFetch = { proxyOf, ...options.clientFetch }
   const deps: Deps = {

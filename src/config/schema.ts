@@ -4,7 +4,7 @@ import { clients, upstream } from './schema/clients.ts'
 import { http } from './schema/http.ts'
 import { outgoing } from './schema/outgoing.ts'
 import { retention } from './schema/retention.ts'
-import { branding, database, email, matrix, secrets, telemetry, templates } from './schema/server.ts'
+import { branding, database, email, geoip, matrix, secrets, telemetry, templates } from './schema/server.ts'
 
 /** The whole configuration file: the keys of MAS 1.22 and our own. */
 export const ConfigSchema = Type.Object(
@@ -13,6 +13,7 @@ export const ConfigSchema = Type.Object(
     database,
     matrix,
     outgoing,
+    geoip,
     secrets,
     clients,
     account,
@@ -98,6 +99,7 @@ interface Resolved {
   account: RawConfig['account']
   oauth: RawConfig['oauth']
   outgoing: RawConfig['outgoing']
+  geoip: RawConfig['geoip']
   policy: RawConfig['policy']
   rate_limiting: RawConfig['rate_limiting']
   retention: RawConfig['retention']

@@ -25,6 +25,8 @@ export interface ViewOptions {
   /** The operator's directory of the same shape: a file there stands in for ours of the same name. */
   overlay?: string
   translate: Translate
+  /** Where a network address is, in a language. */
+  placeOf?: (ip: string, lang: string) => string | undefined
 }
 
 /** Folders of templates, and the endings of their files. Only what ends in `.html` is escaped. */
@@ -44,7 +46,7 @@ const FUEL = 1_000_000
  *
  * @throws OverlayError the overlay cannot be read, or a template of it is broken
  */
-export function createViews({ directory, overlay, translate }: ViewOptions): Views {
+export function createViews({ directory, overlay, translate, placeOf }: ViewOptions): Views {
   if (overlay !== undefined) requireDirectory('templates.overlay_path', overlay)
   const sources = new Map<string, { root: string; source: string }>()
   for (const root of overlay === undefined ? [directory] : [directory, overlay]) {
@@ -74,7 +76,7 @@ export function createViews({ directory, overlay, translate }: ViewOptions): Vie
     environment.fuel = FUEL
     environment.trimBlocks = true
     environment.lstripBlocks = true
-    for (const [name, call] of Object.entries(templateFunctions(translate))) {
+    for (const [name, call] of Object.entries(templateFunctions(translate, placeOf))) {
       environment.addGlobal(name, guarded(call))
     }
     for (const [name, { root, source }] of sources) {

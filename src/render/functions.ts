@@ -12,13 +12,17 @@ type TemplateFunction = (base: BaseContext, ...args: unknown[]) => unknown
  * - `asset(name)`, `optional_asset(name)`: a static file; the second gives '' when it is not there
  * - `hidden(continuation)`: its pairs, for hidden fields
  * - `href(address)`: the address when a link may carry it, else ''
+ * - `place(ip)`: where a network address is, '' when nobody knows
  * - `error_text(field, error)`, `form_error_text(error)`: what to tell a person
  * - `wait(seconds)`, `ago(instant)`, `date_time(instant)`, `moment(instant)`: times in words, the last with its zone
  * - `initial(name)`, `tone(text)`: letter and colour number (1 to 6) of a picture that is not there
  * - `session_name(session)`: what a person calls it
  * - `strength_texts()`: JSON of all texts of the strength meter, for its script
  */
-export function templateFunctions(translate: Translate): Record<string, TemplateFunction> {
+export function templateFunctions(
+  translate: Translate,
+  placeOf: (ip: string, lang: string) => string | undefined = () => undefined,
+): Record<string, TemplateFunction> {
   const text = (base: BaseContext, key: string, args?: MessageArguments): string =>
     translate.text(base.lang, key, args)
 
@@ -43,6 +47,7 @@ export function templateFunctions(translate: Translate): Record<string, Template
       }
     },
     hidden: (_base, continuation) => [...new URLSearchParams(String(continuation))],
+    place: (base, ip) => placeOf(String(ip), base.lang) ?? '',
     href: (_base, address) => safeAddress(String(address)),
     error_text: (base, field, error) =>
       fieldErrorText(translate, base.lang, String(field), record(error) as FieldError),

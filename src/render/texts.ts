@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { Config } from '../config/schema.ts'
-import { createViews, type Views } from './engine.ts'
+import { createViews, type ViewOptions, type Views } from './engine.ts'
 import { createTranslate, type Translate } from './translate.ts'
 
 // Decoded: a folder of the path may have a space or an umlaut in its name.
@@ -16,7 +16,7 @@ export interface Texts {
 }
 
 /** @throws OverlayError */
-export function createTexts(templates: Config['templates']): Texts {
+export function createTexts(templates: Config['templates'], placeOf?: ViewOptions['placeOf']): Texts {
   const { overlay_path, translations_overlay_path } = templates
   const translate = createTranslate({
     directory: `${VIEWS}/locales`,
@@ -25,6 +25,7 @@ export function createTexts(templates: Config['templates']): Texts {
   const views = createViews({
     directory: VIEWS,
     translate,
+    ...(placeOf && { placeOf }),
     ...(overlay_path !== undefined && { overlay: overlay_path }),
   })
   const folders = [`${VIEWS}/static`, ...(overlay_path === undefined ? [] : [`${overlay_path}/static`])]

@@ -50,6 +50,8 @@ const ELSEWHERE = [
   'branding.links',
   'branding.links[].name',
   'branding.links[].uri',
+  'geoip',
+  'geoip.path',
   'outgoing',
   'outgoing.https_proxy',
   'outgoing.http_proxy',

@@ -145,6 +145,16 @@ export const branding = section(
   'Name, look and legal links.',
 )
 
+/** `geoip`: where network addresses are. */
+export const geoip = section(
+  {
+    path: text(
+      'An MMDB file (GeoLite2, DB-IP and the like; city or country). Sessions and notices tell the place then.',
+    ),
+  },
+  'Where network addresses are. Nobody else is asked.',
+)
+
 /** `email`: how mail is sent. */
 export const email = section(
   {
