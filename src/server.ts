@@ -55,7 +55,7 @@ interface Opened {
  *
  * @throws ListenError, KeyError
  */
-export async function listen(deps: Deps): Promise<Servers> {
+export async function listen(deps: Deps, { sharePorts = false } = {}): Promise<Servers> {
   const opened: Opened[] = []
   const renewals: (() => Promise<void>)[] = []
   const apps: { app: App; listener: Listener }[] = []
@@ -71,7 +71,7 @@ export async function listen(deps: Deps): Promise<Servers> {
       const tls = listener.tls && tlsMaterial(listener.tls, name)
       const ours: Opened[] = []
       for (const bind of listener.binds.flatMap(bothLoopbacks)) {
-        const one = await openBind(deps, served, bind, tls)
+        const one = await openBind(deps, served, bind, tls, sharePorts)
         ours.push(one)
         opened.push(one)
       }
@@ -130,6 +130,7 @@ async function openBind(
   served: { readonly app: App },
   bind: Bind,
   tls: TlsMaterial | undefined,
+  sharePorts: boolean,
 ): Promise<Opened> {
   const options = {
     fetch(given: Request, server: Server) {
@@ -149,7 +150,9 @@ async function openBind(
     // Not in Bun's types yet.
     ...({ http2: true } as object),
   }
-  return 'socket' in bind ? openSocket(options, bind.socket, bind.mode, tls) : openPort(options, bind, tls)
+  return 'socket' in bind
+    ? openSocket(options, bind.socket, bind.mode, tls)
+    : openPort(options, bind, tls, sharePorts)
 }
 
 type Options = Parameters<typeof Bun.serve<undefined>>[0]
@@ -158,6 +161,7 @@ function openPort(
   options: object,
   bind: Extract<Bind, { port: number }>,
   tls: TlsMaterial | undefined,
+  sharePorts: boolean,
 ): Opened {
   const { host: hostname = '::' } = bind
   const scheme = tls ? 'https' : 'http'
@@ -168,7 +172,7 @@ function openPort(
       ...(material && { tls: material }),
       hostname,
       port,
-      reusePort: false,
+      reusePort: sharePorts,
       idleTimeout: IDLE_TIMEOUT,
     } as Options)
   let server: Server
@@ -198,6 +202,21 @@ function openPort(
         servers.add(server)
       }
     },
+  }
+}
+
+/**
+ * Tells before several processes share the ports of the configuration whether they are free: once shared, another
+ * Latchkey would get a part of the requests, and nobody would see why.
+ *
+ * @throws ListenError
+ */
+export async function checkPorts(config: Config): Promise<void> {
+  const binds = config.http.listeners.flatMap((listener) => listener.binds).flatMap(bothLoopbacks)
+  for (const bind of binds) {
+    if ('socket' in bind) continue
+    const { servers } = openPort({ fetch: () => new Response() }, bind, undefined, false)
+    for (const server of servers) await server.stop(true)
   }
 }
 

@@ -22,6 +22,13 @@ Example: latchkey start`,
   },
 })
 
+/** As many processes as one machine can use. */
+function workerCount(text: string): number {
+  const count = Number(text)
+  if (!Number.isInteger(count) || count < 1 || count > 64) throw new Error('a number from 1 to 64')
+  return count
+}
+
 const server = buildCommand({
   loader: () => import('./server.ts'),
   parameters: {
@@ -29,6 +36,20 @@ const server = buildCommand({
       config: configFlag,
       migrate: { kind: 'boolean', brief: 'Bring the database up to date first', default: true },
       worker: { kind: 'boolean', brief: 'Run jobs in this process too', default: true },
+      workers: {
+        kind: 'parsed',
+        parse: workerCount,
+        brief: 'Processes that answer, on the same ports; the first one runs the jobs',
+        placeholder: 'number',
+        default: '1',
+      },
+      sharePorts: {
+        kind: 'boolean',
+        brief: 'Let other processes listen on the same ports',
+        default: false,
+        withNegated: false,
+        hidden: true,
+      },
       sync: {
         kind: 'boolean',
         brief: 'Write the clients of the configuration into the database',
@@ -49,6 +70,7 @@ const server = buildCommand({
 lines of JSON unless that is a terminal.
 
 Examples: latchkey server -c /etc/latchkey/config.yaml
+          latchkey server --workers 4
           latchkey server --no-worker`,
   },
 })

@@ -33,6 +33,8 @@ export interface ServeOptions {
   migrate: boolean
   /** Writes the clients of the configuration into the database. */
   sync: boolean
+  /** Other processes listen on the same ports. */
+  sharePorts?: boolean
   /** Runs jobs in this process too. */
   worker: boolean
   /** Called once the server answers, with whether there are accounts yet. */
@@ -78,7 +80,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   if (signal.aborted) return
 
   started.defer(await sendTelemetry(deps))
-  const servers = await listen(deps)
+  const servers = await listen(deps, { sharePorts: options.sharePorts ?? false })
   started.defer(async () => {
     const jobsLimit = expired(STOP.jobs)
     const activityLimit = expired(STOP.activity)

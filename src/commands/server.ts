@@ -2,6 +2,7 @@ import { createLog } from '../telemetry/log.ts'
 import type { Context } from './context.ts'
 import { load } from './load.ts'
 import { serve } from './serve.ts'
+import { READY, superviseWorkers } from './workers.ts'
 
 export interface ServerFlags {
   config?: readonly string[]
@@ -9,6 +10,8 @@ export interface ServerFlags {
   worker: boolean
   sync: boolean
   stopWithStdin: boolean
+  workers: number
+  sharePorts: boolean
 }
 
 /** `latchkey server`. */
@@ -16,7 +19,22 @@ export default async function server(this: Context, flags: ServerFlags): Promise
   const loaded = await load(this, flags.config)
   const log = createLog({ json: !this.isTerminal, level: 'info' })
   const signal = flags.stopWithStdin ? AbortSignal.any([this.signal, endOf(this.stdin)]) : this.signal
+  if (flags.workers > 1)
+    return superviseWorkers({
+      count: flags.workers,
+      loaded,
+      log,
+      progress: (line) => log.info('start.progress', { line }),
+      signal,
+      onHangup: (listener) => this.onHangup(listener),
+      env: this.env,
+      config: flags.config ?? [],
+      migrate: flags.migrate,
+      sync: flags.sync,
+      worker: flags.worker,
+    })
   await serve({
+    sharePorts: flags.sharePorts,
     loaded,
     log,
     progress: (line) => log.info('start.progress', { line }),
@@ -26,11 +44,13 @@ export default async function server(this: Context, flags: ServerFlags): Promise
     migrate: flags.migrate,
     sync: flags.sync,
     worker: flags.worker,
-    ready: (addresses) =>
+    ready: (addresses) => {
       log.info('server.ready', {
         public_base: loaded.config.http.public_base,
         addresses: addresses.join(' '),
-      }),
+      })
+      if (flags.sharePorts) process.send?.(READY)
+    },
   })
 }
 
