@@ -9,6 +9,8 @@ import { registrationTokenOperations } from './registration-tokens.ts'
 import { serverOperations } from './server.ts'
 import { bulkSessionOperations } from './session-bulk.ts'
 import { sessionOperations } from './sessions.ts'
+import { upstreamLinkOperations } from './upstream-links.ts'
+import { upstreamProviderOperations } from './upstream-providers.ts'
 import { userActions } from './user-actions.ts'
 import { userEmailOperations } from './user-emails.ts'
 import { userOperations } from './users.ts'
@@ -23,6 +25,8 @@ export const OPERATIONS: readonly Operation[] = [
   ...eventOperations,
   ...personalSessionOperations,
   ...registrationTokenOperations,
+  ...upstreamLinkOperations,
+  ...upstreamProviderOperations,
   ...clientOperations,
   ...clientChanges,
   ...serverOperations,

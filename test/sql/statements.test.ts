@@ -7,6 +7,7 @@ import * as adminEmails from '../../sql/admin-emails.ts'
 import * as adminPersonalSessions from '../../sql/admin-personal-sessions.ts'
 import * as adminRights from '../../sql/admin-rights.ts'
 import * as adminSessions from '../../sql/admin-sessions.ts'
+import * as adminUpstream from '../../sql/admin-upstream.ts'
 import * as adminUsers from '../../sql/admin-users.ts'
 import * as approvals from '../../sql/approvals.ts'
 import * as audit from '../../sql/audit.ts'
@@ -629,6 +630,24 @@ const FILES = [
     deleteOldCaptchas: [[NOW, 10]],
   }),
 
+  statements('admin-upstream', adminUpstream, {
+    listUpstreamLinks: PAGES.flatMap((page) => [
+      [{ userId: ID, providerId: ID, subject: 's', accountName: 'a' }, page],
+      [{ userId: undefined, providerId: undefined, subject: undefined, accountName: undefined }, page],
+    ]),
+    countUpstreamLinks: countings([
+      { userId: ID, providerId: undefined, subject: undefined, accountName: undefined },
+    ]),
+    insertUpstreamLink: [[{ id: ID, providerId: ID, subject: 's', userId: ID, accountName: null, now: NOW }]],
+    adoptUpstreamLink: [[ID, 's', ID]],
+    removeUpstreamLink: [[ID]],
+    listUpstreamProviders: PAGES.flatMap((page) => [
+      [true, page],
+      [undefined, page],
+    ]),
+    countUpstreamProviders: countings([undefined]),
+    findUpstreamProvider: [[ID]],
+  }),
   statements('upstream-providers', upstreamProviders, {
     upsertUpstreamProvider: [
       [
