@@ -114,7 +114,7 @@ export async function verifyJwt(
 /**
  * `at_hash` and `c_hash` (OIDC Core 3.1.3.6, 3.3.2.11): the left half of the hash that `alg` signs with.
  * EdDSA names no hash; Ed25519 uses SHA-512 inside, which is what implementations agreed on.
- * Throws TypeError for an algorithm that we don't sign with.
+ * Throws TypeError for an algorithm that neither we nor a provider signs with.
  */
 export function idTokenHash(alg: string, value: string): string {
   if (!SIGNING_ALGORITHMS.includes(alg) && !/^HS(256|384|512)$/.test(alg))

@@ -29,12 +29,14 @@ describe('idTokenHash', () => {
     ['RS512', 32],
     ['ES512', 32],
     ['EdDSA', 32],
+    // Not ours: providers may sign with the client's secret.
+    ['HS256', 16],
   ])('%s: the left %d bytes of the hash of its size', (alg, bytes) => {
     const full = new Bun.CryptoHasher(`sha${bytes * 16}` as 'sha256').update('token').digest()
     expect(idTokenHash(alg, 'token')).toBe(Buffer.from(full.subarray(0, bytes)).toString('base64url'))
   })
 
-  test.each(['none', 'HS256', 'ES256K', ''])('%p is refused: no ID token is signed with it', (alg) => {
+  test.each(['none', 'ES256K', ''])('%p is refused: no ID token is signed with it', (alg) => {
     expect(() => idTokenHash(alg, 'token')).toThrow(TypeError)
   })
 })
