@@ -94,6 +94,7 @@ const listOperation = operation({
     'filter[owner_user]': Type.Optional(Ulid('Made by this user.')),
     'filter[owner_client]': Type.Optional(Ulid('Made by this client.')),
     'filter[actor_user]': Type.Optional(Ulid('Acting as this user.')),
+    'filter[user]': Type.Optional(Ulid('The same, as some consoles call it.')),
     'filter[scope]': Type.Optional(
       Type.Array(Type.String({ minLength: 1, maxLength: 255 }), { description: 'With all of these scopes.' }),
     ),
@@ -112,7 +113,7 @@ const listOperation = operation({
     const filter = {
       ownerUserId: await existingUser(deps, query['filter[owner_user]']),
       ownerClientId: await existingClient(deps, query['filter[owner_client]']),
-      actorUserId: await existingUser(deps, query['filter[actor_user]']),
+      actorUserId: await existingUser(deps, query['filter[actor_user]'] ?? query['filter[user]']),
       scopes: filteredScopes(query['filter[scope]']),
       status: query['filter[status]'],
       expiresBefore: filteredTime('filter[expires_before]', query['filter[expires_before]']),
