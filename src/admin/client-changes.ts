@@ -58,7 +58,10 @@ const MEMBERS = {
   ),
   jwks_uri: maybe('Where its public keys are, instead of `jwks`: https.'),
 }
-const Body = Type.Object(MEMBERS, { additionalProperties: false })
+const Body = Type.Object(MEMBERS, {
+  additionalProperties: false,
+  examples: [{ client_name: 'Intranet', redirect_uris: ['https://intranet.example.com/callback'] }],
+})
 
 const NOT_FOUND = { status: 404, code: 'not_found', when: 'There is no such client.' } as const
 const INVALID: Refusal = {

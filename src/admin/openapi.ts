@@ -1,4 +1,4 @@
-import type { TObject } from '@sinclair/typebox'
+import type { TObject, TSchema } from '@sinclair/typebox'
 import { Elysia } from 'elysia'
 import packageFile from '../../package.json' with { type: 'json' }
 import type { Deps } from '../deps.ts'
@@ -12,6 +12,42 @@ const AREAS: Record<Operation['area'], string> = {
   sessions: 'Where people are signed in, and what acts for them.',
   clients: 'The apps that people sign in to.',
   server: 'This server: what it allows, and its rules.',
+}
+
+/** The code of an error that every operation may answer. */
+const CODES: Record<number, string> = {
+  400: 'invalid_parameter',
+  401: 'token_missing',
+  403: 'scope_missing',
+  413: 'body_too_large',
+  415: 'not_json',
+  429: 'rate_limited',
+  500: 'internal',
+  503: 'unavailable',
+}
+
+/** What an operation with a body may answer besides. */
+const WITH_BODY: Record<number, string> = {
+  413: 'The body is too large.',
+  415: 'The body is not JSON, or `Content-Type` does not say so.',
+}
+
+/** Headers of answers: whom to authenticate as, and when to come again. */
+const HEADERS: Record<number, Record<string, object>> = {
+  401: {
+    'WWW-Authenticate': {
+      description: 'How to authenticate: `Bearer`, or `DPoP` for a token that is bound to a key (RFC 9449).',
+      schema: { type: 'string' },
+    },
+  },
+  403: {
+    'WWW-Authenticate': {
+      description: 'With `scope_missing`: a scope that is enough (RFC 6750 section 3.1).',
+      schema: { type: 'string' },
+    },
+  },
+  429: { 'Retry-After': { description: 'Seconds to wait.', schema: { type: 'integer' } } },
+  503: { 'Retry-After': { description: 'Seconds to wait.', schema: { type: 'integer' } } },
 }
 
 /** What every operation may answer besides its own refusals. */
@@ -70,7 +106,9 @@ export async function openApiDocument(
             token: {
               type: 'http',
               scheme: 'bearer',
-              description: 'A personal access token, or any other access token with one of the scopes.',
+              description:
+                'A personal access token, or any other access token with one of the scopes. A token that was bound to a ' +
+                'key is sent as `Authorization: DPoP <token>`, with a proof of the key in the header `DPoP` (RFC 9449).',
             },
           },
         },
@@ -131,11 +169,14 @@ function detailOf(operation: Operation): Record<string, unknown> {
     ...(body && {
       requestBody: {
         required: !operation.bodyOptional,
-        content: { 'application/json': { schema: plain(body) } },
+        content: { 'application/json': { schema: plain(body), example: exampleOf(body) } },
       },
     }),
     responses: {
-      ...responsesOf([...refusals, ...(isCreation(operation) ? KEY_REFUSALS : [])]),
+      ...responsesOf({ ...COMMON, ...(body && WITH_BODY) }, [
+        ...refusals,
+        ...(isCreation(operation) ? KEY_REFUSALS : []),
+      ]),
       [success.status]: successOf(success),
     },
   }
@@ -155,25 +196,29 @@ const queryParameters = (query: TObject) =>
 const successOf = ({ description, schema, example }: Operation['success']) => ({
   description,
   ...(schema && {
-    content: { 'application/json': { schema: plain(schema), ...(example !== undefined && { example }) } },
+    content: { 'application/json': { schema: plain(schema), example: example ?? exampleOf(schema) } },
   }),
 })
 
-function responsesOf(refusals: readonly Refusal[]): Record<number, object> {
-  const statuses = new Set([...Object.keys(COMMON).map(Number), ...refusals.map(({ status }) => status)])
+function responsesOf(
+  common: Readonly<Record<number, string>>,
+  refusals: readonly Refusal[],
+): Record<number, object> {
+  const statuses = new Set([...Object.keys(common).map(Number), ...refusals.map(({ status }) => status)])
   return Object.fromEntries(
     [...statuses].map((status) => {
       const own = refusals.filter((refusal) => refusal.status === status)
-      const sentences = [COMMON[status], ...own.map(({ code, when }) => `\`${code}\`: ${when}`)]
+      const sentences = [common[status], ...own.map(({ code, when }) => `\`${code}\`: ${when}`)]
       return [
         status,
         {
+          ...(HEADERS[status] && { headers: HEADERS[status] }),
           description: sentences.filter((sentence) => sentence !== undefined).join('\n\n'),
           content: {
             'application/json': {
               schema: plain(Errors),
               example: {
-                errors: [{ title: own[0]?.when ?? COMMON[status], code: own[0]?.code ?? `e${status}` }],
+                errors: [{ title: own[0]?.when ?? common[status], code: own[0]?.code ?? CODES[status] }],
               },
             },
           },
@@ -181,6 +226,35 @@ function responsesOf(refusals: readonly Refusal[]): Record<number, object> {
       ]
     }),
   )
+}
+
+/** An example of what fits a schema, made of the examples that its parts have; of what may be absent only such parts, and lists. */
+export function exampleOf(schema: TSchema): unknown {
+  const [example] = Array.isArray(schema.examples) ? schema.examples : []
+  if (example !== undefined) return example
+  if ('const' in schema) return schema.const
+  if (Array.isArray(schema.anyOf)) return exampleOf(schema.anyOf[0])
+  switch (schema.type) {
+    case 'object':
+      return Object.fromEntries(
+        Object.entries((schema as TObject).properties ?? {})
+          .filter(
+            ([name, part]) =>
+              schema.required?.includes(name) || part.examples !== undefined || part.items?.type === 'object',
+          )
+          .map(([name, part]) => [name, exampleOf(part)]),
+      )
+    case 'array':
+      return [exampleOf(schema.items)]
+    case 'integer':
+      return schema.minimum ?? 0
+    case 'boolean':
+      return false
+    case 'string':
+      return 'text'
+    default:
+      return null
+  }
 }
 
 /** A schema as JSON: without TypeBox's symbols, and without the texts for those who got it wrong. */

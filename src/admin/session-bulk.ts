@@ -64,7 +64,7 @@ const bodyOf = (conditions: TProperties) =>
       ),
       dry_run: Type.Optional(Type.Boolean({ description: 'End nothing, and tell what would end.' })),
     },
-    { additionalProperties: false },
+    { additionalProperties: false, examples: [{ ids: ['01HZX1V2E3Q4R5S6T7V8W9XAYB'] }] },
   )
 
 /** Type by type what `bodyOf` lets through. */

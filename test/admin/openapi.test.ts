@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { createConfig, lintFromString } from '@redocly/openapi-core'
+import type { TSchema } from '@sinclair/typebox'
+import { Value } from '@sinclair/typebox/value'
 import { OPERATIONS } from '../../src/admin/operations.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
 
@@ -29,7 +31,7 @@ test('GET /api/spec.json: OpenAPI 3.1 with every operation, each with an id, an 
 
 test('the document names no message that is meant for errors, and no other server', () => {
   expect(text).not.toContain('errorMessage')
-  expect(text).not.toMatch(/https?:\/\/(?!auth\.|www\.apache\.org|localhost)/)
+  expect(text).not.toMatch(/https?:\/\/(?!auth\.|www\.apache\.org|localhost|[\w.]*example\.com)/)
 })
 
 test('the document stands up to Redocly’s rules', async () => {
@@ -42,4 +44,52 @@ test('the document stands up to Redocly’s rules', async () => {
   expect(
     problems.map(({ ruleId, message, location }) => `${ruleId} ${message} ${location[0]?.pointer}`),
   ).toEqual([])
+})
+
+/** Every JSON body of the document that has a schema, with where it is. */
+function bodies(): { where: string; schema: TSchema; example: unknown }[] {
+  return OPERATIONS.flatMap(({ id, body, success }) => [
+    ...(success.schema ? [{ where: `${id} ${success.status}`, schema: success.schema }] : []),
+    ...(body ? [{ where: `${id} request`, schema: body }] : []),
+  ]).map(({ where, schema }) => ({ where, schema, example: exampleOf(where) }))
+}
+
+function exampleOf(where: string): unknown {
+  const [id = '', what = ''] = where.split(' ')
+  for (const methods of Object.values<Record<string, { operationId: string }>>(document.paths))
+    for (const found of Object.values(methods)) {
+      if (found.operationId !== id) continue
+      // biome-ignore lint/suspicious/noExplicitAny: a part of the document, looked into.
+      const { requestBody, responses } = found as any
+      return (what === 'request' ? requestBody : responses[what]).content['application/json'].example
+    }
+  return undefined
+}
+
+test('every answer and every body has an example that fits its schema', () => {
+  const wrong = bodies().filter(({ schema, example }) => !Value.Check(schema, example))
+  expect(wrong.map(({ where, example }) => `${where}: ${JSON.stringify(example)}`)).toEqual([])
+})
+
+test('every error has an example with a code, and tells what comes in its headers', () => {
+  for (const methods of Object.values<Record<string, { operationId: string; responses: object }>>(
+    document.paths,
+  ))
+    for (const { operationId, responses } of Object.values(methods))
+      for (const [status, response] of Object.entries(responses)) {
+        if (Number(status) < 400) continue
+        const [error] = response.content['application/json'].example.errors
+        expect([operationId, status, typeof error.code, typeof error.title]).toEqual([
+          operationId,
+          status,
+          'string',
+          'string',
+        ])
+        if (status === '401') expect(response.headers).toHaveProperty('WWW-Authenticate')
+        if (status === '503' || status === '429') expect(response.headers).toHaveProperty('Retry-After')
+      }
+})
+
+test('tokens that are bound to a key are mentioned (RFC 9449)', () => {
+  expect(document.components.securitySchemes.token.description).toContain('DPoP')
 })

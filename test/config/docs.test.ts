@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'bun:test'
+import { OPERATIONS } from '../../src/admin/operations.ts'
 import { ConfigSchema } from '../../src/config/schema.ts'
 import { allPaths, shapeOf } from '../../src/config/shape.ts'
+import { scopesFor } from '../../src/lib/admin-scope.ts'
 
 const docs = await Bun.file(new URL('../../docs/configuration.md', import.meta.url)).text()
 
@@ -19,4 +21,19 @@ describe('docs/configuration.md', () => {
       if (simple) expect(row).toContain(`| \`${schema.default}\` |`)
     })
   }
+})
+
+test('docs/admin-api.md: the table at the end has every operation (UPDATE=1 rewrites it)', async () => {
+  const path = new URL('../../docs/admin-api.md', import.meta.url)
+  const text = await Bun.file(path).text()
+  const begin = text.indexOf('| operation |')
+  const rows = OPERATIONS.map((operation) => {
+    const narrowest = scopesFor(operation)[1]
+    const scope = narrowest === undefined ? 'urn:mas:admin' : narrowest.replace('urn:latchkey:admin:', '…:')
+    return `| \`${operation.method} ${operation.path}\` | ${operation.summary} | \`${scope}\` |`
+  })
+  const table = ['| operation | what it does | scope |', '| --- | --- | --- |', ...rows].join('\n')
+  if (process.env.UPDATE)
+    await Bun.write(path, `${text.slice(0, begin === -1 ? undefined : begin)}${table}\n`)
+  else expect(text.slice(begin)).toBe(`${table}\n`)
 })

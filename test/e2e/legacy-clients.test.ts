@@ -10,13 +10,8 @@ import {
   startChromium,
   type TestChromium,
 } from '../support/chromium.ts'
-import {
-  botSdkDirectory,
-  INSTALL_MS,
-  mautrixEncrypts,
-  pythonWith,
-  runClient,
-} from '../support/foreign-clients.ts'
+import { botSdkDirectory, mautrixEncrypts, pythonWith, runClient } from '../support/foreign-clients.ts'
+import { INSTALL_MS } from '../support/installed.ts'
 import { type RedirectTarget, startHttpsClient } from '../support/loopback-client.ts'
 import { devicesOnce, readMessage, SILENT } from '../support/matrix-client.ts'
 import { SYNAPSE_START_MS } from '../support/synapse.ts'

@@ -1,6 +1,6 @@
-import { access, mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { cacheDirectory } from '../../src/commands/demo/install-synapse.ts'
+import { installed, installedPython, run } from './installed.ts'
 
 /** Matrix clients of other people, as they are published: not of our dependencies, but beside Synapse in its cache. */
 const PYTHON = { nio: ['matrix-nio==0.26.0'], mautrix: ['mautrix[encryption]==0.21.1'] }
@@ -16,29 +16,8 @@ export function mautrixEncrypts(): boolean {
   return python3 !== null && Bun.spawnSync([python3, '-c', script]).exitCode === 0
 }
 
-/** How long an installation may take, in milliseconds: the first run on a machine downloads. */
-export const INSTALL_MS = 300_000
-
 /** The Python of a virtual environment that has a client; installed at the first call on a machine. */
-export const pythonWith = async (client: keyof typeof PYTHON): Promise<string> => {
-  const directory = await installed(
-    `python-${PYTHON[client].join('+').replaceAll(/[^\w.=-]/g, '_')}`,
-    async (partial) => {
-      await run(['python3', '-m', 'venv', partial])
-      const pip = [
-        '-m',
-        'pip',
-        'install',
-        '--disable-pip-version-check',
-        '--no-input',
-        '--prefer-binary',
-        '-q',
-      ]
-      await run([join(partial, 'bin', 'python'), ...pip, ...PYTHON[client]])
-    },
-  )
-  return join(directory, 'bin', 'python')
-}
+export const pythonWith = (client: keyof typeof PYTHON): Promise<string> => installedPython(PYTHON[client])
 
 /**
  * The directory of matrix-bot-sdk. Without its scripts: the one of its encryption package downloads a program, and
@@ -57,43 +36,4 @@ export const botSdkDirectory = async (): Promise<string> => {
 export async function runClient(python: string, script: string, input: object): Promise<unknown> {
   const path = join(import.meta.dirname, '..', 'e2e', 'clients', script)
   return JSON.parse(await run([python, path, JSON.stringify(input)]))
-}
-
-/** A directory of the cache, made aside and moved when complete, so that there is never half of one. */
-async function installed(name: string, make: (partial: string) => Promise<void>): Promise<string> {
-  const cache = cacheDirectory(process.env)
-  const directory = join(cache, name)
-  if (await exists(directory)) return directory
-  const partial = `${directory}.partial-${process.pid}`
-  await mkdir(cache, { recursive: true })
-  try {
-    await make(partial)
-    if (!(await exists(directory))) await rename(partial, directory)
-  } finally {
-    await rm(partial, { recursive: true, force: true })
-  }
-  return directory
-}
-
-const exists = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  )
-
-async function run(command: string[], cwd?: string): Promise<string> {
-  const child = Bun.spawn(command, {
-    stdin: 'ignore',
-    stdout: 'pipe',
-    stderr: 'pipe',
-    timeout: INSTALL_MS,
-    ...(cwd !== undefined && { cwd }),
-  })
-  const [out, said] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-  ])
-  if ((await child.exited) !== 0)
-    throw new Error(`${command.slice(0, 4).join(' ')} failed:\n${said.slice(-3000)}`)
-  return out
 }
