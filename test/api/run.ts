@@ -96,13 +96,19 @@ async function runSchemathesis(document: string): Promise<boolean> {
   await signedInApp(harness, 'alice')
   const server = serve(await tokens(harness))
   const command = [
-    ...[python, '-m', 'schemathesis.cli', 'run', document],
+    ...[python, '-c', 'from schemathesis.cli import schemathesis; schemathesis()', 'run', document],
     ...['--url', `http://127.0.0.1:${server.port}`, '-H', `Authorization: Bearer ${ALIAS}`],
     ...['--phases', 'examples,coverage,fuzzing', '--max-examples', options.examples, '--seed', options.seed],
     // A schema cannot say that an address is free, or that two members exclude each other.
     ...['--exclude-checks', 'positive_data_acceptance', '--no-color'],
   ]
-  const child = Bun.spawn(command, { cwd: directory, stdin: 'ignore', timeout: 600_000 })
+  const child = Bun.spawn(command, {
+    cwd: directory,
+    stdin: 'ignore',
+    stdout: 'inherit',
+    stderr: 'inherit',
+    timeout: 600_000,
+  })
   const code = await child.exited
   await server.stop(true)
   const errors = harness.logged.filter(({ level }) => level === 'error')
