@@ -35,9 +35,9 @@ export const ownUpstreamLink = (sql: Db, id: string, userId: string, now: Date) 
   where id = ${id} and (user_id is null or user_id = ${userId})
   returning id`
 
-/** Notes that somebody signed in with a link. */
-export const touchUpstreamLink = (sql: Db, id: string, now: Date) => sql`
-  update latchkey.upstream_links set last_used_at = ${now} where id = ${id}`
+/** Notes that somebody signed in with a link; no row when it is not theirs any more. */
+export const touchUpstreamLink = (sql: Db, id: string, userId: string, now: Date) => sql<{ id: string }[]>`
+  update latchkey.upstream_links set last_used_at = ${now} where id = ${id} and user_id = ${userId} returning id`
 
 /** The links of an account at one provider. */
 export const listUpstreamLinksAt = (sql: Db, userId: string, providerId: string) => sql<UpstreamLinkRow[]>`

@@ -61,8 +61,8 @@ export const signInThrough = (
     const session = await beginSession(deps, tx, visit, link.user_id)
     const now = deps.clock.now()
     const [used] = await consumeUpstreamSession(tx, wayId, session.id, now)
-    if (!used) throw new LinkGone()
-    await touchUpstreamLink(tx, link.id, now)
+    const [touched] = await touchUpstreamLink(tx, link.id, link.user_id, now)
+    if (!used || !touched) throw new LinkGone()
     deps.log.info('login.succeeded', {
       user_id: link.user_id,
       session_id: session.id,
@@ -83,7 +83,8 @@ export async function renewThrough(
   const now = deps.clock.now()
   const [used] = await consumeUpstreamSession(deps.sql, wayId, session.id, now)
   if (!used) return undefined
-  await touchUpstreamLink(deps.sql, linkId, now)
+  const [touched] = await touchUpstreamLink(deps.sql, linkId, session.user_id, now)
+  if (!touched) return undefined
   const secret = await reauthenticate(deps, session, grantId)
   return secret === undefined ? [] : [sessionCookie(deps.urls, secret)]
 }

@@ -183,6 +183,9 @@ async function note(
   const accountName =
     template === undefined ? undefined : claimValue(deps, provider, 'account_name', template, values)
   const now = deps.clock.now()
+  // The database stores no such character.
+  if (JSON.stringify({ said, accountName, subject }).includes('\\u0000'))
+    throw new ProviderError('failed', 'the provider says a NUL character')
   const sealedIdToken = idToken === undefined ? null : await sealIdToken(deps, way.id, idToken)
   return transact(deps.sql, async (tx) => {
     const [link] = await meetUpstreamLink(tx, {

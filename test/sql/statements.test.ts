@@ -667,7 +667,7 @@ const FILES = [
     meetUpstreamLink: [[{ id: ID, providerId: ID, subject: 's', accountName: null, now: NOW }]],
     findUpstreamLink: [[ID]],
     ownUpstreamLink: [[ID, ID, NOW]],
-    touchUpstreamLink: [[ID, NOW]],
+    touchUpstreamLink: [[ID, ID, NOW]],
     listUpstreamLinksAt: [[ID, ID]],
     deleteUpstreamLinksAt: [[ID, ID]],
     listLinkedIdentities: [[ID]],

@@ -46,6 +46,7 @@ describe('an ID token', () => {
     ['without an end', { exp: undefined }],
     ['without a beginning', { iat: undefined }],
     ['without a subject', { sub: undefined }],
+    ['with a NUL character', { name: 'a\u0000b' }],
     ['with an endless subject', { sub: 'x'.repeat(300) }],
   ])('%s is refused (OpenID Connect Core section 3.1.3.7)', async (_, claims) => {
     world.fake.claims = claims

@@ -168,6 +168,101 @@ describe('the link page: somebody who is signed in', () => {
   })
 })
 
+describe('on_conflict: the provider decides about a name that an account has', () => {
+  const force = (on_conflict: 'add' | 'set' | 'replace') => ({
+    claims_imports: { localpart: { action: 'force' as const, on_conflict } },
+  })
+  const arrive = async (own: UpstreamWorld, sub: string) => {
+    own.fake.claims = { sub, preferred_username: 'anna' }
+    const browser = own.harness.browser()
+    return { browser, page: await own.through(browser, LINKED) }
+  }
+
+  test.each(['add', 'set', 'replace'] as const)(
+    '%s links an account that nothing is linked to',
+    async (mode) => {
+      const own = await upstreamWorld(force(mode))
+      await signUp(own.harness.browser(), 'anna')
+      const { browser, page } = await arrive(own, 'one')
+      expect(page.url.pathname).toBe('/account/linked')
+      expect(await who(browser)).toBe('anna')
+      await own.close()
+    },
+  )
+
+  test.each([
+    ['add', true, true],
+    ['set', true, false],
+    ['replace', false, true],
+  ] as const)(
+    '%s with another identity linked: the first stays %p, the second gets in %p',
+    async (mode, first, second) => {
+      const own = await upstreamWorld(force(mode))
+      await signUp(own.harness.browser(), 'anna')
+      await arrive(own, 'one')
+      const { browser } = await arrive(own, 'two')
+      expect(browser.cookies.has('session')).toBe(second)
+      const links = await own.harness.deps.sql`
+      select subject from latchkey.upstream_links where user_id is not null order by id`
+      expect(links.map(({ subject }) => subject)).toEqual([
+        ...(first ? ['one'] : []),
+        ...(second ? ['two'] : []),
+      ])
+      await own.close()
+    },
+  )
+
+  test('a locked account is not given to anybody', async () => {
+    const own = await upstreamWorld(force('add'))
+    await signUp(own.harness.browser(), 'anna')
+    await own.harness.deps.sql`update latchkey.users set locked_at = now()`
+    const { browser } = await arrive(own, 'one')
+    expect(browser.cookies.has('session')).toBe(false)
+    const links = await own.harness.deps.sql`select id from latchkey.upstream_links where user_id is not null`
+    expect(links).toHaveLength(0)
+    await own.close()
+  })
+})
+
+describe('skip_confirmation', () => {
+  const skip = {
+    claims_imports: {
+      skip_confirmation: true,
+      localpart: { action: 'require' as const },
+      email: { action: 'force' as const },
+      displayname: { action: 'force' as const },
+    },
+  }
+
+  test('makes the account without a page', async () => {
+    const own = await upstreamWorld(skip)
+    own.fake.claims = { sub: 'one', preferred_username: 'anna', name: 'Anna', email: 'anna@harbour.example' }
+    const browser = own.harness.browser()
+    const page = await own.through(browser, LINKED)
+    expect(page.url.pathname).toBe('/account/linked')
+    expect(await who(browser)).toBe('anna')
+    expect((await browser.open('/account/emails')).text).toContain('anna@harbour.example')
+    await own.close()
+  })
+
+  test('asks for an invitation where the provider needs one', async () => {
+    const own = await upstreamWorld({ ...skip, registration_token_required: true })
+    own.fake.claims = { sub: 'one', preferred_username: 'anna', name: 'Anna' }
+    const page = await own.through(own.harness.browser(), LINKED)
+    expect(page.url.pathname).toEndWith('/token')
+    await own.close()
+  })
+
+  test('says which claim is missing', async () => {
+    const own = await upstreamWorld(skip)
+    own.fake.claims = { sub: 'one' }
+    const page = await own.through(own.harness.browser(), LINKED)
+    expect(page.status).toBe(403)
+    expect(page.text).toContain('Harbour did not tell us your username')
+    await own.close()
+  })
+})
+
 describe('an owner who may not sign in', () => {
   test.each(['locked', 'deactivated'] as const)('is told that the account is %s', async (state) => {
     await newPerson()
