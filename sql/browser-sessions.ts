@@ -43,7 +43,8 @@ export const insertBrowserSession = (
 export const renewBrowserSession = (sql: Db, id: string, secretHash: Uint8Array, now: Date) => sql<
   { id: string }[]
 >`
-  update latchkey.browser_sessions set authenticated_at = ${now}, secret_hash = ${secretHash}
+  update latchkey.browser_sessions
+  set authenticated_at = ${now}, secret_hash = ${secretHash}, previous_hash = secret_hash
   where id = ${id} and finished_at is null
   returning id`
 
@@ -57,15 +58,23 @@ const owesTerms = (sql: Db, terms: Terms | undefined): Fragment =>
     : sql`not exists (select from latchkey.user_terms t where t.user_id = u.id
         and case when ${terms.version} = '' then t.terms_uri = ${terms.uri} else t.version = ${terms.version} end)`
 
-/** The session of a cookie, ended ones included: the page says what happened to it. */
-export const findBrowserSession = (sql: Db, secretHash: Uint8Array, terms: Terms | undefined) => sql<
-  BrowserSessionRow[]
->`
-  select s.id, s.created_at, s.authenticated_at, s.finished_at, u.id as user_id, u.username, u.display_name,
+/**
+ * The session of a cookie, ended ones included: the page says what happened to it. The cookie before the last one works if
+ * that changed after `renewedSince` (a form sent twice brings it), and then as that of an old sign-in.
+ */
+export const findBrowserSession = (
+  sql: Db,
+  secretHash: Uint8Array,
+  terms: Terms | undefined,
+  renewedSince: Date,
+) => sql<BrowserSessionRow[]>`
+  select s.id, s.created_at,
+    case when s.secret_hash = ${secretHash} then s.authenticated_at else s.created_at end as authenticated_at, s.finished_at, u.id as user_id, u.username, u.display_name,
     u.is_admin, u.locked_at, u.deactivated_at, u.provisioned_at, u.locale, u.time_zone,
     ${owesTerms(sql, terms)} as owes_terms
   from latchkey.browser_sessions s join latchkey.users u on u.id = s.user_id
-  where s.secret_hash = ${secretHash}`
+  where s.secret_hash = ${secretHash}
+    or (s.previous_hash = ${secretHash} and s.authenticated_at > ${renewedSince})`
 
 /** Ends a session of a user; no row when it had ended or belongs to somebody else. */
 export const finishBrowserSession = (sql: Db, id: string, userId: string, now: Date) => sql<{ id: string }[]>`

@@ -99,6 +99,13 @@ export const claimRecoveryTicket = (sql: Db, digest: Uint8Array, now: Date) => s
     and u.id = t.user_id and u.locked_at is null and u.deactivated_at is null
   returning t.user_id`
 
+/** The account of a ticket that was used after `since`: its form may have been sent twice. */
+export const findJustUsedTicket = (sql: Db, digest: Uint8Array, since: Date) => sql<
+  { user_id: string; username: string }[]
+>`
+  select t.user_id, u.username from latchkey.recovery_tickets t join latchkey.users u on u.id = t.user_id
+  where t.digest = ${digest} and t.used_at > ${since}`
+
 /** Ends every ticket of an account that was not used: it has another password, or another owner of its address. */
 export const voidRecoveryTickets = (sql: Db, userId: string, now: Date) => sql`
   update latchkey.recovery_tickets set expires_at = ${now}

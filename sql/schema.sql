@@ -61,6 +61,7 @@ create table latchkey.browser_sessions (
   user_agent text,
   last_active_at timestamp with time zone,
   last_active_ip inet,
+  previous_hash bytea,
   constraint browser_sessions_pkey PRIMARY KEY (id),
   constraint browser_sessions_secret_hash_key UNIQUE (secret_hash),
   constraint browser_sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES latchkey.users(id) ON DELETE CASCADE
@@ -69,6 +70,7 @@ CREATE INDEX browser_sessions_activity ON latchkey.browser_sessions USING btree 
 CREATE INDEX browser_sessions_created ON latchkey.browser_sessions USING btree (created_at);
 CREATE INDEX browser_sessions_finished ON latchkey.browser_sessions USING btree (finished_at) WHERE (finished_at IS NOT NULL);
 CREATE INDEX browser_sessions_of_user ON latchkey.browser_sessions USING btree (user_id, id);
+CREATE INDEX browser_sessions_previous ON latchkey.browser_sessions USING btree (previous_hash) WHERE (previous_hash IS NOT NULL);
 
 create unlogged table latchkey.captcha_uses (
   digest bytea not null,

@@ -10,6 +10,8 @@ import { reauthenticate } from '../identity/reauthentication.ts'
 import { endOtherSessions } from '../identity/sessions.ts'
 import { checkPassword } from '../identity/sign-in.ts'
 import { readOwnForm } from '../identity/visit.ts'
+import { addSeconds } from '../lib/clock.ts'
+import { timeOfId } from '../lib/ulid.ts'
 import type { FieldErrors, FormError, PasswordFeedback } from '../render/contexts.ts'
 import { accountPage, goTo, type Opened, openAccount } from './area.ts'
 import { passwordChangeAllowed } from './sections.ts'
@@ -21,6 +23,9 @@ interface FormState {
   form?: Params
   status?: number
 }
+
+/** Seconds in which a form may come a second time. */
+const TWICE = 30
 
 /** GET /account/password/change */
 async function show(deps: Deps, request: Request): Promise<Response> {
@@ -44,7 +49,10 @@ async function change(deps: Deps, request: Request): Promise<Response> {
   try {
     const input = { username: opened.session.username, password: form.current_password ?? '' }
     const { result } = await checkPassword(deps, input, opened.visit.requester)
-    if (result !== 'ok') return again({ errors: { current_password: [{ code: 'invalid' }] } })
+    if (result !== 'ok') {
+      if (await wasJustSet(deps, opened, form)) return goOn(deps, opened, 0)
+      return again({ errors: { current_password: [{ code: 'invalid' }] } })
+    }
   } catch (error) {
     if (!(error instanceof RateLimited)) throw error
     const formError: FormError = { code: 'rate_limited', retry_after_seconds: error.retryAfter }
@@ -75,8 +83,23 @@ async function setAndGoOn(deps: Deps, opened: Opened, form: Params): Promise<Res
     tokens: form.end_tokens !== undefined,
   }
   const count = await endOtherSessions(deps, session.user_id, session.id, kinds, visit.requester)
+  return goOn(deps, opened, count)
+}
+
+/**
+ * Whether the new password is the account's, since a moment ago: the form was sent twice, as without script a double click
+ * does, and whoever did that is to hear that it worked.
+ */
+async function wasJustSet(deps: Deps, { session, visit }: Opened, form: Params): Promise<boolean> {
+  const [stored] = await findPassword(deps.sql, session.user_id)
+  if (!stored || addSeconds(timeOfId(stored.id), TWICE) <= deps.clock.now()) return false
+  const input = { username: session.username, password: form.password ?? '' }
+  return (await checkPassword(deps, input, visit.requester)).result === 'ok'
+}
+
+async function goOn(deps: Deps, opened: Opened, count: number): Promise<Response> {
   // The password was just proved: the sign-in is fresh, and its cookie changes.
-  const secret = await reauthenticate(deps, session)
+  const secret = await reauthenticate(deps, opened.session)
   const cookies = secret === undefined ? [] : [sessionCookie(deps.urls, secret)]
   return goTo(deps, opened, 'password/change', { code: 'password_changed', count }, cookies)
 }

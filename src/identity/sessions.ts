@@ -21,6 +21,7 @@ import { type Browser, sessionHash } from '../http/browser.ts'
 import { Unavailable } from '../http/errors.ts'
 import type { Requester } from '../http/requester.ts'
 import { base64url } from '../lib/base64url.ts'
+import { addSeconds } from '../lib/clock.ts'
 import { transact } from '../lib/transact.ts'
 import { newId } from '../lib/ulid.ts'
 import { HomeserverError } from '../matrix/homeserver/homeserver.ts'
@@ -34,6 +35,9 @@ export type SessionState =
   | { state: 'active'; session: BrowserSessionRow }
   | { state: 'ended' | 'locked' | 'deactivated' | 'terms'; session: BrowserSessionRow }
 
+/** Seconds in which a form may come a second time, with the cookie that the first one changed. */
+const SENT_TWICE = 10
+
 /** Looks up the browser's session. An active one counts as seen now. */
 export async function loadSession(
   deps: Pick<Deps, 'config' | 'sql' | 'clock' | 'activity'>,
@@ -45,6 +49,7 @@ export async function loadSession(
     deps.sql,
     sessionHash(browser.sessionSecret),
     termsOf(deps.config),
+    addSeconds(deps.clock.now(), -SENT_TWICE),
   )
   if (!session) return { state: 'none' }
   if (session.deactivated_at) return { state: 'deactivated', session }

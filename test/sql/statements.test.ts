@@ -299,8 +299,8 @@ const FILES = [
     insertBrowserSession: [[{ id: ID, userId: ID, secretHash: HASH, userAgent: null, ip: '::1', now: NOW }]],
     renewBrowserSession: [[ID, HASH, NOW]],
     findBrowserSession: [
-      [HASH, undefined],
-      [HASH, { uri: 'https://a.test/', version: '1' }],
+      [HASH, undefined, NOW],
+      [HASH, { uri: 'https://a.test/', version: '1' }, NOW],
     ],
     finishBrowserSession: [[ID, ID, NOW]],
     finishBrowserSessions: [
@@ -899,6 +899,7 @@ const FILES = [
     listRecoverable: [['a@b']],
     insertRecoveryTicket: [[{ digest: HASH, userId: ID, recoveryId: null, now: NOW, expiresAt: NOW }]],
     findRecoveryTicket: [[HASH]],
+    findJustUsedTicket: [[HASH, NOW]],
     claimRecoveryTicket: [[HASH, NOW]],
     voidRecoveryTickets: [[ID, NOW]],
   }),

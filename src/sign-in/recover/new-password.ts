@@ -6,7 +6,7 @@ import { redirect } from '../../http/reply.ts'
 import type { Route } from '../../http/route.ts'
 import { readContinuation } from '../../identity/continuation.ts'
 import { checkNewPassword } from '../../identity/new-password.ts'
-import { readTicket, recoveryEnabled, resetPassword } from '../../identity/recovery.ts'
+import { readTicket, recoveryEnabled, resetPassword, signInAgain } from '../../identity/recovery.ts'
 import { endSession } from '../../identity/sessions.ts'
 import { stoppedPage } from '../../identity/stopped-page.ts'
 import { activeSession, openVisit, page, readOwnForm, type Visit } from '../../identity/visit.ts'
@@ -35,7 +35,11 @@ async function reset(deps: Deps, request: Request): Promise<Response> {
   const { form, own } = await readOwnForm(deps, visit)
   const { ticket = '', password = '' } = form
   const found = await readTicket(deps, ticket, visit.requester)
-  if (found.state === 'gone') return gonePage(deps, visit)
+  if (found.state === 'gone') {
+    const cookies = own ? await signInAgain(deps, visit, ticket, password) : undefined
+    if (!cookies) return gonePage(deps, visit)
+    return redirect(deps.urls.path('/account/'), [...visit.browser.cookies, ...cookies])
+  }
   const { account } = found
   if (found.state === 'locked') return lockedPage(deps, visit, account)
   const endSessions = form.end_sessions !== undefined
