@@ -37,6 +37,8 @@ export interface UserFilter {
   clientIds: string[] | undefined
   hasOAuthSession: boolean | undefined
   hasCompatSession: boolean | undefined
+  /** The whole address, folded. */
+  email?: string | undefined
 }
 
 const columns = (sql: Db) =>
@@ -67,6 +69,9 @@ function conditions(sql: Db, filter: UserFilter): (Fragment | undefined)[] {
           where s.user_id = u.id and s.finished_at is null and s.client_id = any (${clientIds}::uuid[]))`,
     hasOAuthSession === undefined ? undefined : active(sql`latchkey.oauth_sessions`, hasOAuthSession),
     hasCompatSession === undefined ? undefined : active(sql`latchkey.compat_sessions`, hasCompatSession),
+    filter.email === undefined
+      ? undefined
+      : sql`u.id in (select e.user_id from latchkey.user_emails e where e.email_folded = ${filter.email})`,
   ]
 }
 
@@ -129,14 +134,9 @@ export const insertDeletedUser = (
   values (${user.id}, ${user.username}, ${user.username_folded}, ${user.imported_duplicate}, ${user.created_at},
     ${user.deactivated_at}, ${user.now}, ${user.now})`
 
-/**
- * Gives an account another name; no row when somebody has it. Alone in the table meanwhile: two that take one name at
- * once would be an error of the database.
- */
+/** Gives an account another name. The name may be taken at this moment: then it is an error of the database, 23505. */
 export const renameUser = (sql: Db, id: string, username: string, folded: string) => sql<{ id: string }[]>`
-  with alone as (select pg_advisory_xact_lock(7091650))
   update latchkey.users u set username = ${username}, username_folded = ${folded}, imported_duplicate = false
-  from alone
   where u.id = ${id} and u.deleted_at is null
     and not exists (select from latchkey.users o where o.username_folded = ${folded} and o.id <> u.id)
   returning u.id`

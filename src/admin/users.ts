@@ -11,6 +11,7 @@ import { passwordStrength } from '../crypto/strength.ts'
 import type { Deps } from '../deps.ts'
 import { AdminError, Unavailable } from '../http/errors.ts'
 import { ensureProvisioned } from '../identity/devices.ts'
+import { foldEmail } from '../identity/email-address.ts'
 import { addEmail } from '../identity/emails.ts'
 import { createUser } from '../identity/lifecycle.ts'
 import { fold } from '../lib/fold.ts'
@@ -44,6 +45,9 @@ const listOperation = operation({
         'Active: neither locked nor deactivated. Those that wait for approval do not count as locked.',
       ),
     ),
+    'filter[email]': Type.Optional(
+      Type.String({ minLength: 1, maxLength: 254, description: 'With this address, whole, in any case.' }),
+    ),
     'filter[active-oauth2-client]': Type.Optional(
       Type.Array(Ulid(), { description: 'Signed in to one of these clients.' }),
     ),
@@ -60,6 +64,7 @@ const listOperation = operation({
       search: query['filter[search]'] && fold(query['filter[search]']),
       status: query['filter[status]'],
       clientIds: await existingClients(deps, query['filter[active-oauth2-client]']),
+      email: query['filter[email]'] && foldEmail(query['filter[email]']),
       hasOAuthSession: query['filter[has-active-oauth2-session]'],
       hasCompatSession: query['filter[has-active-compat-session]'],
     }

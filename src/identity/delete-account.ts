@@ -2,6 +2,7 @@ import { deleteUser, insertDeletedUser, renameUser } from '../../sql/admin-users
 import { lockSessionsOf } from '../../sql/sessions.ts'
 import type { Deps } from '../deps.ts'
 import { fold } from '../lib/fold.ts'
+import { codeOf } from '../lib/thrown.ts'
 import { transact } from '../lib/transact.ts'
 
 /**
@@ -32,7 +33,10 @@ export async function renameAccount(
   userId: string,
   username: string,
 ): Promise<boolean> {
-  const [renamed] = await transact(deps.sql, (tx) => renameUser(tx, userId, username, fold(username)))
+  const [renamed] = await renameUser(deps.sql, userId, username, fold(username)).catch((error: unknown) => {
+    if (codeOf(error) === '23505') return []
+    throw error
+  })
   if (renamed) deps.log.info('user.renamed', { user_id: userId, username })
   return renamed !== undefined
 }

@@ -146,6 +146,15 @@ describe('POST /users/{id}/set-username', () => {
   })
 })
 
+test('GET /users: by an address, in any case', async () => {
+  const { id } = await makeUser(harness, 'mia')
+  await api('POST', '/user-emails', { user_id: id, email: 'Mia@Example.com' })
+  const found = await api('GET', '/users?filter[email]=mia@example.COM')
+  expect(found.body.data.map((user: { id: string }) => user.id)).toEqual([id])
+  expect(found.body.meta).toEqual({ count: 1 })
+  expect((await api('GET', '/users?filter[email]=mia@example')).body.data).toEqual([])
+})
+
 test('POST /users: a picture that the homeserver has', async () => {
   const { status } = await api('POST', '/users', {
     username: 'ken',

@@ -109,6 +109,7 @@ const SOME_USERS = {
   clientIds: [ID],
   hasOAuthSession: true,
   hasCompatSession: false,
+  email: 'a@b.test',
 }
 const USER_FILTERS = [
   ANY_USER,
