@@ -112,7 +112,7 @@ test('config check --deep: what does not work is named with the reason, exit cod
 test('config check --deep: what a start will mend, or what waits for the server, is a warning', async () => {
   const pending = await check({ LATCHKEY_DATABASE__URI: empty.uri })
   expect(pending.code).toBe(0)
-  expect(pending.out).toMatch(/^warning {3}database: .*\d+ migrations are to be applied/m)
+  expect(pending.out).toMatch(/^warning {3}database: .*to be applied: \d+/m)
   const [schema] = await empty.sql`select to_regnamespace('latchkey') as name`
   expect(schema?.name).toBeNull()
   whoami = 503

@@ -319,6 +319,7 @@ describe('latchkey manage, for scripts', () => {
       'created_at',
       'locked_at',
       'deactivated_at',
+      'approval_requested_at',
       'mxid',
       'emails',
       'sessions',
