@@ -126,11 +126,11 @@ export const pollDeviceGrant = (sql: Db, id: string, now: Date) => sql<{ slow: b
 
 /** Claims an approved request until `until` for the exchange that makes `sessionId` (see `claimCode`). */
 export const claimDeviceCode = (sql: Db, id: string, sessionId: string, now: Date, until: Date) => sql<
-  { id: string }[]
+  { id: string; scope: string[] }[]
 >`
   update latchkey.device_grants set claimed_until = ${until}, oauth_session_id = ${sessionId}
   where id = ${id} and exchanged_at is null and (claimed_until is null or claimed_until <= ${now})
-  returning id`
+  returning id, scope`
 
 /** Whether a device code was exchanged by now. */
 export const findDeviceCodeState = (sql: Db, id: string) => sql<{ exchanged_at: Date | null }[]>`

@@ -145,11 +145,11 @@ export const findGrantByCode = (sql: Db, codeHash: Uint8Array) => sql<CodeRow[]>
  * holds it (decision 9).
  */
 export const claimCode = (sql: Db, id: string, sessionId: string, now: Date, until: Date) => sql<
-  { id: string }[]
+  { id: string; scope: string[] }[]
 >`
   update latchkey.authorization_grants set claimed_until = ${until}, oauth_session_id = ${sessionId}
   where id = ${id} and exchanged_at is null and (claimed_until is null or claimed_until <= ${now})
-  returning id`
+  returning id, scope`
 
 /** Whether a code was exchanged by now. */
 export const findCodeState = (sql: Db, id: string) => sql<{ exchanged_at: Date | null }[]>`

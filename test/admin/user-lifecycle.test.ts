@@ -4,7 +4,15 @@ import { createPersonalToken } from '../../src/identity/personal-tokens.ts'
 import { uuidFromUlid } from '../../src/lib/ulid.ts'
 import { type AdminCall, adminCaller, adminOf, makeUser, personalToken } from '../support/admin.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
-import { introspect, PASSWORD, signedInApp } from '../support/oauth.ts'
+import {
+  exchange,
+  introspect,
+  obtainCode,
+  PASSWORD,
+  registerClient,
+  signedInApp,
+  signUp,
+} from '../support/oauth.ts'
 
 let harness: Harness
 let api: AdminCall
@@ -57,6 +65,21 @@ describe('POST /users/{id}/set-admin: false', () => {
     expect((await adminCaller(harness, made.token)('GET', '/version')).status).toBe(200)
     await api('POST', `/users/${carol.id}/set-admin`, { admin: false })
     expect((await adminCaller(harness, made.token)('GET', '/version')).status).toBe(403)
+  })
+
+  test('also from what the person agreed to and the app has not fetched yet', async () => {
+    const browser = harness.browser()
+    await signUp(browser, 'nina')
+    const { id } = (await api('GET', '/users/by-username/nina')).body.data
+    await api('POST', `/users/${id}/set-admin`, { admin: true })
+    const { client_id: clientId } = await registerClient(harness)
+    const scope = 'openid urn:mas:admin'
+    const before = await exchange(harness, clientId, await obtainCode(browser, clientId, { scope }))
+    expect(before.scope).toBe(scope)
+    const code = await obtainCode(browser, clientId, { scope })
+    await api('POST', `/users/${id}/set-admin`, { admin: false })
+    expect((await exchange(harness, clientId, code)).scope).toBe('openid')
+    expect(await introspect(harness, before.access_token)).toMatchObject({ active: true, scope: 'openid' })
   })
 
   test('apps of others, and what no admin scope was in, stay as they are', async () => {

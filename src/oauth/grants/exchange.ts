@@ -78,7 +78,7 @@ export interface ClaimQueries {
     sessionId: string,
     now: Date,
     until: Date,
-  ): PromiseLike<readonly { id: string }[]>
+  ): PromiseLike<readonly { id: string; scope: string[] }[]>
   findState(sql: Db, id: string): PromiseLike<readonly { exchanged_at: Date | null }[]>
   release(sql: Db, id: string, sessionId: string): PromiseLike<unknown>
   spend(sql: Db, id: string, sessionId: string, now: Date): PromiseLike<readonly { id: string }[]>
@@ -152,6 +152,8 @@ async function claim(
       const now = deps.clock.now()
       const [row] = await queries.claim(tx, approved.id, session.id, now, addSeconds(now, CLAIM))
       if (!row) return false
+      if (row.scope.length < approved.scope.length)
+        throw new OAuthError('invalid_grant', { cause: 'the account lost the right to a scope meanwhile' })
       // What a process left behind that died in an exchange of this grant. It was for the same device.
       if (approved.previousSessionId !== null) await finishOAuthSession(tx, approved.previousSessionId, now)
       if (!(await makeRoom(deps, tx, { userId: approved.userId, deviceId: session.deviceId })))
