@@ -39,7 +39,7 @@ import type { Log } from './telemetry/log.ts'
 import { readDsn, reportedLog } from './telemetry/sentry.ts'
 import { createTracing, type Tracing, type TracingTools } from './telemetry/tracing.ts'
 import { watchedFetch } from './telemetry/watched-fetch.ts'
-import { createUpstream, type Upstream } from './upstream/upstream.ts'
+import { createUpstream, templateFaults, type Upstream } from './upstream/upstream.ts'
 
 /**
  * Everything that a request needs, built once by `createDeps` (commands) or by the test harness. A use case names
@@ -176,7 +176,7 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
   const { dsn } = config.telemetry.sentry
   if (dsn !== undefined && !readDsn(dsn))
     warnings.push('telemetry.sentry.dsn is not like https://KEY@HOST/PROJECT: no errors are reported.')
-  return { deps, warnings }
+  return { deps, warnings: [...warnings, ...templateFaults(deps.upstream, config)] }
 }
 
 /** Counts the queries of the request that runs, and makes spans of them where it is traced. */

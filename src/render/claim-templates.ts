@@ -5,6 +5,8 @@ import { messageOf } from '../lib/thrown.ts'
 export interface ClaimTemplates {
   /** The text of a template, without blanks around it; undefined when there is none. @throws Error that says why not */
   render(template: string, values: object): string | undefined
+  /** What is wrong with the syntax of a template; undefined when nothing is. */
+  fault(template: string): string | undefined
   /** Whether an expression holds. @throws Error */
   holds(expression: string, values: object): boolean
 }
@@ -51,6 +53,14 @@ export function createClaimTemplates(): ClaimTemplates {
   }
   return {
     render,
+    fault(template) {
+      try {
+        new Environment().addTemplate('template', template)
+        return undefined
+      } catch (error) {
+        return messageOf(error).split('\n')[0]
+      }
+    },
     holds: (expression, values) => render(`{% if ${expression} %}yes{% endif %}`, values) === 'yes',
   }
 }

@@ -61,3 +61,29 @@ export function createUpstream({
     templates: createClaimTemplates(),
   }
 }
+
+/** What is wrong with the templates and expressions of the providers, a sentence each: for the start. */
+export function templateFaults({ templates }: Pick<Upstream, 'templates'>, config: Config): string[] {
+  return enabledProviders(config).flatMap((provider) => {
+    const { subject, localpart, displayname, email, account_name } = provider.claims_imports
+    const condition = (text: string | undefined) => text && `{% if ${text} %}{% endif %}`
+    const named: [name: string, template: string | undefined][] = [
+      ['claims_imports.subject.template', subject.template],
+      ['claims_imports.localpart.template', localpart.template],
+      ['claims_imports.displayname.template', displayname.template],
+      ['claims_imports.email.template', email.template],
+      ['claims_imports.account_name.template', account_name.template],
+      ['allow_if', condition(provider.allow_if)],
+      ['admin_if', condition(provider.admin_if)],
+      ...Object.entries(provider.additional_authorization_parameters ?? {}).map(
+        ([name, template]): [string, string] => [`additional_authorization_parameters.${name}`, template],
+      ),
+    ]
+    return named.flatMap(([name, template]) => {
+      const fault = template === undefined ? undefined : templates.fault(template)
+      return fault === undefined
+        ? []
+        : [`upstream_oauth2.providers, ${provider.id}: ${name} cannot be read and never holds: ${fault}`]
+    })
+  })
+}

@@ -52,6 +52,11 @@ describe('claim templates', () => {
     expect(templates.render('{{ user.sub }}', { user })).toBe('17')
   })
 
+  test('a broken template is found without anybody who signs in', () => {
+    expect(templates.fault('{{ user.nobody.at.all }}')).toBeUndefined()
+    expect(templates.fault('{{ 1 + }}')).toContain('syntax error')
+  })
+
   test('expressions hold or do not', () => {
     expect(templates.holds("'crew' in user.groups", { user })).toBe(true)
     expect(templates.holds("user.email.endswith('@evil.example')", { user })).toBe(false)

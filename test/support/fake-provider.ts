@@ -101,6 +101,7 @@ export async function startFakeProvider({ clock }: { clock: { now(): Date } }): 
         code_challenge_methods_supported: ['S256'],
         ...fake.metadata,
       })
+    if (pathname === '/authorize') return authorizeAtOnce(new URL(request.url))
     if (pathname === '/jwks') return Response.json({ keys: [fake.jwk] })
     if (pathname === '/userinfo') return Response.json({ sub: 'somebody', ...fake.userinfo })
     if (pathname === '/token') {
@@ -110,6 +111,19 @@ export async function startFakeProvider({ clock }: { clock: { now(): Date } }): 
       return Response.json({ access_token: 'an-access-token', token_type: 'Bearer', id_token: token })
     }
     return new Response('nothing here', { status: 404 })
+  }
+  /** For browsers: nobody is asked who they are. */
+  function authorizeAtOnce(asked: URL): Response {
+    const target = fake.answer(asked)
+    if (asked.searchParams.get('response_mode') !== 'form_post')
+      return new Response(null, { status: 302, headers: { location: target.href } })
+    const inputs = [...target.searchParams].map(
+      ([name, value]) => `<input type="hidden" name="${name}" value="${value}">`,
+    )
+    return new Response(
+      `<!doctype html><title>Harbour</title><form method="post" action="${target.origin}${target.pathname}">${inputs.join('')}<button>Back</button></form>`,
+      { headers: { 'content-type': 'text/html' } },
+    )
   }
   return fake
 }

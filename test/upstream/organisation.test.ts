@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from 'bun:test'
 import { findUserByName } from '../../sql/users.ts'
+import { templateFaults } from '../../src/upstream/upstream.ts'
 import { authorizeUrl, registerClient } from '../support/oauth.ts'
 import { PROVIDER, SUGGEST, signUpThere, type UpstreamWorld, upstreamWorld } from '../support/upstream.ts'
 
@@ -185,6 +186,23 @@ test('additional parameters are templates over the request and over a sign-out',
   await world.through(person)
   await (await person.open('/account/')).submit({}, { action: '/logout' })
   expect((await person.open(`/upstream/authorize/${PROVIDER}`)).url.searchParams.get('prompt')).toBe('login')
+})
+
+test('a template that cannot be read is a warning at the start, with its key', async () => {
+  await start()
+  const { deps } = world.harness
+  const [provider] = deps.config.upstream_oauth2.providers
+  const broken = {
+    ...provider,
+    allow_if: "'crew' in",
+    additional_authorization_parameters: { hd: '{{ 1 + }}' },
+  }
+  const config = { ...deps.config, upstream_oauth2: { providers: [broken] } } as typeof deps.config
+  const faults = templateFaults(deps.upstream, config)
+  expect(faults.map((fault) => /: (\S+) cannot be read/.exec(fault)?.[1])).toEqual([
+    'allow_if',
+    'additional_authorization_parameters.hd',
+  ])
 })
 
 test('POST /logout: rp_initiated_logout signs out at the provider too, with proof of who it is', async () => {
