@@ -1,4 +1,14 @@
 import type { Db } from './connect.ts'
+import {
+  bounds,
+  type Counting,
+  counted,
+  type Fragment,
+  type ListTable,
+  type PageBounds,
+  where,
+  window,
+} from './page.ts'
 
 /** A mail that waits, or that nobody tries to send any more. */
 export interface MailRow {
@@ -50,3 +60,20 @@ export const reviveMails = (sql: Db, id: string | null, now: Date) => sql<{ id: 
   where given_up_at is not null and (${id}::uuid is null or id = ${id}::uuid)
     and (expires_at is null or expires_at > ${now})
   returning id`
+
+const failed = (sql: Db, { givenUp }: { givenUp: boolean | undefined }): (Fragment | undefined)[] => [
+  sql`(m.attempts > 0 or m.given_up_at is not null)`,
+  givenUp === undefined ? undefined : sql`(m.given_up_at is not null) = ${givenUp}`,
+]
+
+/** A page of the mails that failed at least once, and one more when there are more. */
+export const listFailedMailPage = (sql: Db, filter: { givenUp: boolean | undefined }, page: PageBounds) => {
+  const table: ListTable = { from: sql`latchkey.mails m`, id: sql`m.id` }
+  return sql<MailRow[]>`
+    select ${columns(sql)} from latchkey.mails m
+    ${where(sql, [...failed(sql, filter), ...bounds(sql, table, page)])} ${window(sql, table, page)}`
+}
+
+/** How many there are. */
+export const countFailedMails = (sql: Db, filter: { givenUp: boolean | undefined }, how: Counting) =>
+  counted(sql, sql`latchkey.mails m`, failed(sql, filter), how)

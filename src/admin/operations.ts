@@ -2,6 +2,7 @@ import { auditOperations } from './audit-log.ts'
 import { clientChanges } from './client-changes.ts'
 import { clientOperations } from './clients.ts'
 import { eventOperations } from './events.ts'
+import { jobOperations } from './jobs.ts'
 import type { Operation } from './operation.ts'
 import { personalSessionOperations } from './personal-sessions.ts'
 import { policyDataOperations } from './policy-data.ts'
@@ -9,6 +10,7 @@ import { registrationTokenOperations } from './registration-tokens.ts'
 import { serverOperations } from './server.ts'
 import { bulkSessionOperations } from './session-bulk.ts'
 import { sessionOperations } from './sessions.ts'
+import { mailOperations } from './undelivered-mails.ts'
 import { upstreamLinkOperations } from './upstream-links.ts'
 import { upstreamProviderOperations } from './upstream-providers.ts'
 import { userActions } from './user-actions.ts'
@@ -32,4 +34,6 @@ export const OPERATIONS: readonly Operation[] = [
   ...serverOperations,
   ...policyDataOperations,
   ...auditOperations,
+  ...jobOperations,
+  ...mailOperations,
 ]

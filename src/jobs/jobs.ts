@@ -45,6 +45,8 @@ export type JobHandlers = {
 }
 
 export interface Jobs {
+  /** Makes the tables of the queue, if they are not there yet. */
+  prepare(): Promise<void>
   /** Adds a job in the caller's transaction: it exists exactly if that commits. */
   enqueue<Name extends JobName>(tx: Db, name: Name, data: JobData[Name]): Promise<void>
   /** Begins to run jobs in this process. */
@@ -133,6 +135,7 @@ export function createJobs(database: DatabaseConfig, log: Log, options: JobsOpti
     return started
   }
   return {
+    prepare: async () => void (await boss()),
     async enqueue(tx, name, data) {
       const queue = await boss()
       const options = { db: adapter(tx), singletonKey: subjectOf(data) }

@@ -32,6 +32,7 @@ import * as exports from '../../sql/export.ts'
 import * as grants from '../../sql/grants.ts'
 import * as idempotency from '../../sql/idempotency.ts'
 import * as inactiveSessions from '../../sql/inactive-sessions.ts'
+import * as jobs from '../../sql/jobs.ts'
 import * as knownBrowsers from '../../sql/known-browsers.ts'
 import * as leases from '../../sql/leases.ts'
 import * as limits from '../../sql/limits.ts'
@@ -801,6 +802,15 @@ const FILES = [
       ['browser_sessions', { from: 0, to: 10 }, NOW],
     ],
   }),
+  statements('jobs', jobs, {
+    listJobs: listed([
+      { state: 'dead', name: 'sync-devices' },
+      { state: undefined, name: undefined },
+    ] as never),
+    countListedJobs: countings([{ state: 'waiting', name: undefined }]),
+    findJob: [[ID]],
+    reviveJob: [[ID]],
+  }),
   statements('settings', settings, { findSetting: [['key']], putSetting: [['key', { a: 1 }]] }),
   statements('tokens', tokens, {
     findActiveAccessToken: [[HASH, NOW]],
@@ -847,6 +857,8 @@ const FILES = [
       [ID, 'why', true, NOW],
     ],
     listFailedMails: [[true, 10]],
+    listFailedMailPage: listed([{ givenUp: true }, { givenUp: undefined }]),
+    countFailedMails: countings([{ givenUp: false }]),
     reviveMails: [
       [ID, NOW],
       [null, NOW],

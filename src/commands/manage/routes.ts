@@ -2,6 +2,7 @@ import { buildCommand, buildRouteMap } from '@stricli/core'
 import { aliases, flag, json, shared, text } from '../flags.ts'
 import { approvalRoutes } from './approval-routes.ts'
 import { homeserverRoutes } from './homeserver-routes.ts'
+import { jobRoutes } from './job-routes.ts'
 import { mailRoutes } from './mail-routes.ts'
 import { changing, oneUser, username } from './parameters.ts'
 import { registrationTokenRoutes } from './registration-token-routes.ts'
@@ -171,6 +172,7 @@ Example: latchkey manage unlock-user alice`,
     ...tokenRoutes,
     ...registrationTokenRoutes,
     ...mailRoutes,
+    ...jobRoutes,
   },
   docs: {
     brief: 'Care for accounts',
