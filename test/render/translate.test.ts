@@ -60,7 +60,10 @@ describe('catalogues', () => {
 describe('createTranslate', () => {
   const translate = createTranslate({ directory: LOCALES })
 
-  test('lists English first', () => expect(translate.languages).toEqual(['en', 'de']))
+  test('lists English first, then the others by tag', () => {
+    const others = catalogues.map(({ lang }) => lang).filter((lang) => lang !== 'en')
+    expect(translate.languages).toEqual(['en', ...others.sort((a, b) => a.localeCompare(b))])
+  })
 
   test('fills in arguments and plural forms of the language', () => {
     expect(translate.text('de', 'wait.minutes', { count: 1 })).toBe('1 Minute')
@@ -81,13 +84,14 @@ describe('createTranslate', () => {
     const overlay = mkdtempSync(join(tmpdir(), 'locales-'))
     try {
       writeFileSync(join(overlay, 'de.json'), JSON.stringify({ 'login.title': 'Servus' }))
-      writeFileSync(join(overlay, 'ar.json'), JSON.stringify({ 'login.title': 'تسجيل الدخول' }))
+      writeFileSync(join(overlay, 'cy.json'), JSON.stringify({ 'login.title': 'Mewngofnodi' }))
       const merged = createTranslate({ directory: LOCALES, overlay })
-      expect(merged.languages).toEqual(['en', 'ar', 'de'])
+      expect(translate.languages).not.toContain('cy')
+      expect([...merged.languages].sort()).toEqual([...translate.languages, 'cy'].sort())
       expect(merged.text('de', 'login.title')).toBe('Servus')
       expect(merged.text('de', 'action.cancel')).toBe('Abbrechen')
-      expect(merged.text('ar', 'login.title')).toBe('تسجيل الدخول')
-      expect(merged.text('ar', 'action.cancel')).toBe('Cancel')
+      expect(merged.text('cy', 'login.title')).toBe('Mewngofnodi')
+      expect(merged.text('cy', 'action.cancel')).toBe('Cancel')
     } finally {
       rmSync(overlay, { recursive: true })
     }
