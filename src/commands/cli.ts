@@ -166,7 +166,7 @@ const health = buildCommand({
   parameters: configOnly,
   docs: {
     brief: 'Ask the server on this machine whether it is well',
-    fullDescription: `Asks the listener that has the resource health. Ends with 0 when the server and its database answer, else with 1:
+    fullDescription: `Asks the listener that has the resource health. Ends with 0 when the server answers, else with 1:
 for the health check of a container.
 
 Example: latchkey health -c /etc/latchkey/config.yaml`,

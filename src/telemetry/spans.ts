@@ -70,13 +70,13 @@ export function startTracing(settings: TracingSettings, tools: TracingTools): Tr
     async call(input, init, facts, send) {
       const url = new URL(input instanceof Request ? input.url : input)
       const span = tracer.startSpan(
-        `${init.method ?? 'GET'} ${url.pathname}`,
+        `${init.method ?? 'GET'} ${withoutNames(url.pathname)}`,
         {
           kind: SpanKind.CLIENT,
           attributes: {
             'http.request.method': init.method ?? 'GET',
             'server.address': url.hostname,
-            'url.path': url.pathname,
+            'url.path': withoutNames(url.pathname),
           },
         },
         under(facts),
@@ -143,6 +143,13 @@ function otlpSpans(settings: TracingSettings, tools: TracingTools) {
   const send = otlpSender(otlpAddress(settings.endpoint, 'traces'), tools)
   return (spans: ReadableSpan[]) => send(ProtobufTraceSerializer.serializeRequest(spans))
 }
+
+/** A path of the homeserver without the people and devices in it. */
+const withoutNames = (path: string): string =>
+  path
+    .split('/')
+    .map((part) => (/^[a-z\d_]*$/.test(part) ? part : '{}'))
+    .join('/')
 
 const describe = (span: ReadableSpan) => ({
   name: span.name,

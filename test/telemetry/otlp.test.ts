@@ -70,6 +70,18 @@ test('traces go to the collector as protobuf', async () => {
   expect(received[0]?.text).not.toContain('in-the-query')
 })
 
+test('a call to the homeserver is a path without people and devices', async () => {
+  const tracing = await createTracing(
+    { exporter: 'otlp', endpoint: endpoint(), propagators: [], sample_rate: 1 },
+    { log, fetch },
+  )
+  const url = 'https://matrix.test/_synapse/admin/v2/users/%40alice%3Aexample.org/devices/ABCDEF?user=alice'
+  await tracing?.call(url, { method: 'PUT' }, undefined, async () => new Response('{}'))
+  await tracing?.stop()
+  expect(received[0]?.text).toContain('PUT /_synapse/admin/v2/users/{}/devices/{}')
+  expect(received[0]?.text).not.toMatch(/alice|ABCDEF/)
+})
+
 test('a collector that refuses is warned of once', async () => {
   status = 500
   const tracing = await createTracing(
