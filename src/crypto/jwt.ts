@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import {
   type CryptoKey,
   calculateJwkThumbprint,
+  compactDecrypt,
   createLocalJWKSet,
   decodeJwt,
   decodeProtectedHeader,
@@ -232,4 +233,47 @@ export async function signJwtWithPem(
     throw new TypeError(`the private key is not one for ${header.alg}`)
   }
   return new SignJWT({ ...claims }).setProtectedHeader(header).sign(key)
+}
+
+/** How somebody may encrypt to one of our keys; RSA with PKCS#1 padding is not among them (RFC 8725 section 3.2). */
+const KEY_ENCRYPTION: Record<string, string[]> = {
+  RSA: ['RSA-OAEP', 'RSA-OAEP-256', 'RSA-OAEP-384', 'RSA-OAEP-512'],
+  EC: ['ECDH-ES', 'ECDH-ES+A128KW', 'ECDH-ES+A192KW', 'ECDH-ES+A256KW'],
+}
+const CONTENT_ENCRYPTION = [
+  'A128GCM',
+  'A192GCM',
+  'A256GCM',
+  'A128CBC-HS256',
+  'A192CBC-HS384',
+  'A256CBC-HS512',
+]
+
+/**
+ * What was encrypted to one of our private keys as a compact JWE (RFC 7516): the key that its `kid` names, or any where
+ * it names none. Undefined when none opens it. It proves nothing about who sent it: everybody has the public halves.
+ */
+export async function decryptJwe(
+  jwe: string,
+  keys: readonly { kid: string; jwk: JsonWebKey }[],
+): Promise<string | undefined> {
+  let header: { alg?: unknown; kid?: unknown }
+  try {
+    header = decodeProtectedHeader(jwe)
+  } catch {
+    return undefined
+  }
+  const { alg, kid } = header
+  for (const key of keys) {
+    const allowed = KEY_ENCRYPTION[key.jwk.kty ?? ''] ?? []
+    if (typeof alg !== 'string' || !allowed.includes(alg) || (kid !== undefined && kid !== key.kid)) continue
+    try {
+      const options = { keyManagementAlgorithms: [alg], contentEncryptionAlgorithms: CONTENT_ENCRYPTION }
+      const { plaintext } = await compactDecrypt(jwe, await importJWK(key.jwk as JWK, alg), options)
+      return new TextDecoder().decode(plaintext)
+    } catch (error) {
+      if (!(error instanceof errors.JOSEError)) throw error
+    }
+  }
+  return undefined
 }

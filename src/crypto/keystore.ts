@@ -1,5 +1,6 @@
 import {
   algorithmsOf,
+  decryptJwe,
   importSigningKey,
   type JwtClaims,
   type JwtExpectations,
@@ -31,6 +32,8 @@ export type Keystore = {
   sign(claims: object, options: { alg: string; typ?: string | undefined }): Promise<string>
   /** The claims of a token that one of these keys signed; undefined when anything about it is not as expected. */
   verify(jwt: string, expected: JwtExpectations): Promise<JwtClaims | undefined>
+  /** What was encrypted to one of these keys; undefined when none opens it. */
+  decrypt(jwe: string): Promise<string | undefined>
 }
 
 /**
@@ -44,6 +47,7 @@ export async function loadKeystore(
 ): Promise<{ keystore: Keystore; warnings: string[] }> {
   const warnings: string[] = []
   const jwks: { keys: PublicJwk[] } = { keys: [] }
+  const own: { kid: string; jwk: JsonWebKey }[] = []
   const signers = new Map<string, { kid: string; key: Awaited<ReturnType<typeof importSigningKey>> }>()
 
   for (const [index, source] of sources.entries()) {
@@ -67,6 +71,7 @@ export async function loadKeystore(
         throw new KeyError(`${name} can be read but not used to sign. Generate a new key.`)
       }
     }
+    own.push({ kid, jwk: parsed.jwk })
     jwks.keys.push(publicJwk(parsed.jwk, kid))
   }
 
@@ -87,6 +92,7 @@ export async function loadKeystore(
         return signJwt(claims, { alg, kid: signer.kid, typ }, signer.key)
       },
       verify: (jwt, expected) => verifyJwt(jwt, jwks.keys, algorithms, expected),
+      decrypt: (jwe) => decryptJwe(jwe, own),
     },
   }
 }

@@ -41,6 +41,7 @@ export async function createKeyring(
     },
     sign: (claims, options) => signing.sign(claims, options),
     verify: (jwt, expected) => published.verify(jwt, expected),
+    decrypt: (jwe) => published.decrypt(jwe),
     async reload() {
       const now = deps.clock.now()
       const unreadable: string[] = []

@@ -7,7 +7,7 @@ import { ProviderError } from './provider-error.ts'
 /** Seconds that the clocks of a provider and of this server may differ. */
 const TOLERANCE = 300
 
-type Needs = Pick<Deps, 'clock' | 'upstream'>
+type Needs = Pick<Deps, 'clock' | 'upstream' | 'keys'>
 
 /** What an ID token of this sign-in says. @throws ProviderError when anything about it is not as it must be */
 export async function verifyIdToken(
@@ -36,16 +36,20 @@ export async function verifyIdToken(
 
 /**
  * The claims of a JWT that a provider signed for us with one algorithm and no other: signature, time, issuer and audience.
+ * Around it there may be encryption to one of our keys, which says nothing about who sent it.
  *
  * @throws ProviderError
  */
 export async function verifyProviderJwt(
   deps: Needs,
   provider: Provider,
-  jwt: string,
+  token: string,
   alg: string,
   requiredClaims: string[],
 ): Promise<JwtClaims> {
+  const jwt = isEncrypted(token) ? await deps.keys.decrypt(token) : token
+  if (jwt === undefined)
+    throw new ProviderError('failed', 'a token of the provider is encrypted, and not to us')
   const options = { algorithms: [alg], now: deps.clock.now(), requiredClaims, tolerance: TOLERANCE }
   const claims = alg.startsWith('HS')
     ? (await verifyForeignJwt(jwt, { secret: secretOf(provider) }, options)).claims
@@ -57,6 +61,9 @@ export async function verifyProviderJwt(
   if (typeof claims.sub === 'string' && claims.sub.length > 255) throw wrong('sub')
   return claims
 }
+
+/** RFC 7516 section 7.1: five parts, where a signed one has three. */
+const isEncrypted = (token: string): boolean => token.split('.').length === 5
 
 const wrong = (claim: string): ProviderError =>
   new ProviderError('failed', `a token of the provider has a wrong ${claim}`)

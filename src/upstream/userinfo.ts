@@ -7,7 +7,7 @@ import { ProviderError } from './provider-error.ts'
 
 /** What the userinfo endpoint says of the person (OpenID Connect Core section 5.3). @throws ProviderError */
 export async function fetchUserinfo(
-  deps: Pick<Deps, 'clock' | 'upstream'>,
+  deps: Pick<Deps, 'clock' | 'upstream' | 'keys'>,
   provider: Provider,
   accessToken: string,
 ): Promise<JwtClaims> {

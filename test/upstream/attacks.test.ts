@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test'
-import { exportSPKI, importJWK, SignJWT } from 'jose'
+import { CompactEncrypt, exportSPKI, importJWK, SignJWT } from 'jose'
 import { PROVIDER, signUpThere, type UpstreamWorld, upstreamWorld } from '../support/upstream.ts'
 
 let world: UpstreamWorld
@@ -86,6 +86,26 @@ describe('an ID token', () => {
     await world.fake.rotate()
     const page = await world.through(world.harness.browser())
     expect(page.url.pathname).toStartWith('/upstream/link/')
+  })
+
+  test.each([
+    ['RSA', 'RSA-OAEP-256'],
+    ['EC', 'ECDH-ES'],
+  ])('encrypted to our %s key is opened, and its signature still counts', async (kty, alg) => {
+    const { fake, harness } = world
+    const jwk = harness.deps.keys.jwks.keys.find((key) => key.kty === kty)
+    const encrypt = async (text: string) => {
+      const key = await importJWK({ ...jwk } as never, alg)
+      return new CompactEncrypt(new TextEncoder().encode(text))
+        .setProtectedHeader({ alg, enc: 'A256GCM', kid: String(jwk?.kid), cty: 'JWT' })
+        .encrypt(key)
+    }
+    fake.sign = async (claims) => encrypt(await fake.jwt(claims))
+    expect((await world.through(harness.browser())).url.pathname).toStartWith('/upstream/link/')
+    fake.sign = async (claims) => encrypt(`${base64({ alg: 'none' })}.${base64(claims)}.`)
+    await expectRefused()
+    fake.sign = async (claims) => encrypt(JSON.stringify(claims))
+    await expectRefused()
   })
 
   test('that is missing although it was asked for is refused', async () => {
