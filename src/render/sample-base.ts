@@ -1,5 +1,6 @@
 import type { BaseContext, Contexts, PageName } from './contexts.ts'
 import type { AccountArea, AccountSectionKey } from './contexts-account.ts'
+import { directionOf } from './translate.ts'
 
 /** A page as it may look: `base` overrides parts of the base context for this sample. */
 export interface Sample<P extends PageName> {
@@ -14,7 +15,7 @@ export const HOSTILE = `"><script>alert(1)</script><img src=x onerror='alert(2)'
 /** A base context for samples; `assets` is the caller's. */
 export const sampleBase = (lang: string, assets: (name: string) => string): BaseContext => ({
   lang,
-  dir: 'ltr',
+  dir: directionOf(lang),
   csrf: 'sample-csrf-token',
   branding: {
     service_name: 'Latchkey',
