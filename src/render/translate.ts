@@ -90,13 +90,14 @@ const rank = (lang: string): number => (lang === FALLBACK_LANGUAGE ? 0 : 1)
 
 /**
  * Names of people and apps may run against the direction of the sentence that they stand in. Where that can happen
- * they are wrapped in isolates (U+2068, U+2069), so that they cannot reorder the words around them.
+ * they are wrapped in isolates (U+2068, U+2069), so that they cannot reorder the words around them. Digits cannot, and
+ * stay a number that a plural can count.
  */
 function isolate(args: MessageArguments | undefined, direction: 'ltr' | 'rtl'): MessageArguments | undefined {
   if (!args) return undefined
   return Object.fromEntries(
     Object.entries(args).map(([name, value]) =>
-      typeof value === 'string' && (direction === 'rtl' || RIGHT_TO_LEFT.test(value))
+      typeof value === 'string' && (direction === 'rtl' || RIGHT_TO_LEFT.test(value)) && !/^\d+$/.test(value)
         ? [name, `\u2068${value}\u2069`]
         : [name, value],
     ),

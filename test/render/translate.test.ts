@@ -75,6 +75,11 @@ describe('createTranslate', () => {
     expect(translate.text('en', 'consent.title', { client: 'نورا' })).toBe('Continue to \u2068نورا\u2069?')
   })
 
+  test('counts digits that are given as text, also in a language that runs right to left', () => {
+    expect(translate.text('ar', 'tokens.lifetime', { days: '30' })).toBe('30 يومًا')
+    expect(translate.text('ar', 'consent.title', { client: 'Tern' })).toContain('\u2068Tern\u2069')
+  })
+
   test('throws for an unknown key and for a missing argument', () => {
     expect(() => translate.text('en', 'no.such.key')).toThrow('no.such.key')
     expect(() => translate.text('en', 'consent.title')).toThrow()
