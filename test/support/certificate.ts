@@ -59,5 +59,9 @@ const text = (value: string): Uint8Array => new TextEncoder().encode(value)
 const utcTime = (time: number): Uint8Array<ArrayBuffer> =>
   der(0x17, text(`${new Date(time).toISOString().replace(/[-:T]/g, '').slice(2, 14)}Z`))
 
+// No empty line at the end of a body whose length is a multiple of 64: BoringSSL takes it for the end of a header.
 const pem = (label: string, bytes: Uint8Array): string =>
-  `-----BEGIN ${label}-----\n${bytes.toBase64().replace(/.{64}/g, '$&\n')}\n-----END ${label}-----\n`
+  `-----BEGIN ${label}-----\n${bytes
+    .toBase64()
+    .match(/.{1,64}/g)
+    ?.join('\n')}\n-----END ${label}-----\n`
