@@ -338,7 +338,11 @@ test(
       ...(seed !== undefined && { seed: Number(seed) }),
     })
     expect(
-      world.harness.logged.filter(({ level, event }) => level === 'error' && event !== 'outage'),
+      world.harness.logged.filter(
+        // An outage, and the line of the request that it met.
+        ({ level, event, fields }) =>
+          level === 'error' && event !== 'outage' && !(event === 'request' && fields.status === 503),
+      ),
     ).toEqual([])
   },
   2 * LIMIT,
