@@ -64,6 +64,11 @@ function explain(failure: string, name: string, hasPassword: boolean): { skip: s
     return { skip: `${name} was left out: it is of a type that is not supported (most likely secp256k1).` }
   }
   if (failure.includes('UNSUPPORTED_ALGORITHM')) throw new KeyError(`${name} ${UNSUPPORTED}`)
+  // One wrong password in 256 decrypts to nonsense whose end looks right.
+  if (hasPassword)
+    throw new KeyError(
+      `${name} could not be read as a private key: the password is wrong, or the key is damaged. In a password file, a line break at the end counts.`,
+    )
   throw new KeyError(
     `${name} could not be read as a private key. It must be PKCS#8, PKCS#1 or SEC1, in PEM or DER form, and complete.`,
   )
