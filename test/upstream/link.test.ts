@@ -203,7 +203,7 @@ describe('on_conflict: the provider decides about a name that an account has', (
       const { browser } = await arrive(own, 'two')
       expect(browser.cookies.has('session')).toBe(second)
       const links = await own.harness.deps.sql`
-      select subject from latchkey.upstream_links where user_id is not null order by id`
+      select subject from latchkey.upstream_links where user_id is not null order by subject`
       expect(links.map(({ subject }) => subject)).toEqual([
         ...(first ? ['one'] : []),
         ...(second ? ['two'] : []),
