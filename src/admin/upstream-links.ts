@@ -1,9 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import {
-  adoptUpstreamLink,
   countUpstreamLinks,
   findUpstreamProvider,
-  insertUpstreamLink,
   listUpstreamLinks,
   removeUpstreamLink,
 } from '../../sql/admin-upstream.ts'
@@ -11,8 +9,9 @@ import { findAdminUser } from '../../sql/admin-users.ts'
 import { findUpstreamLink, type UpstreamLinkRow } from '../../sql/upstream-links.ts'
 import { AdminError } from '../http/errors.ts'
 import { recordSecurityEvent } from '../identity/security-log.ts'
+import { giveIdentity } from '../identity/upstream.ts'
 import { transact } from '../lib/transact.ts'
-import { newId, ulidFromUuid, uuidFromUlid } from '../lib/ulid.ts'
+import { ulidFromUuid, uuidFromUlid } from '../lib/ulid.ts'
 import { existing, existingUser } from './existing.ts'
 import { type Call, type Operation, operation } from './operation.ts'
 import { answersOf, found, idOf, list, type ResourceKind, single } from './resource.ts'
@@ -115,14 +114,11 @@ export const upstreamLinkOperations: Operation[] = [
       await requireRightsOver(call, user)
       const [provider] = await findUpstreamProvider(deps.sql, uuidFromUlid(body.provider_id) ?? '')
       const { id: providerId, human_name, issuer } = found(provider, 'upstream provider')
-      const now = deps.clock.now()
       const made = await transact(deps.sql, async (tx) => {
-        const link = { id: newId(now, deps.random), providerId, subject: body.subject, userId: user.id, now }
         const accountName = body.human_account_name ?? null
-        const [added] = await insertUpstreamLink(tx, { ...link, accountName })
-        const [adopted] = added ? [] : await adoptUpstreamLink(tx, providerId, body.subject, user.id)
-        const linked = added ?? adopted
-        if (!linked) return undefined
+        const identity = { providerId, subject: body.subject, userId: user.id, accountName }
+        const given = await giveIdentity(deps, tx, identity)
+        if (!given) return undefined
         const details = { name: human_name ?? issuer ?? ulidFromUuid(providerId) }
         await recordSecurityEvent(deps, tx, {
           userId: user.id,
@@ -130,10 +126,10 @@ export const upstreamLinkOperations: Operation[] = [
           actor: 'admin',
           details,
         })
-        return { linked, status: added ? (201 as const) : (200 as const) }
+        return given
       })
       if (!made) throw new AdminError(409, 'link_taken', 'This identity leads to an account already.')
-      return single(call, LINK, made.linked, made.status)
+      return single(call, LINK, made.link, made.isNew ? 201 : 200)
     },
   }),
   operation({

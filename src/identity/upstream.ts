@@ -1,3 +1,4 @@
+import { adoptUpstreamLink, insertUpstreamLink } from '../../sql/admin-upstream.ts'
 import type { BrowserSessionRow } from '../../sql/browser-sessions.ts'
 import type { Db } from '../../sql/connect.ts'
 import { lockSessionsOf } from '../../sql/sessions.ts'
@@ -16,7 +17,7 @@ import type { Deps } from '../deps.ts'
 import { sessionCookie } from '../http/browser.ts'
 import type { Requester } from '../http/requester.ts'
 import { transact } from '../lib/transact.ts'
-import { ulidFromUuid } from '../lib/ulid.ts'
+import { newId, ulidFromUuid } from '../lib/ulid.ts'
 import { beginSession } from './begin-session.ts'
 import { reauthenticate } from './reauthentication.ts'
 import { recordSecurityEvent, type SecurityLogNeeds } from './security-log.ts'
@@ -48,6 +49,22 @@ export async function takeLink(
   const [owned] = await ownUpstreamLink(tx, way.link_id, userId, now)
   if (!owned) throw new LinkGone()
   deps.log.info('upstream.linked', { user_id: userId, link_id: way.link_id })
+}
+
+/**
+ * Gives an identity to an account because an operator says so, in the caller's transaction; one that is nobody's yet is
+ * taken over, with its name. Undefined when it leads to an account, also if it is this one.
+ */
+export async function giveIdentity(
+  deps: Pick<Deps, 'clock' | 'random'>,
+  tx: Db,
+  identity: { providerId: string; subject: string; userId: string; accountName: string | null },
+): Promise<{ link: UpstreamLinkRow; isNew: boolean } | undefined> {
+  const now = deps.clock.now()
+  const [added] = await insertUpstreamLink(tx, { ...identity, id: newId(now, deps.random), now })
+  if (added) return { link: added, isNew: true }
+  const [adopted] = await adoptUpstreamLink(tx, identity.providerId, identity.subject, identity.userId)
+  return adopted && { link: adopted, isNew: false }
 }
 
 /** Signs the owner of a link in, in a new session; gives its cookies. Undefined when the way was used before. */

@@ -1,5 +1,10 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { spawn } from 'node:child_process'
+import { meetUpstreamLink } from '../../sql/upstream-links.ts'
+import { upsertUpstreamProvider } from '../../sql/upstream-providers.ts'
+import { readMapping } from '../../src/commands/manage/identities.ts'
+import { systemRandom } from '../../src/lib/random.ts'
+import { newId, uuidFromUlid } from '../../src/lib/ulid.ts'
 import { createBrowser } from '../support/browser.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { createFakeHomeserver } from '../support/fake-homeserver.ts'
@@ -338,6 +343,92 @@ describe('latchkey manage, for scripts', () => {
     expect((await manage(['list-user-registration-tokens', '--all'])).out).toMatch(/spring-party\tnot valid/)
     for (const id of [party.id, 'spring-party'])
       expect(await manage(['revoke-user-registration-token', id])).toMatchObject({ code: 1, out: '' })
+  })
+})
+
+describe('latchkey manage register-user --upstream-provider-mapping', () => {
+  const PROVIDER = '01JDFX2V9S6QK3W4Z5Y7T8R9PA'
+  const withProvider = (args: string) =>
+    latchkey(['manage', 'register-user', '-y', ...args.split(' ')], {
+      ...options(),
+      env: {
+        ...options().env,
+        LATCHKEY_UPSTREAM_OAUTH2__PROVIDERS: JSON.stringify([
+          {
+            id: PROVIDER,
+            issuer: 'https://sso.example.org',
+            human_name: 'Example staff',
+            client_id: 'latchkey',
+            token_endpoint_auth_method: 'none',
+          },
+        ]),
+      },
+    })
+
+  test('gives identities at providers to the account, also one that nobody has yet; a dry run changes nothing', async () => {
+    expect(await withProvider(`judy -m ${PROVIDER}:j`)).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('run: latchkey config sync'),
+    })
+    const id = uuidFromUlid(PROVIDER) ?? ''
+    const now = new Date()
+    await upsertUpstreamProvider(database.sql, {
+      id,
+      issuer: 'https://sso.example.org',
+      humanName: 'Example staff',
+      brandName: null,
+      registrationTokenRequired: false,
+      now,
+    })
+    const orphan = {
+      id: newId(now, systemRandom),
+      providerId: id,
+      subject: 'second',
+      accountName: 'judy@staff',
+    }
+    await meetUpstreamLink(database.sql, { ...orphan, now })
+    const before = await everything()
+    const dry = await withProvider(`judy -m ${PROVIDER}:a:b -m ${PROVIDER}:second --dry-run --json`)
+    expect(JSON.parse(dry.out)).toMatchObject({
+      identities: [
+        { provider_id: PROVIDER, subject: 'a:b' },
+        { provider_id: PROVIDER, subject: 'second' },
+      ],
+    })
+    expect(await everything()).toBe(before)
+    const made = await withProvider(`judy -m ${PROVIDER}:a:b -m ${PROVIDER.toLowerCase()}:second`)
+    expect({ code: made.code, out: made.out }).toEqual({
+      code: 0,
+      out: expect.stringMatching(
+        /^Created @judy:example\.test\.\nWhoever is a:b at Example staff signs in to it\.\nWhoever is second /,
+      ),
+    })
+    // No password is missed where there is another way in.
+    expect(made.out).not.toContain('set-password')
+    const linked = await database.sql`
+      select l.subject, l.human_account_name from latchkey.upstream_links l
+      join latchkey.users u on u.id = l.user_id where u.username = 'judy' order by l.subject`
+    expect([...linked]).toEqual([
+      { subject: 'a:b', human_account_name: null },
+      { subject: 'second', human_account_name: 'judy@staff' },
+    ])
+  })
+
+  test('creates nothing with an identity of somebody else, of no provider, or that is none', async () => {
+    const before = await everything()
+    const rows = [
+      [`ken -m ${PROVIDER}:second`, 'second at Example staff leads to another account; nothing was created.'],
+      ['ken -m 01JDFX2V9S6QK3W4Z5Y7T8R9ZZ:x', 'There is no provider 01JDFX2V9S6QK3W4Z5Y7T8R9ZZ'],
+    ] as const
+    for (const [args, sentence] of rows)
+      expect(await withProvider(args)).toMatchObject({
+        code: 1,
+        out: '',
+        err: expect.stringContaining(sentence),
+      })
+    for (const text of ['elsewhere:x', PROVIDER, `${PROVIDER}:`, `${PROVIDER}:${'x'.repeat(1001)}`])
+      expect(() => readMapping(text)).toThrow('is not the id of a provider and a subject')
+    expect(await everything()).toBe(before)
   })
 })
 

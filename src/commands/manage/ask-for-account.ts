@@ -3,6 +3,7 @@ import type { Deps } from '../../deps.ts'
 import { localpartOf } from '../../identity/usernames.ts'
 import { CommandError, type Context, note } from '../context.ts'
 import { requireEmail } from './emails.ts'
+import { type Identity, mappingOf } from './identities.ts'
 import { type NewAccount, type RegisterFlags, requireAvailable } from './new-account.ts'
 import { ask, hashNewPassword, Interrupted, readNewPassword } from './read-password.ts'
 
@@ -10,9 +11,9 @@ import { ask, hashNewPassword, Interrupted, readNewPassword } from './read-passw
 export async function askForAccount(
   context: Context,
   deps: Deps,
-  given: { flags: RegisterFlags; input: string | undefined; emails: string[] },
+  given: { flags: RegisterFlags; input: string | undefined; emails: string[]; identities: Identity[] },
 ): Promise<NewAccount | undefined> {
-  const { flags } = given
+  const { flags, identities } = given
   const line = (question: string) => ask(context, question, { hidden: false }).then((text) => text.trim())
   const username = await untilGood(context, given.input, async (typed) => {
     const name = localpartOf(typed ?? (await line('Username: ')), deps.config.matrix.homeserver)
@@ -39,12 +40,21 @@ export async function askForAccount(
       `  @${username}:${deps.config.matrix.homeserver}${admin ? ', an admin' : ''}`,
       `  Display name: ${displayName ?? '(none)'}`,
       `  Email:        ${emails.join(', ') || '(none)'}`,
+      ...identities.map((identity) => `  Signs in with: ${mappingOf(identity)}`),
       `  Password:     ${password ? 'as typed' : '(none yet)'}`,
       '',
     ].join('\n'),
   )
   if (!isYes(await line('Create it? [y/N] '))) return undefined
-  return { username, displayName, emails, password, admin, noAdmin: !admin && flags.noAdmin === true }
+  return {
+    username,
+    displayName,
+    emails,
+    identities,
+    password,
+    admin,
+    noAdmin: !admin && flags.noAdmin === true,
+  }
 }
 
 async function askForPassword(

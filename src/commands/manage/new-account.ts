@@ -4,6 +4,7 @@ import { Unavailable } from '../../http/errors.ts'
 import { checkUsername, type UsernameAnswer } from '../../identity/usernames.ts'
 import { CommandError } from '../context.ts'
 import type { ChangeFlags } from './answer.ts'
+import type { Identity } from './identities.ts'
 
 /** Flags of `register-user`. */
 export interface RegisterFlags extends ChangeFlags {
@@ -15,7 +16,7 @@ export interface RegisterFlags extends ChangeFlags {
   ignorePasswordComplexity?: boolean
   yes?: boolean
   password?: string
-  upstreamProviderMapping?: string
+  upstreamProviderMapping?: readonly string[]
 }
 
 /** What an account is to be. */
@@ -23,6 +24,8 @@ export interface NewAccount {
   username: string
   displayName: string | null
   emails: string[]
+  /** Who it is at providers: whoever signs in there gets into the account. */
+  identities: Identity[]
   password: StoredPassword | undefined
   admin: boolean
   noAdmin: boolean

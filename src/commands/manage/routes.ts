@@ -42,7 +42,14 @@ export const manageRoutes = buildRouteMap({
           ignorePasswordComplexity: flag('Accept a password that is easy to guess'),
           yes: flag('Ask nothing, also in a terminal'),
           password: { ...text('Not accepted: use --password-stdin', 'password'), hidden: true },
-          upstreamProviderMapping: { ...text('Not built yet', 'provider:subject'), hidden: true },
+          upstreamProviderMapping: {
+            kind: 'parsed',
+            parse: String,
+            brief: 'Who the person is at a provider: its id and their subject there; may stand several times',
+            placeholder: 'id:subject',
+            optional: true,
+            variadic: true,
+          },
         },
         aliases: {
           ...aliases,
@@ -59,10 +66,11 @@ export const manageRoutes = buildRouteMap({
       docs: {
         brief: 'Create an account',
         fullDescription: `Creates an account, whether or not people may register themselves. Without a password the account can't sign in
-until it gets one (latchkey manage set-password). In a terminal it asks for what is not said.
+until it gets one (latchkey manage set-password), unless an identity at a provider leads to it. In a terminal it asks for what is not said.
 
 Examples: latchkey manage register-user
-          printf '%s' "$PASSWORD" | latchkey manage register-user alice --admin --password-stdin`,
+          printf '%s' "$PASSWORD" | latchkey manage register-user alice --admin --password-stdin
+          latchkey manage register-user alice -y -m 01JDFX2V9S6QK3W4Z5Y7T8R9PA:5f2b6c`,
       },
     }),
     setPassword: buildCommand({
