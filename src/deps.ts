@@ -24,6 +24,7 @@ import { type Random, systemRandom } from './lib/random.ts'
 import { createMail, type Mail } from './mail/mail.ts'
 import { createHomeserver } from './matrix/homeserver/create.ts'
 import type { Fetch, Homeserver } from './matrix/homeserver/homeserver.ts'
+import { type AccessTokens, createAccessTokens } from './oauth/access-token.ts'
 import { type ClientKeys, createClientKeys } from './oauth/client-keys.ts'
 import { createKeyring, type Keyring } from './oauth/keyring.ts'
 import { createOpaModule } from './policy/opa/module.ts'
@@ -64,6 +65,7 @@ export interface Deps {
   /** Sends what `queueMail` wrote. */
   mail: Mail
   activity: Activity
+  accessTokens: AccessTokens
   views: Views
   translate: Translate
   assets: Assets
@@ -156,6 +158,7 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
     policyData,
     jobs: keep?.jobs ?? createJobs(options.database, log, { kept: config.retention, metrics, tracing }),
     activity: keep?.activity ?? createActivity(sql, log),
+    accessTokens: createAccessTokens({ sql, clock }),
     translate,
     views,
     mail: createMail({ config, urls, sql, clock, random, secrets, views, log }),

@@ -17,7 +17,7 @@ export interface Caller {
   scope: readonly string[]
 }
 
-type Needs = Pick<Deps, 'sql' | 'clock' | 'activity' | 'log'>
+type Needs = Pick<Deps, 'sql' | 'clock' | 'activity' | 'accessTokens' | 'log'>
 
 /**
  * The caller of a request to `address` (as clients know it): an OAuth access token or a personal one, in the header alone

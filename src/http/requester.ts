@@ -12,9 +12,18 @@ export interface Requester {
 /** Characters of a User-Agent that are kept, and of an Accept-Language. */
 const USER_AGENT_LIMIT = 400
 
-/** The requester of a request. */
-export const requesterOf = (deps: Pick<Deps, 'peers' | 'trustedProxies'>, request: Request): Requester => ({
-  ip: clientIp(deps.peers.get(request)?.(), request.headers, deps.trustedProxies),
-  userAgent: request.headers.get('user-agent')?.slice(0, USER_AGENT_LIMIT),
-  acceptLanguage: request.headers.get('accept-language')?.slice(0, USER_AGENT_LIMIT),
-})
+const known = new WeakMap<Request, Requester>()
+
+/** The requester of a request; looked up once, for whoever wants to know. */
+export function requesterOf(deps: Pick<Deps, 'peers' | 'trustedProxies'>, request: Request): Requester {
+  let requester = known.get(request)
+  if (!requester) {
+    requester = {
+      ip: clientIp(deps.peers.get(request)?.(), request.headers, deps.trustedProxies),
+      userAgent: request.headers.get('user-agent')?.slice(0, USER_AGENT_LIMIT),
+      acceptLanguage: request.headers.get('accept-language')?.slice(0, USER_AGENT_LIMIT),
+    }
+    known.set(request, requester)
+  }
+  return requester
+}

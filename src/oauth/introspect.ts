@@ -64,6 +64,7 @@ type Needs = Pick<
   | 'guessers'
   | 'clientKeys'
   | 'activity'
+  | 'accessTokens'
   | 'peers'
   | 'trustedProxies'
   | 'log'
@@ -131,7 +132,7 @@ const REFRESH: readonly TokenForm[] = ['mar', 'mcr', 'syr']
  * `readsDeviceId`: the caller takes the device of a legacy client from `device_id`, not from the scope.
  */
 async function describeToken(
-  deps: Pick<Needs, 'sql' | 'clock' | 'secrets' | 'activity' | 'log'>,
+  deps: Pick<Needs, 'sql' | 'clock' | 'secrets' | 'activity' | 'accessTokens' | 'log'>,
   token: string,
   hint: string | undefined,
   readsDeviceId: boolean,

@@ -17,7 +17,7 @@ const { config } = await loadConfig({
   readFile: (path) => readFile(path),
   readDir: (path) => readdir(path),
 })
-const log = createLog({ json: true, level: 'warning' })
+const log = createLog({ json: true, level: 'info' })
 const { deps } = await createDeps({ config, database: { uri: config.database?.uri ?? '' }, log })
 const servers = await listen(deps)
 const { sql, clock, random } = deps

@@ -813,7 +813,7 @@ const FILES = [
   }),
   statements('settings', settings, { findSetting: [['key']], putSetting: [['key', { a: 1 }]] }),
   statements('tokens', tokens, {
-    findActiveAccessToken: [[HASH, NOW]],
+    findActiveAccessTokens: [[[HASH], NOW]],
     findActiveRefreshToken: [[HASH]],
     markFirstUse: [[{ session_id: ID, id: ID }, NOW]],
     insertTokenPair: [
