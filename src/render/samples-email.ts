@@ -53,7 +53,7 @@ export const emailSamples: { [P in keyof EmailContexts]: Sample<P>[] } = {
     {
       label: 'several',
       context: {
-        ...sampleArea('emails', 'email_added'),
+        ...AREA,
         emails: [address(), address({ email: 'second@example.org', main: false })],
         pending: [{ id: GRANT, email: 'third@example.org' }],
         change_allowed: true,
@@ -62,7 +62,12 @@ export const emailSamples: { [P in keyof EmailContexts]: Sample<P>[] } = {
     },
     {
       label: 'one that must stay',
-      context: { ...AREA, emails: [address({ removable: false })], pending: [], change_allowed: true },
+      context: {
+        ...sampleArea('emails', 'email_added'),
+        emails: [address({ removable: false })],
+        pending: [],
+        change_allowed: true,
+      },
       base: SIGNED_IN,
     },
     {

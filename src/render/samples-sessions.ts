@@ -99,7 +99,7 @@ export const sessionSamples: { [P in SessionPage]: Sample<P>[] } = {
   account_sessions: [
     {
       label: 'sessions',
-      context: { ...sampleArea('sessions', 'session_ended'), ...LIST, sessions: SESSIONS, total: 3 },
+      context: { ...AREA, ...LIST, sessions: SESSIONS, total: 3 },
       base: { session: ALICE },
     },
     {
@@ -139,7 +139,7 @@ export const sessionSamples: { [P in SessionPage]: Sample<P>[] } = {
     {
       label: 'long and right-to-left names',
       context: {
-        ...AREA,
+        ...sampleArea('sessions', 'session_ended'),
         ...LIST,
         total: 2,
         sessions: [

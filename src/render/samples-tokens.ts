@@ -66,10 +66,13 @@ const base = { session: ALICE }
 export const tokenSamples: { [P in keyof TokenContexts]: Sample<P>[] } = {
   account_tokens: [
     { label: 'none', context: { ...AREA, tokens: [] }, base },
-    { label: 'several', context: { ...sampleArea('tokens', 'token_revoked'), tokens: TOKENS }, base },
+    { label: 'several', context: { ...AREA, tokens: TOKENS }, base },
     {
       label: 'long and right-to-left names',
-      context: { ...AREA, tokens: [token({ name: LONG, device_id: LONG }), token({ name: RTL_NAME })] },
+      context: {
+        ...sampleArea('tokens', 'token_revoked'),
+        tokens: [token({ name: LONG, device_id: LONG }), token({ name: RTL_NAME })],
+      },
       base: { ...base, dir: 'rtl' },
     },
     { label: 'hostile', context: { ...AREA, tokens: [NASTY] }, base },

@@ -32,6 +32,18 @@ export const PROVIDERS = [
 /** The sign-in page with providers. */
 export const loginWithProviders: Sample<'login'>[] = [
   {
+    label: 'with a provider, for a client',
+    context: {
+      form: { username: '', ...NO_ERRORS },
+      continuation: CONTINUATION,
+      registration_enabled: true,
+      recovery_enabled: true,
+      providers: PROVIDERS.slice(0, 1),
+      providers_only: false,
+      client: ELEMENT,
+    },
+  },
+  {
     label: 'with providers, back from one',
     context: {
       form: { username: '', ...NO_ERRORS },
