@@ -1,4 +1,5 @@
 import type { Deps } from '../deps.ts'
+import { answerAddress, answerPairs } from './answer-address.ts'
 import type { RedirectTarget } from './errors.ts'
 import { plainPage } from './page-response.ts'
 import { redirect } from './reply.ts'
@@ -14,11 +15,7 @@ export function authorizationResponse(
   result: Readonly<Record<string, string>>,
   { cookies = [], lang }: { cookies?: string[]; lang?: string } = {},
 ): Response {
-  const pairs: [string, string][] = [
-    ...(target.state === undefined ? [] : [['state', target.state] as [string, string]]),
-    ...Object.entries(result),
-    ['iss', deps.urls.issuer],
-  ]
+  const pairs = answerPairs(deps.urls, target, result)
   if (target.responseMode === 'form_post') {
     const context = { redirect_uri: target.redirectUri, params: pairs }
     return plainPage(deps, request, 'form_post', context, {
@@ -27,13 +24,6 @@ export function authorizationResponse(
       ...(lang !== undefined && { lang }),
     })
   }
-  const url = new URL(target.redirectUri)
-  if (target.responseMode === 'fragment') {
-    url.hash = new URLSearchParams(pairs).toString()
-    return redirect(url.href, cookies)
-  }
-  // Existing parameters keep their spelling: appending to searchParams would rewrite them.
-  const separator = url.search === '' ? '?' : '&'
-  url.search = `${url.search}${separator}${new URLSearchParams(pairs)}`
-  return redirect(`${url.href}#`, cookies)
+  const address = answerAddress(target, pairs)
+  return redirect(target.responseMode === 'fragment' ? address : `${address}#`, cookies)
 }

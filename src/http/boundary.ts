@@ -15,8 +15,9 @@ import {
   Unavailable,
 } from './errors.ts'
 import { noteReference } from './observe.ts'
-import { languageOf, plainPage } from './page-response.ts'
+import { languageOf, type PageOptions, plainPage } from './page-response.ts'
 import { json } from './reply.ts'
+import { wayBack } from './way-back.ts'
 
 /** Seconds after which an outage is worth another try. */
 const RETRY_AFTER = 5
@@ -111,6 +112,7 @@ function outage(deps: Deps, request: Request, surface: Surface, error: unknown):
   return problemPage(deps, request, homeserver ? 'homeserver_unavailable' : 'unavailable', 503, {
     retryAfter: RETRY_AFTER,
     referenceId: reference,
+    back: wayBack(deps, request, 'temporarily_unavailable'),
   })
 }
 
@@ -124,7 +126,10 @@ function internal(deps: Deps, request: Request, surface: Surface, error: unknown
   if (surface === 'admin')
     return adminError('internal', 'Something went wrong on this server.', 500, { reference })
   if (surface === 'probe') return text(`failed, reference ${reference}`, 500)
-  return problemPage(deps, request, 'internal', 500, { referenceId: reference })
+  return problemPage(deps, request, 'internal', 500, {
+    referenceId: reference,
+    back: wayBack(deps, request, 'server_error'),
+  })
 }
 
 /** The path only: queries of these pages hold codes and tickets. */
@@ -177,7 +182,10 @@ function problemPage(
   request: Request,
   problem: PageProblem,
   status: number,
-  { code, ...options }: { code?: string | undefined; retryAfter?: number; referenceId?: string } = {},
+  {
+    code,
+    ...options
+  }: Pick<PageOptions, 'retryAfter' | 'referenceId' | 'back'> & { code?: string | undefined } = {},
 ): Response {
   const lang = languageOf(deps, request)
   const context = {

@@ -1,11 +1,12 @@
 import type { Deps } from '../deps.ts'
-import type { BaseContext, Contexts, PageName, SessionSummary } from '../render/contexts.ts'
+import type { BaseContext, Contexts, PageName, SessionSummary, WayBack } from '../render/contexts.ts'
 import { chooseLanguage, directionOf } from '../render/translate.ts'
 import { brandingOf } from './branding.ts'
 import { readBrowser } from './browser.ts'
 import { readCookie } from './cookies.ts'
 import { csrfToken } from './csrf.ts'
 import { type PagePolicy, pageHeaders } from './headers.ts'
+import { wayBack } from './way-back.ts'
 
 /** How a page goes out, besides its content. */
 export interface PageOptions extends PagePolicy {
@@ -16,6 +17,8 @@ export interface PageOptions extends PagePolicy {
   retryAfter?: number | undefined
   referenceId?: string | undefined
   session?: SessionSummary | undefined
+  /** The app that the person came from, and how to get back there. */
+  back?: WayBack | undefined
   /** IANA name of the zone that times are shown in; UTC without one. */
   timeZone?: string | undefined
 }
@@ -61,6 +64,7 @@ function baseContext(deps: Needs, lang: string, csrf: string, options: PageOptio
     now: deps.clock.now().toISOString(),
     ...(options.timeZone !== undefined && { time_zone: options.timeZone }),
     ...(options.session && { session: options.session }),
+    ...(options.back && { back: options.back }),
     ...(options.referenceId !== undefined && { reference_id: options.referenceId }),
   }
 }
@@ -77,7 +81,8 @@ export function plainPage<P extends PageName>(
   options: PageOptions = {},
 ): Response {
   const csrf = csrfToken(deps.secrets.csrf, readBrowser(deps.urls, deps.random, request))
-  return pageResponse(deps, languageOf(deps, request), csrf, name, context, options)
+  const back = options.back ?? wayBack(deps, request)
+  return pageResponse(deps, languageOf(deps, request), csrf, name, context, { ...options, back })
 }
 
 /**

@@ -5,6 +5,7 @@ import { csrfToken, isOwnForm } from '../http/csrf.ts'
 import { chosenLanguage, languageOf, type PageOptions, pageResponse } from '../http/page-response.ts'
 import { type Params, readFileForm, readPageForm } from '../http/params.ts'
 import { type Requester, requesterOf } from '../http/requester.ts'
+import { wayBack } from '../http/way-back.ts'
 import { noteWho } from '../lib/current-request.ts'
 import { ulidFromUuid } from '../lib/ulid.ts'
 import type { Contexts, PageName, SessionSummary } from '../render/contexts.ts'
@@ -54,6 +55,7 @@ export function page<P extends PageName>(
     ...options,
     cookies: [...visit.browser.cookies, ...(options.cookies ?? [])],
     session: session && summary(deps, session),
+    back: wayBack(deps, visit.request),
     timeZone: session?.time_zone ?? undefined,
   })
 }

@@ -4,8 +4,9 @@ import { findGrant } from '../../sql/grants.ts'
 import { findCompletedSession } from '../../sql/upstream-sessions.ts'
 import type { Deps } from '../deps.ts'
 import { browserHash } from '../http/browser.ts'
-import { PageError } from '../http/errors.ts'
+import { PageError, type RedirectTarget } from '../http/errors.ts'
 import { formActionSource } from '../http/headers.ts'
+import { noteApp } from '../http/way-back.ts'
 import { type Continuation, storedContinuation } from '../identity/continuation.ts'
 import { ssoTarget } from '../identity/sso-redirect.ts'
 import type { Visit } from '../identity/visit.ts'
@@ -30,11 +31,33 @@ export function assertPending(
 ): GrantWithClient {
   if (!grant || addSeconds(grant.created_at, GRANT_LIFETIME) <= deps.clock.now())
     throw new PageError('grant_not_found', 404)
-  if (!equalBytes(grant.browser_hash, browserHash(visit.browser)))
-    throw new PageError('grant_other_browser', 403)
+  if (!isOfBrowser(visit, grant)) throw new PageError('grant_other_browser', 403)
   if (grant.fulfilled_at || grant.cancelled_at) throw new PageError('grant_not_pending', 409)
   return grant
 }
+
+/** Whether a request began in the browser of a visit: in another one it says nothing, and leads nowhere. */
+const isOfBrowser = ({ browser }: Visit, grant: Pick<GrantWithClient, 'browser_hash'>): boolean =>
+  equalBytes(grant.browser_hash, browserHash(browser))
+
+/** Notes the app that a request of this browser came from: what stops the person from here on leads back to it. */
+export function noteAppOf(visit: Visit, grant: GrantWithClient): void {
+  if (!isOfBrowser(visit, grant)) return
+  const { client_uri } = grant.client_metadata
+  noteApp(visit.request, {
+    name: clientSummary(grant).name,
+    // One answer for one request: an app that has got it is not sent another.
+    ...(!grant.fulfilled_at && !grant.cancelled_at && { target: targetOf(grant) }),
+    ...(hostOf(client_uri) !== undefined && { site: client_uri }),
+  })
+}
+
+/** Where the answer of a stored request goes. */
+export const targetOf = (grant: GrantWithClient): RedirectTarget => ({
+  redirectUri: grant.redirect_uri,
+  responseMode: grant.response_mode as RedirectTarget['responseMode'],
+  state: grant.state ?? undefined,
+})
 
 /** A visit on the way to the answer of an authorization request, and what its pages say about that request. */
 export interface Flow {
@@ -61,8 +84,8 @@ export async function openFlow(
   if (compatLoginId !== undefined) return openCompatFlow(deps, visit, compatLoginId)
   if (deviceGrantId !== undefined) return openDeviceFlow(deps, visit, deviceGrantId)
   const [grant] = grantId === undefined ? [] : await findGrant(deps.sql, grantId)
-  if (!grant || !equalBytes(grant.browser_hash, browserHash(visit.browser)))
-    return { visit, formAction: [], images: [] }
+  if (!grant || !isOfBrowser(visit, grant)) return { visit, formAction: [], images: [] }
+  noteAppOf(visit, grant)
   return {
     visit: inLanguageOf(visit, grant),
     client: clientSummary(grant),

@@ -111,6 +111,12 @@ export interface SessionSummary {
   display_name?: string
 }
 
+/** An app by its name, and the address that leads back to it. */
+export interface WayBack {
+  name: string
+  url: string
+}
+
 /** A language by its tag, and by its name in itself. */
 export interface LanguageName {
   tag: string
@@ -141,6 +147,8 @@ export interface BaseContext {
   /** IANA name of the zone that times are shown in; UTC without one. */
   time_zone?: string
   session?: SessionSummary
+  /** Pages that stop a person lead back to the app that they came from. */
+  back?: WayBack
   /** What the log knows this request as; shown on error pages. */
   reference_id?: string
 }
@@ -330,14 +338,12 @@ export interface ErrorPage {
   code?: string
   /** In place of the base context's. */
   reference_id?: string
-  back?: { url: string; label: string }
 }
 
 export type NotFoundPage = Record<never, never>
 
 export interface RateLimitedPage {
   retry_after_seconds: number
-  back?: { url: string; label: string }
 }
 
 export interface FormPostPage {

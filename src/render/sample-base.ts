@@ -44,6 +44,11 @@ export const RTL_NAME = 'نورا الحسيني'
 export const HOSTILE_URI = 'javascript:alert(1)'
 
 export const ELEMENT = { name: 'Tern', host: 'tern.example' }
+/** The way back to an app that waits for an answer. */
+export const BACK = {
+  name: 'Tern',
+  url: 'https://tern.example/callback?state=x&error=access_denied',
+}
 export const ALICE = { username: 'alice', mxid: '@alice:example.org', display_name: 'Alice Liddell' }
 export const NO_ERRORS = { errors: {} }
 

@@ -1,6 +1,7 @@
 import type { PageName } from './contexts.ts'
 import {
   ALICE,
+  BACK,
   CONTINUATION,
   ELEMENT,
   GRANT,
@@ -444,8 +445,8 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
         description: 'The app that sent you here is not known to this service. Go back to it and try again.',
         code: 'invalid_client',
         reference_id: '7KQ2-M4XH',
-        back: { url: 'https://tern.example/', label: 'Back to Tern' },
       },
+      base: { back: BACK },
     },
     {
       label: 'hostile',
@@ -454,19 +455,20 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
         description: HOSTILE,
         code: HOSTILE,
         reference_id: HOSTILE,
-        back: { url: HOSTILE_URI, label: HOSTILE },
       },
+      base: { back: { url: HOSTILE_URI, name: HOSTILE } },
     },
   ],
   not_found: [
     { label: 'plain', context: {} },
-    { label: 'standalone', context: {}, base: { standalone: true } },
+    { label: 'standalone, way back', context: {}, base: { standalone: true, back: BACK } },
   ],
   rate_limited: [
     { label: 'seconds', context: { retry_after_seconds: 1 } },
     {
       label: 'minutes, way back',
-      context: { retry_after_seconds: 1210, back: { url: '/auth/login', label: 'Back' } },
+      context: { retry_after_seconds: 1210 },
+      base: { back: BACK },
     },
     { label: 'hours', context: { retry_after_seconds: 7201 } },
   ],

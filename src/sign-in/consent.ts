@@ -10,14 +10,7 @@ import { readContinuation, withContinuation } from '../identity/continuation.ts'
 import { activeSession, openVisit, page, readOwnForm, summary, type Visit } from '../identity/visit.ts'
 import { isMatrixScope } from '../lib/scope.ts'
 import { ulidFromUuid } from '../lib/ulid.ts'
-import {
-  answeredBy,
-  approve,
-  isRemembered,
-  maySkip,
-  refusalOf,
-  targetOf,
-} from '../oauth/authorization/approve.ts'
+import { answeredBy, approve, isRemembered, maySkip, refusalOf } from '../oauth/authorization/approve.ts'
 import { hintsAtAnother } from '../oauth/authorization/hints.ts'
 import { signInNeeded } from '../oauth/authorization/sign-in-needed.ts'
 import {
@@ -26,6 +19,8 @@ import {
   type GrantWithClient,
   hostOf,
   inLanguageOf,
+  noteAppOf,
+  targetOf,
 } from '../oauth/grant-context.ts'
 import { scopeLine } from '../oauth/scope-line.ts'
 import type { Violation } from '../policy/violation.ts'
@@ -45,6 +40,7 @@ async function open(
   const opened = await openVisit(deps, request)
   const [found] = continuation.grantId === undefined ? [] : await findGrant(deps.sql, continuation.grantId)
   const visit = found ? inLanguageOf(opened, found) : opened
+  if (found) noteAppOf(visit, found)
   const instead = await interstitial(deps, visit, continuation)
   if (instead) return instead
   const grant = assertPending(deps, visit, found)

@@ -4,7 +4,7 @@ import { findConsent, insertConsent } from '../../../sql/consents.ts'
 import { fulfilGrant } from '../../../sql/grants.ts'
 import type { Deps } from '../../deps.ts'
 import { authorizationResponse } from '../../http/authorization-response.ts'
-import { PageError, type RedirectTarget } from '../../http/errors.ts'
+import { PageError } from '../../http/errors.ts'
 import { ensureProvisioned } from '../../identity/devices.ts'
 import type { Visit } from '../../identity/visit.ts'
 import { isAdminApiScope } from '../../lib/admin-scope.ts'
@@ -14,7 +14,7 @@ import { consentScope, deviceOf, SYNAPSE_ADMIN } from '../../lib/scope.ts'
 import { transact } from '../../lib/transact.ts'
 import { ulidFromUuid } from '../../lib/ulid.ts'
 import type { Violation } from '../../policy/violation.ts'
-import type { GrantWithClient } from '../grant-context.ts'
+import { type GrantWithClient, targetOf } from '../grant-context.ts'
 import { CODES } from '../grants/authorization-code.ts'
 import { exchange } from '../grants/exchange.ts'
 import { isProvenRedirect } from '../redirect-uri.ts'
@@ -118,13 +118,6 @@ async function tokensFor(
 export const answeredBy = ({ browser, lang }: Visit): { cookies: string[]; lang: string } => ({
   cookies: browser.cookies,
   lang,
-})
-
-/** Where the answer of a stored request goes. */
-export const targetOf = (grant: GrantWithClient): RedirectTarget => ({
-  redirectUri: grant.redirect_uri,
-  responseMode: grant.response_mode as RedirectTarget['responseMode'],
-  state: grant.state ?? undefined,
 })
 
 /** Violations that another scope would not mend. */

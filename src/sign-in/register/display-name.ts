@@ -15,7 +15,6 @@ import { localpartOf } from '../../identity/usernames.ts'
 import { openVisit, page, readOwnForm, type Visit } from '../../identity/visit.ts'
 import { fold } from '../../lib/fold.ts'
 import { ulidFromUuid } from '../../lib/ulid.ts'
-import { openFlow } from '../../oauth/grant-context.ts'
 import type { FieldErrors, FormError } from '../../render/contexts.ts'
 import { assertProven } from './email.ts'
 import { findStep, nextPath, type Step, stepPath } from './step.ts'
@@ -33,7 +32,7 @@ async function show(deps: Deps, request: Request, { id = '' }: PathParams): Prom
   const next = nextPath(deps, step)
   if (next !== stepPath(step.registration.id, 'display-name'))
     return redirect(deps.urls.path(next), visit.browser.cookies)
-  return stepPage(deps, visit, step, step.registration.display_name ?? '', {})
+  return stepPage(deps, step, step.registration.display_name ?? '', {})
 }
 
 /** POST …/display-name: takes the name and creates the account. */
@@ -46,10 +45,10 @@ async function finish(deps: Deps, request: Request, { id = '' }: PathParams): Pr
   assertProven(deps, step)
   const { form, own } = await readOwnForm(deps, visit)
   const typed = form.display_name?.trim() ?? ''
-  if (!own) return stepPage(deps, visit, step, typed, { formError: { code: 'expired_form' }, status: 422 })
+  if (!own) return stepPage(deps, step, typed, { formError: { code: 'expired_form' }, status: 422 })
   const skip = form.action === 'skip'
   const error = skip ? undefined : nameError(typed)
-  if (error) return stepPage(deps, visit, step, typed, { errors: { display_name: [error] }, status: 422 })
+  if (error) return stepPage(deps, step, typed, { errors: { display_name: [error] }, status: 422 })
   const username = usernameOf(deps, step, form)
   const refused = await usernameRefusal(deps, visit, step, username, typed)
   if (refused) return refused
@@ -95,20 +94,20 @@ async function usernameRefusal(
     // Taken by this very sign-up, sent twice: on to where it leads.
     const [now] = await findRegistration(deps.sql, step.registration.id)
     if (now?.completed_at) return redirect(deps.urls.path(stepPath(now.id, 'finish')), visit.browser.cookies)
-    return stepPage(deps, visit, step, typed, {
+    return stepPage(deps, step, typed, {
       username,
       errors: { username: [usernameError(answer, deps.config.matrix.homeserver)] },
       status: 422,
     })
   } catch (error) {
     if (error instanceof RateLimited)
-      return stepPage(deps, visit, step, typed, {
+      return stepPage(deps, step, typed, {
         formError: { code: 'rate_limited', retry_after_seconds: error.retryAfter },
         status: 429,
         retryAfter: error.retryAfter,
       })
     if (!(error instanceof Unavailable)) throw error
-    return stepPage(deps, visit, step, typed, {
+    return stepPage(deps, step, typed, {
       formError: { code: 'unavailable' },
       status: 503,
       retryAfter: 5,
@@ -125,7 +124,7 @@ async function create(deps: Deps, visit: Visit, step: Step, displayName: string)
   if (created.result === 'token_spent') return tokenSpent(deps, visit, step)
   if (created.result === 'email_taken') return emailTaken(deps, visit, step)
   if (created.result === 'taken')
-    return stepPage(deps, visit, step, displayName, {
+    return stepPage(deps, step, displayName, {
       username: registration.username,
       errors: { username: [{ code: 'taken' }] },
       status: 422,
@@ -150,8 +149,7 @@ async function emailTaken(deps: Deps, visit: Visit, { registration, verification
 
 async function stepPage(
   deps: Deps,
-  visit: Visit,
-  { registration, continuation }: Step,
+  { registration, flow }: Step,
   displayName: string,
   state: {
     username?: string
@@ -161,7 +159,6 @@ async function stepPage(
     retryAfter?: number
   },
 ): Promise<Response> {
-  const flow = await openFlow(deps, visit, continuation)
   return page(
     deps,
     flow.visit,

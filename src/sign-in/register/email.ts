@@ -16,7 +16,6 @@ import {
 import { openVisit, page, readOwnForm, type Visit } from '../../identity/visit.ts'
 import { transact } from '../../lib/transact.ts'
 import { ulidFromUuid } from '../../lib/ulid.ts'
-import { openFlow } from '../../oauth/grant-context.ts'
 import type { FieldErrors, FormError } from '../../render/contexts.ts'
 import type { RegisterEmailPage } from '../../render/contexts-email.ts'
 import { findStep, nextPath, type Step, stepPath } from './step.ts'
@@ -49,7 +48,7 @@ async function show(deps: Deps, request: Request, { id = '' }: PathParams): Prom
   // Only `emailTaken` makes a code that was never good: the link alone says nothing.
   const isTaken = taken !== undefined && step.verification.code_expires_at <= deps.clock.now()
   const state: State = isTaken ? { errors: { email: [{ code: 'taken' }] } } : {}
-  return emailPage(deps, visit, step, state, sent !== undefined)
+  return emailPage(deps, step, state, sent !== undefined)
 }
 
 /** POST …/verify-email: takes the code (reference flows 3.5), sends another one, or sends it to another address. */
@@ -58,7 +57,7 @@ async function submit(deps: Deps, request: Request, { id = '' }: PathParams): Pr
   const step = await openStep(deps, visit, id)
   if (step instanceof Response) return step
   const { form, own } = await readOwnForm(deps, visit)
-  if (!own) return emailPage(deps, visit, step, { formError: { code: 'expired_form' } })
+  if (!own) return emailPage(deps, step, { formError: { code: 'expired_form' } })
   try {
     if (form.action === 'resend') return await resend(deps, visit, step, step.verification.email)
     if (form.action === 'change') return await change(deps, visit, step, form)
@@ -66,7 +65,7 @@ async function submit(deps: Deps, request: Request, { id = '' }: PathParams): Pr
   } catch (error) {
     if (!(error instanceof RateLimited)) throw error
     const formError: FormError = { code: 'rate_limited', retry_after_seconds: error.retryAfter }
-    return emailPage(deps, visit, step, { formError, ...(form.email !== undefined && { typed: form.email }) })
+    return emailPage(deps, step, { formError, ...(form.email !== undefined && { typed: form.email }) })
   }
 }
 
@@ -74,7 +73,7 @@ async function verify(deps: Deps, visit: Visit, step: EmailStep, form: Params): 
   const code = parseCode(form.code)
   if (code === undefined) {
     const empty = (form.code ?? '').trim() === ''
-    return emailPage(deps, visit, step, {
+    return emailPage(deps, step, {
       errors: { code: [{ code: empty ? 'code_required' : 'wrong_code' }] },
     })
   }
@@ -84,7 +83,7 @@ async function verify(deps: Deps, visit: Visit, step: EmailStep, form: Params): 
     // Sent twice, and the first one was right: on to the next step.
     const now = await findStep(deps, visit, ulidFromUuid(step.registration.id))
     if (!now.verification?.completed_at)
-      return emailPage(deps, visit, step, {
+      return emailPage(deps, step, {
         errors: { code: [{ code: answer === 'wrong' ? 'wrong_code' : 'code_expired' }] },
       })
   }
@@ -95,7 +94,7 @@ async function verify(deps: Deps, visit: Visit, step: EmailStep, form: Params): 
 async function change(deps: Deps, visit: Visit, step: EmailStep, form: Params): Promise<Response> {
   const typed = form.email ?? ''
   const checked = await checkEmail(deps, typed, visit.requester)
-  if ('error' in checked) return emailPage(deps, visit, step, { typed, errors: { email: [checked.error] } })
+  if ('error' in checked) return emailPage(deps, step, { typed, errors: { email: [checked.error] } })
   return resend(deps, visit, step, checked.email)
 }
 
@@ -115,12 +114,10 @@ async function resend(deps: Deps, visit: Visit, step: EmailStep, email: string):
 
 async function emailPage(
   deps: Deps,
-  visit: Visit,
-  { registration, verification, continuation }: EmailStep,
+  { registration, verification, continuation, flow }: EmailStep,
   state: State,
   resent = false,
 ): Promise<Response> {
-  const flow = await openFlow(deps, visit, continuation)
   const { errors = {}, formError } = state
   const limited = formError?.code === 'rate_limited'
   const context: RegisterEmailPage = {

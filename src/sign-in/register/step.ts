@@ -3,12 +3,13 @@ import { findRegistration, type RegistrationRow } from '../../../sql/registratio
 import type { Deps } from '../../deps.ts'
 import { browserHash } from '../../http/browser.ts'
 import { PageError } from '../../http/errors.ts'
-import { type Continuation, readContinuation } from '../../identity/continuation.ts'
+import { type Continuation, storedContinuation } from '../../identity/continuation.ts'
 import { needsToken, SIGN_UP_LIFETIME } from '../../identity/sign-up.ts'
 import type { Visit } from '../../identity/visit.ts'
 import { addSeconds } from '../../lib/clock.ts'
 import { equalBytes } from '../../lib/digest.ts'
 import { ulidFromUuid, uuidFromUlid } from '../../lib/ulid.ts'
+import { type Flow, openFlow } from '../../oauth/grant-context.ts'
 
 /** A sign-up of this browser, with where it leads. */
 export interface Step {
@@ -16,6 +17,8 @@ export interface Step {
   /** The address that must be proven, where one is asked for. */
   verification: EmailVerificationRow | undefined
   continuation: Continuation
+  /** What is known of the request that it leads to. */
+  flow: Flow
 }
 
 /** @throws PageError when it is unknown, over, or another browser's */
@@ -24,14 +27,12 @@ export async function findStep(deps: Deps, visit: Visit, ulid: string): Promise<
   const [registration] = id === undefined ? [] : await findRegistration(deps.sql, id)
   if (!registration || !equalBytes(registration.browser_hash, browserHash(visit.browser)))
     throw new PageError('registration_not_found', 404)
+  const continuation = storedContinuation(registration.continuation)
+  const flow = await openFlow(deps, visit, continuation)
   if (!registration.completed_at && addSeconds(registration.created_at, SIGN_UP_LIFETIME) <= deps.clock.now())
     throw new PageError('registration_expired', 410)
   const [verification] = await findRegistrationVerification(deps.sql, registration.id)
-  return {
-    registration,
-    verification,
-    continuation: readContinuation(Object.fromEntries(new URLSearchParams(registration.continuation))),
-  }
+  return { registration, verification, continuation, flow }
 }
 
 /** A page of a sign-up: `token`, `verify-email`, `display-name`, `waiting`, or `finish`, which leads to the next. */

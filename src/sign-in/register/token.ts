@@ -7,7 +7,6 @@ import type { PathParams, Route } from '../../http/route.ts'
 import { checkRegistrationToken } from '../../identity/registration-tokens.ts'
 import { openVisit, page, readOwnForm, type Visit } from '../../identity/visit.ts'
 import { ulidFromUuid } from '../../lib/ulid.ts'
-import { openFlow } from '../../oauth/grant-context.ts'
 import type { FieldErrors, FormError } from '../../render/contexts.ts'
 import { findStep, nextPath, type Step, stepPath } from './step.ts'
 
@@ -32,7 +31,7 @@ async function show(deps: Deps, request: Request, { id = '' }: PathParams): Prom
   const step = await openStep(deps, visit, id)
   if (step instanceof Response) return step
   const spent = readPageQuery(request).spent !== undefined
-  return tokenPage(deps, visit, step, spent ? { errors: { token: [{ code: 'invalid' }] } } : {})
+  return tokenPage(deps, step, spent ? { errors: { token: [{ code: 'invalid' }] } } : {})
 }
 
 /** POST …/token: takes the invitation. It is counted when the account is made. */
@@ -42,28 +41,26 @@ async function submit(deps: Deps, request: Request, { id = '' }: PathParams): Pr
   if (step instanceof Response) return step
   const { form, own } = await readOwnForm(deps, visit)
   const typed = form.token?.trim() ?? ''
-  if (!own) return tokenPage(deps, visit, step, { typed, formError: { code: 'expired_form' } })
-  if (typed === '') return tokenPage(deps, visit, step, { errors: { token: [{ code: 'required' }] } })
+  if (!own) return tokenPage(deps, step, { typed, formError: { code: 'expired_form' } })
+  if (typed === '') return tokenPage(deps, step, { errors: { token: [{ code: 'required' }] } })
   try {
     const tokenId = await checkRegistrationToken(deps, typed, visit.requester)
     if (tokenId === undefined)
-      return tokenPage(deps, visit, step, { typed, errors: { token: [{ code: 'invalid' }] } })
+      return tokenPage(deps, step, { typed, errors: { token: [{ code: 'invalid' }] } })
     await setRegistrationToken(deps.sql, step.registration.id, tokenId)
   } catch (error) {
     if (!(error instanceof RateLimited)) throw error
     const formError: FormError = { code: 'rate_limited', retry_after_seconds: error.retryAfter }
-    return tokenPage(deps, visit, step, { typed, formError })
+    return tokenPage(deps, step, { typed, formError })
   }
   return redirect(deps.urls.path(stepPath(step.registration.id, 'finish')), visit.browser.cookies)
 }
 
 async function tokenPage(
   deps: Deps,
-  visit: Visit,
-  { registration, continuation }: Step,
+  { registration, flow }: Step,
   { typed = '', errors = {}, formError }: State,
 ): Promise<Response> {
-  const flow = await openFlow(deps, visit, continuation)
   const limited = formError?.code === 'rate_limited'
   const isWrong = Object.keys(errors).length > 0 || formError !== undefined
   return page(
