@@ -1,0 +1,114 @@
+import { createServer, connect as dial, type Socket } from 'node:net'
+
+/**
+ * A way to PostgreSQL that knows its protocol: it counts statements as the server answers them, and does something at the
+ * moment of one of them.
+ */
+export interface StatementProxy {
+  /** The address of the database by this way. */
+  uri: string
+  /** Statements of the server's own pool that were answered (those of the job queue are another pool). */
+  answered(): number
+  /** Calls `then` when `count` more are answered. That answer is not passed on, and every connection ends. */
+  after(count: number, then: () => void): void
+  /** Milliseconds that everything takes longer, each way. */
+  delay: number
+  close(): Promise<void>
+}
+
+/** The pool whose statements count: `applicationName` of sql/connect.ts. */
+const OWN_POOL = '\0application_name\0latchkey\0'
+/** ReadyForQuery, which ends the answer to each statement (PostgreSQL manual, section 54.7). */
+const READY_FOR_QUERY = 'Z'.charCodeAt(0)
+
+/** Puts the proxy in front of the server of `uri`, which must not use TLS. */
+export async function statementProxy(uri: string): Promise<StatementProxy> {
+  const target = new URL(uri)
+  const { hostname, port } = target
+  const sockets = new Set<Socket>()
+  let total = 0
+  let fault: { left: number; then: () => void } | undefined
+  /** Notes an answered statement; false when it is the one of the fault. */
+  const note = (): boolean => {
+    total++
+    if (!fault || --fault.left > 0) return true
+    const { then } = fault
+    fault = undefined
+    then()
+    for (const socket of sockets) socket.destroy()
+    return false
+  }
+  const server = createServer((client) => {
+    const upstream = dial(Number(port), hostname)
+    let counts = false
+    let first = true
+    const reader = readMessages()
+    let connecting = true
+    for (const [from, to] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      sockets.add(from)
+      from.setNoDelay(true)
+      from.on('error', () => to.destroy())
+      from.on('close', () => {
+        sockets.delete(from)
+        to.destroy()
+      })
+    }
+    const pass = (to: Socket, data: Uint8Array) => {
+      if (proxy.delay === 0) to.write(data)
+      else setTimeout(() => to.write(data), proxy.delay)
+    }
+    client.on('data', (data: Buffer) => {
+      if (first) counts = data.toString('latin1').includes(OWN_POOL)
+      first = false
+      pass(upstream, data)
+    })
+    upstream.on('data', (data: Buffer) => {
+      if (counts)
+        for (const type of reader(data)) {
+          if (type !== READY_FOR_QUERY) continue
+          // The first one says that the connection is ready.
+          if (connecting) connecting = false
+          else if (!note()) return
+        }
+      pass(client, data)
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  if (typeof address !== 'object' || !address) throw new Error('The proxy has no address.')
+  target.port = String(address.port)
+  const proxy: StatementProxy = {
+    uri: target.toString(),
+    answered: () => total,
+    after: (count, then) => {
+      fault = { left: count, then }
+    },
+    delay: 0,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        for (const socket of sockets) socket.destroy()
+      }),
+  }
+  return proxy
+}
+
+/** Gives the types of the messages that are complete with each piece: a byte, a length of four with itself, the rest. */
+function readMessages(): (piece: Uint8Array) => number[] {
+  let rest = Buffer.alloc(0)
+  return (piece) => {
+    rest = rest.length === 0 ? Buffer.from(piece) : Buffer.concat([rest, piece])
+    const types: number[] = []
+    for (;;) {
+      const [type] = rest
+      if (type === undefined || rest.length < 5) return types
+      const length = 1 + rest.readUInt32BE(1)
+      if (rest.length < length) return types
+      types.push(type)
+      rest = rest.subarray(length)
+    }
+  }
+}
