@@ -1,11 +1,13 @@
 import { type Application, buildApplication, buildCommand, buildRouteMap, text_en } from '@stricli/core'
 import { configRoutes } from './config-routes.ts'
 import type { Context } from './context.ts'
+import { debugRoutes } from './debug-routes.ts'
 import { doctorRoute } from './doctor/route.ts'
 import { explain } from './explain.ts'
 import { configFlag, configOnly } from './flags.ts'
 import { manageRoutes } from './manage/routes.ts'
 import { setupRoute } from './setup/route.ts'
+import { syn2masRoutes } from './syn2mas-routes.ts'
 import { templatesRoutes } from './templates-routes.ts'
 import { tokenRoute } from './token/route.ts'
 
@@ -190,9 +192,12 @@ export const createCli = (version: () => Promise<string>): Application<Context> 
         config: configRoutes,
         templates: templatesRoutes,
         database,
+        debug: debugRoutes,
         demo,
+        syn2mas: syn2masRoutes,
       },
       docs: {
+        hideRoute: { syn2mas: true },
         brief: 'Latchkey: an authentication service for Matrix homeservers',
         fullDescription: `Latchkey: an authentication service for Matrix homeservers.
 

@@ -1,18 +1,15 @@
 import { configJsonSchema } from '../config/json-schema.ts'
 import type { Config } from '../config/schema.ts'
-import { ownModule } from '../config/shipped.ts'
 import { tlsMaterial } from '../crypto/certificates.ts'
 import { loadKeystore } from '../crypto/keystore.ts'
 import { createPasswords } from '../crypto/passwords.ts'
-import { createOpaModule } from '../policy/opa/module.ts'
-import { entrypointsOf } from '../policy/opa/module-policy.ts'
 import { OverlayError, templateFault } from '../render/overlay.ts'
 import { createTexts } from '../render/texts.ts'
-import { createLog } from '../telemetry/log.ts'
 import { CommandError, type Context, say } from './context.ts'
 import { printFinding } from './doctor/print.ts'
 import type { ConfigOnly } from './flags.ts'
 import { load } from './load.ts'
+import { checkPolicyModule } from './policy-module.ts'
 
 /** `latchkey config check`: problems are thrown, warnings printed; with `--deep` everything is tried that it names. */
 export async function checkCommand(
@@ -58,18 +55,6 @@ async function checkTexts(templates: Config['templates']): Promise<void> {
   for (const { fault } of renderSamples(views, { languages, asset: (file) => `/assets/${file}` }))
     if (fault !== undefined)
       throw new OverlayError(`templates.overlay_path: ${templateFault(overlay, fault)}.`, { cause: fault })
-}
-
-/** Loads the operator's own module, if there is one. @throws PolicyModuleError */
-async function checkPolicyModule(policy: Config['policy']): Promise<void> {
-  const path = ownModule(policy)
-  if (path === undefined) return
-  const module = createOpaModule({ path, log: createLog({ json: false, level: 'error' }) })
-  try {
-    await module.check(Object.values(entrypointsOf(policy)))
-  } finally {
-    module.stop()
-  }
 }
 
 /** `latchkey config schema`. */

@@ -79,8 +79,8 @@ export function createPolicyData(deps: { sql: Db; clock: Clock; config: PolicyCo
   }
 }
 
-/** The configuration's data with `over` laid over it. @throws PolicyDataError */
-function effectiveData(config: PolicyConfig, over: unknown): EffectiveData {
+/** The configuration's data with `over`, what was set at run time, laid over it. @throws PolicyDataError */
+export function effectiveData(config: PolicyConfig, over: unknown): EffectiveData {
   const { data } = config.policy
   const base = {
     server_name: config.matrix.homeserver,

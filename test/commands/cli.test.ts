@@ -24,6 +24,7 @@ const COMMANDS = [
   'token',
   ...['check', 'generate', 'dump', 'sync', 'schema'].map((name) => `config ${name}`),
   'templates check',
+  'debug policy',
   ...['migrate', 'status'].map((name) => `database ${name}`),
   ...[
     'register-user',
@@ -37,12 +38,11 @@ const COMMANDS = [
     'list-user-registration-tokens',
     'revoke-user-registration-token',
     'set-password',
-    'add-email',
-    'remove-email',
     'issue-recovery-link',
     'lock-user',
     'unlock-user',
     'deactivate',
+    'delete-user',
     'kill-sessions',
     'promote-admin',
     'demote-admin',
@@ -181,6 +181,13 @@ describe('latchkey config', () => {
     const missing = await check('/nowhere.wasm')
     expect(missing.err).toBe(
       "policy.wasm_module: /nowhere.wasm can't be used: the file can't be read (ENOENT).\n",
+    )
+    expect((await run('debug', 'policy', '-c', 'module.yaml')).err).toBe(missing.err)
+    await check(await moduleFile())
+    const debug = await run('debug', 'policy', '-c', 'module.yaml')
+    expect(debug).toMatchObject({ code: 0, err: '' })
+    expect(debug.out).toMatch(
+      /^\S+ decides; it has the entry points register\/violation, .*compat_login\/violation\.\n/,
     )
   })
 

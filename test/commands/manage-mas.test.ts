@@ -93,6 +93,29 @@ describe('mas-cli manage, run as latchkey manage (reference operations 3.2)', ()
       /^Created @carol/,
       QUIET,
     ],
+    [
+      'delete-user, of an active account',
+      'delete-user carol --yes',
+      '',
+      1,
+      /^$/,
+      /^carol is not deactivated/,
+    ],
+    [
+      'register-user, somebody to be deleted',
+      'register-user -y erik -e erik@example.org',
+      '',
+      0,
+      /^Created @erik/,
+      QUIET,
+    ],
+    ['deactivate', 'deactivate erik --yes', '', 0, /^erik is deactivated/, QUIET],
+    ['delete-user, without a yes', 'delete-user erik', '', 1, /^$/, /can't be undone; add --yes/],
+    ['delete-user --dry-run', 'delete-user erik --dry-run', '', 0, /^Would delete erik with all/, QUIET],
+    ['delete-user', 'delete-user erik --yes', '', 0, /^erik is deleted\. The name stays reserved/, QUIET],
+    ['delete-user, once more', 'delete-user erik --yes', '', 1, /^$/, /^erik was deleted; the name/],
+    ['an account that is deleted', 'promote-admin erik', '', 1, /^$/, /^erik was deleted; the name/],
+    ['register-user, a name of the past', 'register-user -y erik', '', 1, /^$/, /^The name erik is taken/],
     ['register-user -p', 'register-user -y dora -p hunter2', '', 1, /^$/, /standard input \(stdin\)/],
     ['register-user without a name', 'register-user --yes', '', 1, /^$/, /^Name the account/],
     [
@@ -235,6 +258,12 @@ describe('mas-cli manage, run as latchkey manage (reference operations 3.2)', ()
   })
 })
 
+test('delete-user: what stays is the name, and the homeserver hears of it', async () => {
+  expect(fake.users.get('erik')).toMatchObject({ deactivated: true })
+  const [row] = await database.sql`select deleted_at from latchkey.users where username = 'erik'`
+  expect(row?.deleted_at).toBeInstanceOf(Date)
+})
+
 describe('mas-cli server, worker and config, run as latchkey (reference operations 3)', () => {
   test('server --no-migrate --no-worker --no-sync; -c before the command', async () => {
     const server = await beginReady(
@@ -250,6 +279,29 @@ describe('mas-cli server, worker and config, run as latchkey (reference operatio
     const server = await beginReady(['--config', 'config.yaml'], options())
     server.kill('SIGTERM')
     expect((await server.ended).code).toBe(0)
+  })
+
+  test('debug policy --with-dynamic-data: what decides, by which data; data that does not fit is named', async () => {
+    const debug = (...args: string[]) => latchkey(['debug', 'policy', ...args], options())
+    const none = await debug('--with-dynamic-data')
+    expect(none).toMatchObject({ code: 0, err: '' })
+    expect(none.out).toMatch(/^The built-in policy decides\.\nIts data: .*nothing was set at run time\./)
+    const ulid = '01J44Q10GR4AMTFZEEF936DTCM'
+    const set = async (data: object) => {
+      await database.sql`delete from latchkey.policy_data`
+      await database.sql`insert into latchkey.policy_data (id, created_at, data)
+        values (${uuidFromUlid(ulid) ?? null}, now(), ${database.sql.json(data as never)})`
+    }
+    await set({ admin_users: ['alice'] })
+    const json = JSON.parse((await debug('--with-dynamic-data', '--json')).out)
+    expect(json).toMatchObject({ module: null, dynamic_data: { id: ulid }, data: { admin_users: ['alice'] } })
+    expect(JSON.parse((await debug('--json')).out).data).not.toHaveProperty('admin_users')
+    await set({ admin_users: 'alice' })
+    const wrong = await debug('--with-dynamic-data')
+    expect(wrong).toMatchObject({ code: 1, out: '' })
+    expect(wrong.err).toContain('admin_users')
+    expect(wrong.err).not.toMatch(/^\s+at /m)
+    await database.sql`delete from latchkey.policy_data`
   })
 
   test('worker', async () => {

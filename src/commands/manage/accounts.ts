@@ -62,7 +62,7 @@ export function deactivateUser(
   username: string,
 ): Promise<void> {
   return changeAccount(this, flags, username, async (deps, user) => {
-    if (!flags.yes && !flags.dryRun) await confirm(this, user.username)
+    if (!flags.yes && !flags.dryRun) await confirm(this, 'Deactivating', user.username)
     return {
       would: `deactivate ${user.username} for good${flags.erase ? ', and hide what the person wrote' : ''}`,
       async make() {
@@ -73,9 +73,10 @@ export function deactivateUser(
   })
 }
 
-async function confirm(context: Context, username: string): Promise<void> {
+/** Asks whether somebody means it. @throws CommandError without `--yes` or the name, typed */
+export async function confirm(context: Context, doing: string, username: string): Promise<void> {
   if (!context.stdin.isTTY)
-    throw new CommandError(`Deactivating ${username} can't be undone; add --yes if that is what you want.`)
+    throw new CommandError(`${doing} ${username} can't be undone; add --yes if that is what you want.`)
   const typed = await ask(context, `This can't be undone. Type ${username} to go on: `, { hidden: false })
   if (typed.trim() !== username) throw new CommandError('Nothing was changed.')
 }

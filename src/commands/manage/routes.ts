@@ -138,6 +138,20 @@ Example: latchkey manage unlock-user alice`,
         fullDescription: 'Example: latchkey manage deactivate alice --erase --yes',
       },
     }),
+    deleteUser: buildCommand({
+      loader: () => import('./delete-user.ts'),
+      parameters: {
+        flags: { ...changing, yes: flag('Do not ask') },
+        aliases: { ...aliases, y: 'yes' },
+        positional: oneUser,
+      },
+      docs: {
+        brief: 'Delete a deactivated account with all that is stored about it; its name stays taken',
+        fullDescription: `Can't be undone. The homeserver hides what the person wrote. Id and name stay reserved for ever.
+
+Example: latchkey manage delete-user alice --yes`,
+      },
+    }),
     killSessions: buildCommand({
       loader: () => import('./accounts.ts').then((module) => module.endSessions),
       parameters: {

@@ -1,3 +1,4 @@
+import { findAdminUser } from '../../../sql/admin-users.ts'
 import { findUser, findUserByName, type UserRow } from '../../../sql/users.ts'
 import { createDeps, type Deps } from '../../deps.ts'
 import { localpartOf } from '../../identity/usernames.ts'
@@ -60,5 +61,7 @@ export async function requireUser(deps: Pick<Deps, 'config' | 'sql'>, input: str
   const [user] =
     id === undefined ? await findUserByName(deps.sql, name, fold(name)) : await findUser(deps.sql, id)
   if (!user) throw new CommandError(`There is no account named ${name}.`)
+  const [there] = await findAdminUser(deps.sql, user.id)
+  if (!there) throw new CommandError(`${user.username} was deleted; the name stays reserved.`)
   return user
 }
