@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { sha256 } from '../src/lib/digest.ts'
 import { codeOf } from '../src/lib/thrown.ts'
 import { sleep } from '../src/lib/waiting.ts'
-import type { Sql } from './connect.ts'
+import type { Sql, Tx } from './connect.ts'
 
 /** Why a database can't be migrated: one sentence for the operator. */
 export class MigrationError extends Error {
@@ -61,6 +61,48 @@ export async function pendingMigrations(sql: Sql, options: MigrationOptions = {}
   return (await pending(sql, await readMigrations(options.directory))).map(({ name }) => name)
 }
 
+/**
+ * Makes the schema as these migrations left it, inside the caller's transaction: for a backup that comes back. Nobody can
+ * read the new tables yet, so that indexes need not be made beside them. Throws MigrationError when this release does not
+ * have one of them, or has it with another content.
+ */
+export async function recreateSchema(
+  tx: Tx,
+  wanted: readonly { name: string; checksum: string }[],
+  options: Pick<MigrationOptions, 'directory'> = {},
+): Promise<void> {
+  const chosen = chooseMigrations(await readMigrations(options.directory), wanted)
+  await prepare(tx)
+  for (const { version, name, text, checksum } of chosen) {
+    await tx.unsafe(text.replace(/\b(index) concurrently\b/gi, '$1'))
+    await tx`insert into latchkey.migrations (version, name, checksum) values (${version}, ${name}, ${checksum})`
+  }
+}
+
+/** Throws MigrationError unless this release knows how to make a schema that these migrations made. Touches nothing. */
+export async function requireKnownMigrations(
+  wanted: readonly { name: string; checksum: string }[],
+  options: Pick<MigrationOptions, 'directory'> = {},
+): Promise<void> {
+  chooseMigrations(await readMigrations(options.directory), wanted)
+}
+
+function chooseMigrations(
+  files: readonly Migration[],
+  wanted: readonly { name: string; checksum: string }[],
+): Migration[] {
+  for (const { name, checksum } of wanted) {
+    const file = files.find((candidate) => candidate.name === name)
+    if (!file)
+      throw new MigrationError(`It was made by a newer Latchkey (${name}); restore it with that one.`)
+    if (file.checksum !== checksum)
+      throw new MigrationError(
+        `It was made by a Latchkey whose migration ${name} differs from ours; restore it with the release that made it.`,
+      )
+  }
+  return files.filter(({ name }) => wanted.some((one) => one.name === name))
+}
+
 /** Reads the files in the order of their numbers; throws when two share a number. */
 async function readMigrations(directory = SHIPPED): Promise<Migration[]> {
   const names = (await readdir(directory)).filter((name) => name.endsWith('.sql')).sort()
@@ -114,7 +156,7 @@ async function holds(lock: { unsafe: Sql['unsafe'] }): Promise<boolean> {
   return row?.held === true
 }
 
-async function prepare(sql: Sql): Promise<void> {
+async function prepare(sql: Sql | Tx): Promise<void> {
   try {
     // `create schema if not exists` asks for the right to create one even where it exists.
     const [schema] = await sql`select 1 from pg_namespace where nspname = 'latchkey'`

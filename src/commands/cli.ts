@@ -1,6 +1,7 @@
 import { type Application, buildApplication, buildCommand, buildRouteMap, text_en } from '@stricli/core'
 import { configRoutes } from './config-routes.ts'
 import type { Context } from './context.ts'
+import { databaseRoutes } from './database-routes.ts'
 import { debugRoutes } from './debug-routes.ts'
 import { doctorRoute } from './doctor/route.ts'
 import { explain } from './explain.ts'
@@ -84,25 +85,6 @@ const worker = buildCommand({
     brief: 'Run jobs only, without any listener',
     fullDescription: 'Example: latchkey worker -c /etc/latchkey/config.yaml',
   },
-})
-
-const database = buildRouteMap({
-  routes: {
-    migrate: buildCommand({
-      loader: () => import('./database.ts').then((module) => module.migrateCommand),
-      parameters: configOnly,
-      docs: { brief: 'Bring the database up to date', fullDescription: 'Example: latchkey database migrate' },
-    }),
-    status: buildCommand({
-      loader: () => import('./database.ts').then((module) => module.statusCommand),
-      parameters: configOnly,
-      docs: {
-        brief: 'Show which migrations are still to be applied',
-        fullDescription: 'Example: latchkey database status',
-      },
-    }),
-  },
-  docs: { brief: 'Care for the database' },
 })
 
 const keys = buildRouteMap({
@@ -191,7 +173,7 @@ export const createCli = (version: () => Promise<string>): Application<Context> 
         keys,
         config: configRoutes,
         templates: templatesRoutes,
-        database,
+        database: databaseRoutes,
         debug: debugRoutes,
         demo,
         syn2mas: syn2masRoutes,

@@ -88,7 +88,7 @@ async function withMigrator<T>(database: Database, fn: (sql: Sql) => Promise<T>)
   try {
     return await fn(sql)
   } catch (error) {
-    throw unusable(database.settings, error) ?? error
+    throw describeOutage(database.settings, error) ?? error
   } finally {
     await sql.end({ timeout: 5 })
   }
@@ -104,7 +104,7 @@ function connect(settings: DatabaseConfig): Sql {
 }
 
 /** One sentence on why the configured database can't be used; undefined when something else went wrong. */
-function unusable(settings: DatabaseConfig, error: unknown): CommandError | undefined {
+export function describeOutage(settings: DatabaseConfig, error: unknown): CommandError | undefined {
   const { location } = locate(settings)
   const host = location.hosts.length === 0 ? 'localhost' : location.hosts.join(', ')
   const where = location.ports.length === 0 ? host : `${host}:${location.ports[0]}`

@@ -70,7 +70,7 @@ import { createLog } from '../../src/telemetry/log.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
 /** Files of sql/ that hold no query functions. */
-const OTHER_FILES = ['connect', 'location', 'migrate', 'outage', 'page', 'schema-dump', 'types']
+const OTHER_FILES = ['backup', 'connect', 'location', 'migrate', 'outage', 'page', 'schema-dump', 'types']
 
 const ID = '018f0000-0000-7000-8000-000000000000'
 const HASH = new Uint8Array(32)
