@@ -10,6 +10,7 @@ import { checkMail } from './doctor/mail.ts'
 import { createReach } from './doctor/reach.ts'
 import { createSite } from './doctor/site.ts'
 import { checkDatabase } from './doctor/store.ts'
+import { checkUpstream } from './doctor/upstream.ts'
 import type { Loaded } from './load.ts'
 
 /** What can be tried before a server runs: the doctor's checks of everything that the configuration names. */
@@ -18,6 +19,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
   mail: checkMail,
   secret_to_homeserver: checkSecretOut,
   secret_from_homeserver: checkSecretIn,
+  upstream: checkUpstream,
 }
 
 /** Tries what the configuration names, over the network and in the database, and changes nothing there. */

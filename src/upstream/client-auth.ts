@@ -1,4 +1,5 @@
 import { signJwtWithPem, signJwtWithSecret } from '../crypto/jwt.ts'
+import type { Keystore } from '../crypto/keystore.ts'
 import type { Deps } from '../deps.ts'
 import type { Provider } from '../identity/providers.ts'
 import { randomString } from '../lib/random.ts'
@@ -14,13 +15,15 @@ export interface ClientProof {
   headers: Record<string, string>
 }
 
+export type ProofNeeds = Pick<Deps, 'clock' | 'random'> & { keys: Pick<Keystore, 'sign'> }
+
 /**
  * The proof for one request, by the method of the configuration (RFC 6749 section 2.3, RFC 7523, Apple's own).
  *
  * @throws KeyError, TypeError when no key can sign it
  */
 export async function proveClient(
-  deps: Pick<Deps, 'clock' | 'random' | 'keys'>,
+  deps: ProofNeeds,
   provider: Provider,
   tokenEndpoint: URL,
 ): Promise<ClientProof> {

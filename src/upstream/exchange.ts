@@ -1,8 +1,8 @@
 import type { Deps } from '../deps.ts'
 import type { Provider } from '../identity/providers.ts'
 import { isRecord } from '../lib/record.ts'
-import type { ProviderAnswer } from './ask.ts'
-import { proveClient } from './client-auth.ts'
+import type { Ask, ProviderAnswer } from './ask.ts'
+import { type ProofNeeds, proveClient } from './client-auth.ts'
 import { ProviderError } from './provider-error.ts'
 
 /** What a code was exchanged for. */
@@ -22,13 +22,25 @@ export async function exchangeCode(
   { code, verifier }: { code: string; verifier: string | undefined },
 ): Promise<ProviderTokens> {
   const { tokenEndpoint } = await deps.upstream.metadata.of(provider)
+  return readTokens(
+    await sendCode({ ...deps, ask: deps.upstream.ask }, provider, tokenEndpoint, { code, verifier }),
+  )
+}
+
+/** Shows a code at a token endpoint, with the proof of who we are. @throws ProviderError */
+export async function sendCode(
+  deps: ProofNeeds & Pick<Deps, 'urls'> & { ask: Ask },
+  provider: Provider,
+  tokenEndpoint: URL,
+  { code, verifier }: { code: string; verifier: string | undefined },
+): Promise<ProviderAnswer> {
   let proof: Awaited<ReturnType<typeof proveClient>>
   try {
     proof = await proveClient(deps, provider, tokenEndpoint)
   } catch (cause) {
     throw new ProviderError('failed', 'we cannot prove who we are', { cause })
   }
-  const answer = await deps.upstream.ask(provider, tokenEndpoint, {
+  return deps.ask(provider, tokenEndpoint, {
     method: 'POST',
     headers: { 'content-type': 'application/x-www-form-urlencoded', ...proof.headers },
     body: new URLSearchParams({
@@ -39,7 +51,6 @@ export async function exchangeCode(
       ...proof.fields,
     }).toString(),
   })
-  return readTokens(answer)
 }
 
 /** Some say what is wrong with status 200. @throws ProviderError */

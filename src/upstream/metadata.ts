@@ -57,7 +57,7 @@ export function createMetadataCache({
       const entry: Cached = {
         ...(known?.metadata && { metadata: known.metadata }),
         askedAt: now,
-        pending: discover(ask, provider),
+        pending: fetchDocument(ask, provider).then((document) => readMetadata(provider, document)),
       }
       cache.set(provider.id, entry)
       const settled = entry.pending.then(
@@ -73,8 +73,8 @@ export function createMetadataCache({
   }
 }
 
-/** The addresses of the configuration, where nothing is discovered. */
-function staticMetadata(provider: Provider): Metadata {
+/** The addresses of the configuration, where nothing is discovered. @throws ProviderError */
+export function staticMetadata(provider: Provider): Metadata {
   const { authorization_endpoint, token_endpoint, userinfo_endpoint, jwks_uri } = provider
   if (authorization_endpoint === undefined || token_endpoint === undefined)
     throw new ProviderError('failed', 'discovery is off, and endpoints are missing')
@@ -89,10 +89,13 @@ function staticMetadata(provider: Provider): Metadata {
   }
 }
 
-/** OpenID Connect Discovery 1.0 section 4. @throws ProviderError */
-export async function discover(ask: Ask, provider: Provider): Promise<Metadata> {
-  const { issuer = '' } = provider
-  const url = new URL(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`)
+/** Where a provider describes itself (OpenID Connect Discovery 1.0 section 4). */
+export const discoveryUrl = ({ issuer = '' }: Provider): URL =>
+  new URL(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`)
+
+/** What a provider says about itself, unchecked. @throws ProviderError */
+export async function fetchDocument(ask: Ask, provider: Provider): Promise<Record<string, unknown>> {
+  const url = discoveryUrl(provider)
   const { status, body } = await ask(provider, url, { method: 'GET' })
   if (status !== 200) throw new ProviderError('unreachable', `${url.href} answered ${status}`)
   let document: unknown
@@ -102,7 +105,12 @@ export async function discover(ask: Ask, provider: Provider): Promise<Metadata> 
     throw new ProviderError('failed', `${url.href} is not JSON`, { cause })
   }
   if (!isRecord(document)) throw new ProviderError('failed', `${url.href} is not an object`)
-  if (provider.discovery_mode === 'oidc') checkDocument(document, issuer)
+  return document
+}
+
+/** Where a provider is asked what, as it says and as the configuration does. @throws ProviderError */
+export function readMetadata(provider: Provider, document: Record<string, unknown>): Metadata {
+  if (provider.discovery_mode === 'oidc') checkDocument(document, provider.issuer ?? '')
   return readDocument(provider, document)
 }
 

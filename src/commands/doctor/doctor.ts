@@ -6,11 +6,12 @@ import { systemRandom } from '../../lib/random.ts'
 import { CommandError, type Context, say } from '../context.ts'
 import { explain } from '../explain.ts'
 import { type Loaded, load } from '../load.ts'
-import { examine } from './examine.ts'
+import { type Check, examine } from './examine.ts'
 import { type Finding, findingsOf, type Verdict, withoutSecrets } from './finding.ts'
 import { printFinding, printSummary } from './print.ts'
 import { createReach, parseConnects } from './reach.ts'
 import { createSite, slashed } from './site.ts'
+import { checkProviders } from './upstream.ts'
 
 export interface DoctorFlags {
   config?: readonly string[]
@@ -20,25 +21,39 @@ export interface DoctorFlags {
 }
 
 /** `latchkey doctor`: exit code 0 when nothing failed; warnings are no failure. */
-export default async function doctor(this: Context, flags: DoctorFlags): Promise<void> {
+export default function doctor(this: Context, flags: DoctorFlags): Promise<void> {
+  return diagnose(this, flags)
+}
+
+/** `latchkey doctor upstream`: the same of the providers alone. */
+export function doctorUpstream(this: Context, flags: Pick<DoctorFlags, 'config' | 'json'>): Promise<void> {
+  return diagnose(this, flags, { upstream: checkProviders })
+}
+
+/** Makes the checks, all of them unless some are named, and prints what was found. */
+async function diagnose(
+  context: Context,
+  flags: DoctorFlags,
+  checks?: Readonly<Record<string, Check>>,
+): Promise<void> {
   const connects = parseConnects(flags.connectTo ?? [])
   const homeserver = addressOf(flags.homeserverUrl)
   const findings: Finding[] = []
   const found = (secrets: string[]) => (more: Finding[]) => {
     const clean = withoutSecrets(more, secrets)
     findings.push(...clean)
-    if (!flags.json) for (const finding of clean) say(this, printFinding(finding))
+    if (!flags.json) for (const finding of clean) say(context, printFinding(finding))
   }
-  const loaded = await loadOrSay(this, flags, found([]))
+  const loaded = await loadOrSay(context, flags, found([]))
   if (loaded) {
     const { config } = loaded
-    const { signal } = this
+    const { signal } = context
     const reach = createReach({ connects, proxyOf: createProxyOf(config.outgoing), signal })
     const site = createSite(
       { config, reach, clock: systemClock, random: systemRandom, running: true },
       homeserver,
     )
-    await examine(site, loaded, { signal, found: found(secretsOf(config)) })
+    await examine(site, loaded, { signal, found: found(secretsOf(config)), ...(checks && { checks }) })
     if (signal.aborted) throw new CommandError('Interrupted.')
   }
   const count = (verdict: Verdict) => findings.filter((finding) => finding.verdict === verdict).length
@@ -50,7 +65,7 @@ export default async function doctor(this: Context, flags: DoctorFlags): Promise
   }
   if (flags.json)
     say(
-      this,
+      context,
       JSON.stringify(
         {
           healthy: summary.failed === 0,
@@ -63,8 +78,8 @@ export default async function doctor(this: Context, flags: DoctorFlags): Promise
         2,
       ),
     )
-  else say(this, printSummary(summary))
-  if (summary.failed > 0) this.process.exitCode = 1
+  else say(context, printSummary(summary))
+  if (summary.failed > 0) context.process.exitCode = 1
 }
 
 /** The configuration; what is wrong with it is a finding, so that scripts read it like any other. */

@@ -10,6 +10,7 @@ import { checkAddress, checkNames } from './names.ts'
 import { whyNot } from './reach.ts'
 import type { Site } from './site.ts'
 import { checkDatabase } from './store.ts'
+import { checkUpstream } from './upstream.ts'
 
 /** Milliseconds for one check: some make several requests, one after the other. */
 const LIMIT = 40_000
@@ -29,6 +30,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
   admin_api: checkAdminApi,
   mail: checkMail,
   database: checkDatabase,
+  upstream: checkUpstream,
 }
 
 /**

@@ -1,8 +1,7 @@
-import { buildCommand } from '@stricli/core'
-import { configFlag } from '../flags.ts'
+import { buildCommand, buildRouteMap } from '@stricli/core'
+import { aliases, configFlag, json, shared } from '../flags.ts'
 
-/** What `latchkey doctor` takes. */
-export const doctorRoute = buildCommand({
+const everything = buildCommand({
   loader: () => import('./doctor.ts'),
   parameters: {
     flags: {
@@ -23,18 +22,46 @@ export const doctorRoute = buildCommand({
         variadic: true,
         placeholder: 'where',
       },
-      json: { kind: 'boolean', brief: 'Print JSON, for scripts', optional: true, withNegated: false },
+      json,
     },
-    aliases: { c: 'config' },
+    aliases,
   },
   docs: {
-    brief: 'Check a deployment that runs, from outside in',
+    brief: 'Check all of it (what doctor does without another word)',
     fullDescription: `Looks at names and certificates, the documents, the homeserver and the secret in both directions, the
-routes of older clients, the admin API, mail, the database, clocks, keys and the queue. Each check says what it saw and,
+routes of older clients, the admin API, mail, the database, clocks, keys, the queue and the providers. Each check says what it saw and,
 where something is wrong, what to do. Changes nothing. Ends with 1 when a check failed.
 
 Examples: latchkey doctor -c /etc/latchkey/config.yaml
           latchkey doctor --json | jq '.findings[] | select(.verdict == "failed")'
           latchkey doctor --connect-to auth.example.org:443:127.0.0.1:8443`,
+  },
+})
+
+const upstream = buildCommand({
+  loader: () => import('./doctor.ts').then((module) => module.doctorUpstream),
+  parameters: { flags: { ...shared, json }, aliases },
+  docs: {
+    brief: 'Check the providers that people may sign in with',
+    fullDescription: `Asks each provider of upstream_oauth2 as a sign-in would: its metadata, its keys, whether it takes our proof (with a
+made-up code), userinfo; compares what it offers with the configuration, and prints what has to be registered there.
+Needs no server that runs. Ends with 1 when a check failed.
+
+Examples: latchkey doctor upstream -c /etc/latchkey/config.yaml
+          latchkey doctor upstream --json`,
+  },
+})
+
+/** What `latchkey doctor` takes: without another word it looks at everything. */
+export const doctorRoute = buildRouteMap({
+  routes: { everything, upstream },
+  defaultCommand: 'everything',
+  docs: {
+    brief: 'Check a deployment that runs, from outside in',
+    fullDescription: `Without another word it checks everything, and takes what "everything" takes.
+
+Examples: latchkey doctor -c /etc/latchkey/config.yaml
+          latchkey doctor everything --help
+          latchkey doctor upstream`,
   },
 })
