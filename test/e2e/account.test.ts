@@ -5,7 +5,7 @@ import type { Harness } from '../support/harness.ts'
 import { introspect, PASSWORD, signedInApp, type TokenBody } from '../support/oauth.ts'
 import { APPLICATION, type BrowserService, SERVICE, startService } from './service.ts'
 
-const LONG = 120_000
+const LONG = 240_000
 /** Bytes that a page may have with its styles and scripts, uncompressed. */
 const WEIGHT = 60_000
 
@@ -61,13 +61,10 @@ async function visit(
   act: (visitor: Visitor) => Promise<void>,
 ): Promise<void> {
   const { stranger, ...context } = options
-  const visitor = await chromium.visitor(context)
-  try {
+  await chromium.visit(context, async (visitor) => {
     if (!stranger) await visitor.page.context().addCookies(cookies)
     await act(visitor)
-  } finally {
-    await visitor.close()
-  }
+  })
 }
 
 const heading = (page: Page, name: string) =>

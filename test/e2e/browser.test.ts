@@ -22,7 +22,7 @@ import { SYNAPSE_START_MS } from '../support/synapse.ts'
 import { isProvoked, walk } from './pages.ts'
 import { startTestStack } from './stack.ts'
 
-const LONG = 60_000
+const LONG = 240_000
 
 let stack: Stack
 let chromium: TestChromium
@@ -40,7 +40,7 @@ beforeAll(async () => {
     redirectUri: 'https://app.example.com/callback',
     type: 'web',
   })
-  await visit({}, async ({ page }) => {
+  await chromium.visit({}, async ({ page }) => {
     await page.goto(`${stack.latchkeyUrl}/register`)
     await signUp(page, 'ada', 'Ada Lovelace')
     await page.getByText('@ada:localhost').waitFor()
@@ -52,19 +52,6 @@ afterAll(async () => {
   await stack?.stop()
   await web?.stop()
 }, LONG)
-
-/** A visit with a browser of its own, which ends with it. */
-async function visit(
-  options: Parameters<TestChromium['visitor']>[0],
-  act: (visitor: Visitor) => Promise<void>,
-): Promise<void> {
-  const visitor = await chromium.visitor(options)
-  try {
-    await act(visitor)
-  } finally {
-    await visitor.close()
-  }
-}
 
 /** Waits for the browser to set out for a private-scheme address, which it hands to the system. */
 async function setsOutFor({ page, requests }: Visitor, prefix: string): Promise<URL> {
@@ -79,7 +66,7 @@ async function setsOutFor({ page, requests }: Visitor, prefix: string): Promise<
 describe('the redirect back to the application, through sign-in and consent in one chain (decision 1)', () => {
   /** Signs in and consents, gives the answer that reaches the application, and sees that its code is good. */
   async function chain(app: App, redirectUri: string, answer: (visitor: Visitor) => Promise<URL>) {
-    await visit({}, async (visitor) => {
+    await chromium.visit({}, async (visitor) => {
       const signingIn = await beginSignIn(app, { redirectUri })
       await visitor.page.goto(signingIn.url)
       await signIn(visitor.page, 'ada')
@@ -136,7 +123,7 @@ describe('the redirect back to the application, through sign-in and consent in o
     async () => {
       const answerOf = async (act: (visitor: Visitor) => Promise<void>) => {
         const signingIn = await beginSignIn(webApp, { scope: 'openid' })
-        await visit({}, async (visitor) => {
+        await chromium.visit({}, async (visitor) => {
           await visitor.page.goto(signingIn.url)
           await act(visitor)
           expect((await web.callback()).searchParams.get('state')).toBe(signingIn.state)
@@ -155,7 +142,7 @@ describe('the redirect back to the application, through sign-in and consent in o
   test(
     'https: declining goes back with access_denied (RFC 6749 section 4.1.2.1)',
     () =>
-      visit({}, async ({ page, problems }) => {
+      chromium.visit({}, async ({ page, problems }) => {
         const signingIn = await beginSignIn(webApp)
         await page.goto(signingIn.url)
         await signIn(page, 'ada')
@@ -171,7 +158,7 @@ describe('the redirect back to the application, through sign-in and consent in o
   test(
     'https: response_mode=form_post, whose page sends itself to the application',
     () =>
-      visit({}, async ({ page, problems }) => {
+      chromium.visit({}, async ({ page, problems }) => {
         const signingIn = await beginSignIn(webApp)
         const url = new URL(signingIn.url)
         url.searchParams.set('response_mode', 'form_post')
@@ -188,7 +175,7 @@ describe('the redirect back to the application, through sign-in and consent in o
   test(
     'Chromium stops the chain when form-action lacks the application (what the tests above stand on)',
     () =>
-      visit({}, async ({ page, problems }) => {
+      chromium.visit({}, async ({ page, problems }) => {
         let wasThere = false
         await page.route(/\/consent\//, async (route) => {
           if (route.request().method() !== 'GET') return route.continue()
@@ -217,7 +204,7 @@ describe('the redirect back to the application, through sign-in and consent in o
   test(
     'a double click on the consent button gives the application one code',
     () =>
-      visit({}, async ({ page, problems }) => {
+      chromium.visit({}, async ({ page, problems }) => {
         const signingIn = await beginSignIn(webApp)
         await page.goto(signingIn.url)
         await signIn(page, 'ada')
@@ -236,7 +223,7 @@ describe('the pages in Chromium', () => {
   test(
     'without JavaScript: sign up with a mistake on the way, consent, and the application gets its code',
     () =>
-      visit({ javaScriptEnabled: false }, async ({ page, problems }) => {
+      chromium.visit({ javaScriptEnabled: false }, async ({ page, problems }) => {
         const signingIn = await beginSignIn(webApp, { prompt: 'create' })
         await page.goto(signingIn.url)
         await page.getByLabel('Username', { exact: true }).fill('noscript')
@@ -257,7 +244,7 @@ describe('the pages in Chromium', () => {
   test(
     'with the keyboard alone: sign in and consent',
     () =>
-      visit({}, async ({ page, problems }) => {
+      chromium.visit({}, async ({ page, problems }) => {
         const signingIn = await beginSignIn(webApp)
         await page.goto(signingIn.url)
         const focused = () => page.evaluate(() => document.activeElement?.textContent?.trim() ?? '')
@@ -280,7 +267,7 @@ describe('the pages in Chromium', () => {
   test(
     'the sign-up page says while typing whether a username is free',
     () =>
-      visit({}, async ({ page, problems }) => {
+      chromium.visit({}, async ({ page, problems }) => {
         await page.goto(`${stack.latchkeyUrl}/register`)
         const name = page.getByLabel('Username', { exact: true })
         await name.pressSequentially('Ada')
@@ -299,7 +286,7 @@ describe('the pages in Chromium', () => {
   test(
     'the sign-up page measures a password while it is typed, and can show it',
     () =>
-      visit({}, async ({ page, problems }) => {
+      chromium.visit({}, async ({ page, problems }) => {
         // The estimator is built after the start.
         for (let attempt = 0; attempt < 60; attempt++) {
           await page.goto(`${stack.latchkeyUrl}/register`)
@@ -330,7 +317,7 @@ describe('the pages in Chromium', () => {
     test(
       `every page is accessible, fits its window and causes no error (${name}; WCAG 2.2 AA with axe)`,
       () =>
-        visit(look, async (visitor) => {
+        chromium.visit(look, async (visitor) => {
           const found: string[] = []
           const seen: string[] = []
           await walk(visitor, webApp, web, `grace${index}`, async (pageName) => {

@@ -3,9 +3,10 @@ import type { BrowserContextOptions } from 'playwright-core'
 import { CHROMIUM_START_MS, signIn, type Visitor } from '../support/chromium.ts'
 import { poll, registerDeviceClient, requestDevice } from '../support/device.ts'
 import { exchange, obtainCode, registerClient, signUp, WEB_CLIENT } from '../support/oauth.ts'
+import { type Walker, walkAs } from './looks.ts'
 import { APPLICATION, type BrowserService, SERVICE, startService } from './service.ts'
 
-const LONG = 60_000
+const LONG = 240_000
 const RETURN = `${APPLICATION}/signed-out`
 
 /** A phone and a desktop, light and dark, with script and without. */
@@ -51,38 +52,11 @@ beforeAll(async () => {
 }, CHROMIUM_START_MS)
 afterAll(() => service?.stop(), LONG)
 
-/** Somebody at a browser, whose pages are looked at on the way. */
-interface Walker extends Visitor {
-  /** Waits for the page with this heading; it must fit the window and, looked at with script, be accessible. */
-  sees(heading: string): Promise<void>
-}
-
-/** Answers that a walk provokes: a code that is none. */
-const isProvoked = (problem: string): boolean => /status of 422/.test(problem)
-
-async function visit(look: BrowserContextOptions, act: (walker: Walker) => Promise<void>): Promise<void> {
-  const visitor = await service.chromium.visitor(look)
-  const found: string[] = []
-  try {
-    await act({
-      ...visitor,
-      async sees(heading) {
-        await visitor.page.getByRole('heading', { level: 1, name: heading, exact: true }).waitFor()
-        // axe needs the page's own timers, which a browser without script does not run.
-        if (look.javaScriptEnabled !== false)
-          found.push(...(await visitor.accessibilityProblems()).map((line) => `${heading}: ${line}`))
-        const tooWide = await visitor.page.evaluate(
-          () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
-        )
-        if (tooWide > 0) found.push(`${heading}: ${tooWide} pixels wider than the window`)
-      },
-    })
-    expect(found).toEqual([])
-    expect(visitor.problems.filter((problem) => !isProvoked(problem))).toEqual([])
-  } finally {
-    await visitor.close()
-  }
-}
+const visit = (
+  name: string,
+  look: BrowserContextOptions,
+  act: (walker: Walker) => Promise<void>,
+): Promise<void> => walkAs(service.chromium, name, look, act)
 
 const button = ({ page }: Visitor, name: string) => page.getByRole('button', { name, exact: true })
 const outcome = async (deviceCode: string): Promise<string> => {
@@ -105,7 +79,7 @@ for (const [name, look] of Object.entries(LOOKS))
     test(
       'a device is let in: the code, the sign-in, the question, the answer (RFC 8628 section 3.3)',
       () =>
-        visit(look, async (walker) => {
+        visit(`let in, ${name}`, look, async (walker) => {
           const { page, sees } = walker
           const { device_code, user_code, verification_uri } = await requestDevice(
             service.harness,
@@ -140,7 +114,7 @@ for (const [name, look] of Object.entries(LOOKS))
     test(
       'a device is kept out; verification_uri_complete fills the code in and no more',
       () =>
-        visit(look, async (walker) => {
+        visit(`kept out, ${name}`, look, async (walker) => {
           const { page, sees } = walker
           const asked = await requestDevice(service.harness, deviceClient)
           await page.goto(asked.verification_uri_complete ?? '')
@@ -160,7 +134,7 @@ for (const [name, look] of Object.entries(LOOKS))
     test(
       'signing out for an app: asked without a proof, told of an address that is not its own, at once with a proof',
       () =>
-        visit(look, async (walker) => {
+        visit(`signing out, ${name}`, look, async (walker) => {
           const { page, sees } = walker
           const leave = (params: Record<string, string>) =>
             page.goto(`${SERVICE}/end-session?${new URLSearchParams(params)}`)

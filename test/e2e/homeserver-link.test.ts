@@ -27,7 +27,7 @@ import { SYNAPSE_START_MS, startTestSynapse, type TestSynapse } from '../support
 
 /** The secret that `introspect` of the harness and Synapse use. */
 const SECRET = 'test-shared-secret-of-matrix'
-const LONG = 120_000
+const LONG = 240_000
 
 let synapse: TestSynapse
 let harness: Harness

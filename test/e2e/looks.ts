@@ -37,22 +37,22 @@ export interface Walker extends Visitor {
   fill(label: string, text: string): Promise<void>
 }
 
-/** Answers that a walk provokes: a form with a mistake. */
-const isProvoked = (problem: string): boolean => /status of 422/.test(problem)
-
-/** Walks through pages in a look; fails for what axe, the policy or the console found on the way. */
+/**
+ * Walks through pages in a look; fails for what axe, the policy or the console found on the way. `provoked` are the
+ * problems that the walk is about: by default answers to a form with a mistake.
+ */
 export async function walkAs(
   chromium: TestChromium,
   name: string,
   look: BrowserContextOptions,
   act: (walker: Walker) => Promise<void>,
+  provoked = /status of 422/,
 ): Promise<void> {
-  const visitor = await chromium.visitor(look)
-  const { page } = visitor
-  const hasScript = look.javaScriptEnabled !== false
-  const found: string[] = []
-  let count = 0
-  try {
+  await chromium.visit(look, async (visitor) => {
+    const { page } = visitor
+    const hasScript = look.javaScriptEnabled !== false
+    const found: string[] = []
+    let count = 0
     await act({
       ...visitor,
       hasScript,
@@ -73,8 +73,6 @@ export async function walkAs(
       fill: (label, text) => page.getByLabel(label, { exact: true }).fill(text),
     })
     expect(found).toEqual([])
-    expect(visitor.problems.filter((problem) => !isProvoked(problem))).toEqual([])
-  } finally {
-    await visitor.close()
-  }
+    expect(visitor.problems.filter((problem) => !provoked.test(problem))).toEqual([])
+  })
 }

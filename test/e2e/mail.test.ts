@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { join } from 'node:path'
 import type { BrowserContextOptions } from 'playwright-core'
-import { CHROMIUM_START_MS, PASSWORD, type Visitor } from '../support/chromium.ts'
+import { CHROMIUM_START_MS, PASSWORD } from '../support/chromium.ts'
 import { type MailServer, mailConfig, startMailServer } from '../support/mail-server.ts'
+import { type Walker, walkAs } from './looks.ts'
 import { type BrowserService, SERVICE, startService } from './service.ts'
 
-const LONG = 90_000
+const LONG = 240_000
 const NEW_PASSWORD = 'an entirely different passphrase 7'
 const PLENTY = { burst: 10_000, per_second: 1000 }
 
@@ -57,52 +58,14 @@ afterAll(async () => {
 /** Where pictures of the pages go, for somebody who wants to look at them. */
 const pictures = process.env.LATCHKEY_TEST_PICTURES
 
-/** Somebody at a browser, whose pages are looked at on the way. */
-interface Walker extends Visitor {
-  /** Waits for the page with this heading; it must fit the window and, looked at with script, be accessible. */
-  sees(heading: string): Promise<void>
-}
-
-/** Answers that a walk provokes: a wrong code, a weak password, a link that was used. */
-const isProvoked = (problem: string): boolean => /status of (422|410)/.test(problem)
-
-async function visit(
+/** Problems that a walk provokes: a wrong code, a weak password, a link that was used. */
+const PROVOKED = /status of (422|410)/
+const visit = (
   name: string,
   look: BrowserContextOptions,
   act: (walker: Walker) => Promise<void>,
-): Promise<void> {
-  const visitor = await service.chromium.visitor(look)
-  const found: string[] = []
-  let count = 0
-  try {
-    await act({
-      ...visitor,
-      async sees(heading) {
-        const { page } = visitor
-        await page.getByRole('heading', { level: 1, name: heading, exact: true }).waitFor()
-        // axe needs the page's own timers, which a browser without script does not run.
-        if (look.javaScriptEnabled !== false)
-          found.push(...(await visitor.accessibilityProblems()).map((line) => `${heading}: ${line}`))
-        const tooWide = await page.evaluate(
-          () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
-        )
-        if (tooWide > 0) found.push(`${heading}: ${tooWide} pixels wider than the window`)
-        if (pictures) {
-          const file = `${name} ${String(++count).padStart(2, '0')} ${heading}`.replace(/[^\w]+/g, '-')
-          await page.screenshot({ path: join(pictures, `${file}.png`), fullPage: true })
-        }
-      },
-    })
-    expect(found).toEqual([])
-    expect(visitor.problems.filter((problem) => !isProvoked(problem))).toEqual([])
-  } finally {
-    await visitor.close()
-  }
-}
+): Promise<void> => walkAs(service.chromium, name, look, act, PROVOKED)
 
-const press = ({ page }: Visitor, name: string) => page.getByRole('button', { name, exact: true }).click()
-const fill = ({ page }: Visitor, label: string, text: string) =>
-  page.getByLabel(label, { exact: true }).fill(text)
 async function codeFor(address: string): Promise<string> {
   await service.harness.runJobs()
   return /^ {4}(\d{6})$/m.exec(server.last(address).text)?.[1] ?? ''
@@ -117,29 +80,29 @@ for (const [name, look] of Object.entries(LOOKS))
     test(
       'sign-up with an address that was mistyped first, and its code',
       () =>
-        visit(`${name} sign-up`, look, async (walker) => {
-          const { page, sees } = walker
+        visit(`sign-up by mail, ${name}`, look, async (walker) => {
+          const { page, sees, press, fill } = walker
           await page.goto(`${SERVICE}/register`)
-          await fill(walker, 'Username', username)
-          await fill(walker, 'Email address', `typo-${address}`)
-          await fill(walker, 'Password', PASSWORD)
-          await fill(walker, 'Password again', PASSWORD)
+          await fill('Username', username)
+          await fill('Email address', `typo-${address}`)
+          await fill('Password', PASSWORD)
+          await fill('Password again', PASSWORD)
           await sees('Create account')
-          await press(walker, 'Create account')
+          await press('Create account')
           await sees('Is this your address?')
-          await fill(walker, 'Code from the mail', '123')
-          await press(walker, 'Continue')
+          await fill('Code from the mail', '123')
+          await press('Continue')
           await page.getByRole('alert').waitFor()
           await sees('Is this your address?')
           await page.getByText('Use another address').click()
-          await fill(walker, 'Other email address', address)
-          await press(walker, 'Send a code there')
+          await fill('Other email address', address)
+          await press('Send a code there')
           await page.getByText('A new code is on its way').waitFor()
           await sees('Is this your address?')
-          await fill(walker, 'Code from the mail', await codeFor(address))
-          await press(walker, 'Continue')
+          await fill('Code from the mail', await codeFor(address))
+          await press('Continue')
           await page.getByLabel('Display name').fill('Walker')
-          await press(walker, 'Continue')
+          await press('Continue')
           await page.getByText(`@${username}:`).first().waitFor()
         }),
       LONG,
@@ -148,25 +111,25 @@ for (const [name, look] of Object.entries(LOOKS))
     test(
       'a lost password: the mail, its link, a weak password, a good one; the link does not work twice',
       () =>
-        visit(`${name} recovery`, look, async (walker) => {
-          const { page, sees } = walker
+        visit(`recovery, ${name}`, look, async (walker) => {
+          const { page, sees, press, fill } = walker
           await page.goto(`${SERVICE}/login`)
           await page.getByRole('link', { name: 'Forgot your password?' }).click()
           await sees('Get back into your account')
-          await fill(walker, 'Email address', address)
-          await press(walker, 'Send the link')
+          await fill('Email address', address)
+          await press('Send the link')
           await sees('Look into your mail')
           await service.harness.runJobs()
           const [link = ''] = /https:\/\/\S+ticket=\w+/.exec(server.last(address).text) ?? []
           await page.goto(link)
-          await fill(walker, 'New password', 'password')
-          await fill(walker, 'New password again', 'password')
-          await press(walker, 'Set password and sign in')
+          await fill('New password', 'password')
+          await fill('New password again', 'password')
+          await press('Set password and sign in')
           await page.getByRole('alert').waitFor()
           await sees('Choose a new password')
-          await fill(walker, 'New password', NEW_PASSWORD)
-          await fill(walker, 'New password again', NEW_PASSWORD)
-          await press(walker, 'Set password and sign in')
+          await fill('New password', NEW_PASSWORD)
+          await fill('New password again', NEW_PASSWORD)
+          await press('Set password and sign in')
           await page.waitForURL(`${SERVICE}/account/`)
           await page.goto(link)
           await sees('This link does not work any more')
@@ -177,30 +140,30 @@ for (const [name, look] of Object.entries(LOOKS))
     test(
       'another address: its code, the main address, and its removal',
       () =>
-        visit(`${name} addresses`, look, async (walker) => {
-          const { page, sees } = walker
+        visit(`addresses, ${name}`, look, async (walker) => {
+          const { page, sees, press, fill } = walker
           const second = `second-${address}`
           // The main address is the oldest one.
           service.harness.clock.advance(1)
           await page.goto(`${SERVICE}/account/emails`)
-          await fill(walker, 'Username', username)
-          await fill(walker, 'Password', NEW_PASSWORD)
-          await press(walker, 'Sign in')
+          await fill('Username', username)
+          await fill('Password', NEW_PASSWORD)
+          await press('Sign in')
           await sees('Email addresses')
           await page.getByRole('link', { name: 'Add an address' }).click()
           await sees('Add an email address')
-          await fill(walker, 'Email address', second)
-          await press(walker, 'Send a code')
+          await fill('Email address', second)
+          await press('Send a code')
           await sees('Is this your address?')
-          await fill(walker, 'Code from the mail', await codeFor(second))
-          await press(walker, 'Continue')
+          await fill('Code from the mail', await codeFor(second))
+          await press('Continue')
           await page.getByText('The address is yours now.').waitFor()
           await page.getByRole('button', { name: `Make main address ${second}` }).click()
           await page.getByText('Mail about your account goes there from now on.').waitFor()
           await sees('Email addresses')
           await page.getByRole('link', { name: `Remove ${address}` }).click()
           await sees('Remove this address?')
-          await press(walker, 'Remove')
+          await press('Remove')
           await page.getByText('The address is removed.').waitFor()
           await page.getByText(second).waitFor()
         }),

@@ -26,7 +26,7 @@ import { SYNAPSE_START_MS } from '../support/synapse.ts'
 import { startTestStack } from './stack.ts'
 
 /** A test here opens several pages of a browser. */
-const LONG = 60_000
+const LONG = 240_000
 
 let stack: Stack
 let chromium: TestChromium

@@ -10,7 +10,7 @@ import { APPLICATION, type BrowserService, SERVICE, startService } from './servi
 const LIBRARY = fileURLToPath(
   import.meta.resolve('oidc-client-ts').replace(/\/dist\/.*$/, '/dist/browser/oidc-client-ts.min.js'),
 )
-const LONG = 60_000
+const LONG = 240_000
 
 const PAGE =
   '<!doctype html><html lang="en"><title>App</title><link rel="icon" href="data:,"><script src="/oidc.js"></script><h1>App</h1>'
@@ -91,15 +91,11 @@ const firstTime = async (page: Page): Promise<void> => {
   await consent(page, 'Browser App')
 }
 
-async function visit(act: (visitor: Visitor) => Promise<void>): Promise<void> {
-  const visitor = await service.chromium.visitor()
-  try {
+const visit = (act: (visitor: Visitor) => Promise<void>): Promise<void> =>
+  service.chromium.visit({}, async (visitor) => {
     await act(visitor)
     expect(visitor.problems).toEqual([])
-  } finally {
-    await visitor.close()
-  }
-}
+  })
 
 /** Renews in silence; the new tokens, or the error. */
 const renew = (page: Page, by: 'frame' | 'refresh token') =>

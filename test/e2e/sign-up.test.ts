@@ -8,7 +8,7 @@ import { createHarness, type Harness } from '../support/harness.ts'
 import { serveHttps } from '../support/https.ts'
 import { LOOKS, type Walker, walkAs } from './looks.ts'
 
-const LONG = 90_000
+const LONG = 240_000
 const SECRET = 'the-secret-of-the-service'
 
 /** Each check against robots, with the host that its script comes from here, and the field that it fills in. */

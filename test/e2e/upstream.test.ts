@@ -6,7 +6,7 @@ import { authorizeUrl, registerClient, signUp } from '../support/oauth.ts'
 import { SUGGEST } from '../support/upstream.ts'
 import { APPLICATION, type BrowserService, SERVICE, startService } from './service.ts'
 
-const LONG = 60_000
+const LONG = 240_000
 const [QUERY, FORM] = ['01JDFX2V9S6QK3W4Z5Y7T8R9PA', '01JDFX2V9S6QK3W4Z5Y7T8R9PB']
 
 let fake: FakeProvider
@@ -46,11 +46,11 @@ async function visiting(
     name: `${name} Example`,
     email: `${name}@harbour.example`,
   }
-  const visitor = await service.chromium.visitor({ ...options, viewport: { width: 360, height: 740 } })
-  await run(visitor, name)
-  // What the pages of the provider have is its own.
-  expect(visitor.problems.filter((problem) => problem.startsWith(SERVICE))).toEqual([])
-  await visitor.close()
+  await service.chromium.visit({ ...options, viewport: { width: 360, height: 740 } }, async (visitor) => {
+    await run(visitor, name)
+    // What the pages of the provider have is its own.
+    expect(visitor.problems.filter((problem) => problem.startsWith(SERVICE))).toEqual([])
+  })
 }
 
 describe.each([true, false])('in Chromium, with script: %p', (javaScriptEnabled) => {

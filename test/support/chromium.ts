@@ -4,9 +4,9 @@ import type axe from 'axe-core'
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
 
 /** How long `beforeAll` may take, in milliseconds. */
-export const CHROMIUM_START_MS = 60_000
-/** How long a test waits for a page or an element. */
-const PATIENCE_MS = 15_000
+export const CHROMIUM_START_MS = 180_000
+/** How long a test waits for a page or an element: what takes two seconds takes ten times that on a busy machine. */
+const PATIENCE_MS = 30_000
 
 /** The names under which Chromium is installed; CHROMIUM_PATH goes before them. */
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome']
@@ -15,6 +15,8 @@ const NAMES = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-c
 export interface TestChromium {
   /** A person at a browser of their own: no cookies, English, nothing shared with the others. */
   visitor(options?: BrowserContextOptions): Promise<Visitor>
+  /** A visit of such a person, whose browser is closed at its end. A failure says what the page showed. */
+  visit(options: BrowserContextOptions, act: (visitor: Visitor) => Promise<void>): Promise<void>
   stop(): Promise<void>
 }
 
@@ -53,7 +55,53 @@ export async function startChromium(hosts: Record<string, number> = {}): Promise
       `--host-resolver-rules=${rules.join(',')}`,
     ],
   })
-  return { visitor: (options) => visit(browser, options), stop: () => browser.close() }
+  return {
+    visitor: (options) => newVisitor(browser, options),
+    async visit(options, act) {
+      const visitor = await newVisitor(browser, options)
+      try {
+        await explained(visitor, () => act(visitor))
+      } finally {
+        await visitor.close()
+      }
+    },
+    stop: () => browser.close(),
+  }
+}
+
+/** Does something with a page; the error of a failure says what the page showed, or nobody could tell why. */
+export async function explained<T>(visitor: Visitor, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act()
+  } catch (error) {
+    const shown = await Promise.race([whatIsShown(visitor), Bun.sleep(5000)]).catch(() => undefined)
+    const message = error instanceof Error ? error.message : String(error)
+    throw new Error(`${message}\n${shown ?? `The page ${visitor.page.url()} did not say what it shows.`}`, {
+      cause: error,
+    })
+  }
+}
+
+/** For a person who reads why a test failed: where the browser is, what stands there, what went wrong on the way. */
+async function whatIsShown({ page, problems, requests }: Visitor): Promise<string> {
+  const { marked, form } = await page.evaluate((marks) => {
+    const text = (element: Element) => (element.textContent ?? '').replace(/\s+/g, ' ').trim()
+    return {
+      marked: [...document.querySelectorAll(marks)]
+        .filter((element) => element.checkVisibility() && text(element))
+        .map((element) => `  ${element.tagName.toLowerCase()}: ${text(element).slice(0, 300)}`),
+      form: document.querySelector('form[data-sent]') ? ['  a form that was sent and not answered'] : [],
+    }
+  }, 'h1, h2, [role="alert"], [role="status"], [data-summary], .notice, .field-error')
+  return [
+    `The page shown: ${page.url()}`,
+    ...marked,
+    ...form,
+    'Problems:',
+    ...problems.map((problem) => `  ${problem}`),
+    'Last requests:',
+    ...requests.slice(-5).map((request) => `  ${request}`),
+  ].join('\n')
 }
 
 /** The executable, or an Error that says how to get one. */
@@ -67,7 +115,7 @@ export function findChromium(environment: Record<string, string | undefined> = p
   )
 }
 
-async function visit(browser: Browser, options: BrowserContextOptions = {}): Promise<Visitor> {
+async function newVisitor(browser: Browser, options: BrowserContextOptions = {}): Promise<Visitor> {
   // The applications of the tests have certificates of their own.
   const context = await browser.newContext({ locale: 'en-GB', ignoreHTTPSErrors: true, ...options })
   context.setDefaultTimeout(PATIENCE_MS)

@@ -2,7 +2,7 @@ import { networkInterfaces } from 'node:os'
 import { selfSigned } from './certificate.ts'
 
 /** How long a test waits for the browser to come back, in milliseconds. */
-const PATIENCE_MS = 15_000
+const PATIENCE_MS = 30_000
 
 /** An application's own end of the redirect: a server that really listens. */
 export interface RedirectTarget {

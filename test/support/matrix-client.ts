@@ -13,7 +13,7 @@ import { logger } from 'matrix-js-sdk/lib/logger.js'
 ;(logger as unknown as { setLevel(level: string, persist: boolean): void }).setLevel('silent', false)
 
 /** How long a message, or a change to the devices, may take to arrive, in milliseconds. */
-const PATIENCE_MS = 15_000
+const PATIENCE_MS = 30_000
 const PAUSE_MS = 200
 
 /** The SDK tells what it does on the console unless it is given something else. */
