@@ -109,6 +109,52 @@ test('config check --deep: what does not work is named with the reason, exit cod
   }
 })
 
+test('config check --deep: each provider is asked; the ones that do not work are named, no secret is told', async () => {
+  const key = { kty: 'EC', crv: 'P-256', use: 'sig', kid: 'a', x: 'x', y: 'y' }
+  const server = Bun.serve({
+    port: 0,
+    hostname: '127.0.0.1',
+    fetch(request) {
+      const { pathname, origin } = new URL(request.url)
+      if (pathname === '/keys') return Response.json({ keys: [key] })
+      if (pathname === '/token') return Response.json({ error: 'invalid_grant' }, { status: 400 })
+      if (pathname.startsWith('/down/')) return new Response('', { status: 500 })
+      return Response.json({
+        issuer: `${origin}/${pathname.startsWith('/good/') ? 'good' : 'hushhush'}`,
+        authorization_endpoint: `${origin}/authorize`,
+        token_endpoint: `${origin}/token`,
+        jwks_uri: `${origin}/keys`,
+      })
+    },
+  })
+  const issuers = ['good', 'other', 'down'].map((name) => `${server.url.origin}/${name}`)
+  const providers = [...issuers, 'http://127.0.0.1:9'].map((issuer, index) => ({
+    id: `01J44Q10GR4AMTFZEEF936DT0${index}`,
+    issuer,
+    client_id: 'ours',
+    client_secret: 'hushhush',
+    token_endpoint_auth_method: 'client_secret_basic',
+    id_token_signed_response_alg: 'ES256',
+  }))
+  const env = { LATCHKEY_UPSTREAM_OAUTH2__PROVIDERS: JSON.stringify(providers) }
+  const { code, out, err } = await latchkey(['config', 'check', '--deep', '--json'], options(env))
+  await server.stop(true)
+  const found = (verdict: string, check = /^upstream_/) =>
+    JSON.parse(out)
+      .findings.filter(
+        (one: Record<string, string>) => check.test(one.check ?? '') && one.verdict === verdict,
+      )
+      .map((one: Record<string, string>) => `${one.check} ${one.subject}`)
+  expect(found('failed')).toEqual(providers.slice(1).map(({ id }) => `upstream_discovery ${id}`))
+  for (const check of ['discovery', 'keys', 'client'])
+    expect(found('ok')).toContain(`upstream_${check} ${providers[0]?.id}`)
+  expect({ code, err }).toEqual({
+    code: 1,
+    err: expect.stringMatching(/^3 of \d+ checks failed: upstream_discovery\.\n$/),
+  })
+  expect(out + err).not.toContain('hushhush')
+})
+
 test('config check --deep: what a start will mend, or what waits for the server, is a warning', async () => {
   const pending = await check({ LATCHKEY_DATABASE__URI: empty.uri })
   expect(pending.code).toBe(0)
