@@ -70,6 +70,11 @@ export const countListedJobs = (sql: Db, filter: JobFilter, how: Counting) =>
 export const findJob = (sql: Db, id: string) => sql<JobRow[]>`
   select ${columns(sql)} from latchkey_jobs.job j where j.id = ${id} and ${ours(sql)}`
 
+/** Lets jobs of these kinds that wait for another try have it now. */
+export const hurryJobs = (sql: Db, names: readonly string[]) => sql`
+  update latchkey_jobs.job set start_after = now()
+  where name = any(${[...names]}::text[]) and state = 'retry' and start_after > now()`
+
 /**
  * Lets a job that was given up be tried anew, as often as a new one; no row when it was not given up, or when another one
  * about the same waits for its turn again: that does the same.

@@ -1,5 +1,6 @@
 import { findClient } from '../sql/clients.ts'
 import { createSql, type OnQuery, type Sql } from '../sql/connect.ts'
+import { hurryJobs } from '../sql/jobs.ts'
 import type { DatabaseConfig } from '../sql/location.ts'
 import { countAppSessions } from '../sql/sessions.ts'
 import { findUser } from '../sql/users.ts'
@@ -16,7 +17,7 @@ import { type Activity, createActivity } from './identity/activity.ts'
 import { registerFigures } from './identity/figures.ts'
 import type { Guessers } from './identity/limits.ts'
 import { createPolicyData, type PolicyDataSource } from './identity/policy-data.ts'
-import { createJobs, type Jobs } from './jobs/jobs.ts'
+import { createJobs, HOMESERVER_JOBS, type Jobs } from './jobs/jobs.ts'
 import { type Clock, systemClock } from './lib/clock.ts'
 import { currentFacts } from './lib/current-request.ts'
 import { type Network, parseNetwork } from './lib/ip.ts'
@@ -153,6 +154,9 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
       fetch: watchedFetch(options.fetch ?? outgoingFetch, metrics, tracing),
       clock,
       log,
+      onBack: () => {
+        hurryJobs(sql, HOMESERVER_JOBS).catch((error: unknown) => log.warn('jobs.error', { error }))
+      },
     }),
     policy: policyOf({ config, sql, log, policyData }),
     policyData,

@@ -82,10 +82,18 @@ const NAMES = [
 /** Jobs that one process runs at once, where not one: other people's servers may be slow, and hold up only some. */
 const AT_ONCE: Partial<Record<JobName, number>> = { 'backchannel-logout': 4, 'send-mail': 4 }
 
-/** Mail servers are down for a night: mail is tried for as long, and gives up by itself (`mail/delivery.ts`). */
+/** A logout token that a client did not take for an hour and a half says nothing that its session does not. */
 const RETRIES: Partial<Record<JobName, { retryLimit: number; retryDelayMax: number }>> = {
-  'send-mail': { retryLimit: 30, retryDelayMax: 3600 },
+  'backchannel-logout': { retryLimit: 10, retryDelayMax: 2560 },
 }
+
+/** What the homeserver is told by: not to wait for when it is there again. */
+export const HOMESERVER_JOBS: readonly JobName[] = [
+  'provision-user',
+  'provision-everyone',
+  'sync-devices',
+  'deactivate-user',
+]
 
 /** Seconds that these may take: they work through everything there is. */
 const EXPIRES: Partial<Record<JobName, number>> = { 'clean-up': 6 * 3600, 'check-drift': 900 }
@@ -183,14 +191,15 @@ export function createJobs(database: DatabaseConfig, log: Log, options: JobsOpti
 }
 
 /**
- * How often and for how long a job is tried. A process that dies gives no more heartbeats, and its jobs go to another one
+ * How often and for how long a job is tried: after 5 seconds, then after pauses that double up to an hour, for most of a
+ * day: other servers are down for a night. Mail gives up by itself (`mail/delivery.ts`). A process that dies gives no more heartbeats, and its jobs go to another one
  * within two minutes; one that nobody has worked at for a year was of a release that is gone.
  */
 const optionsOf = (name: JobName) => ({
-  retryLimit: 10,
+  retryLimit: 30,
   retryDelay: 5,
   retryBackoff: true,
-  retryDelayMax: 2560,
+  retryDelayMax: 3600,
   expireInSeconds: EXPIRES[name] ?? 120,
   heartbeatSeconds: 30,
   retentionSeconds: 365 * 24 * 3600,

@@ -5,6 +5,7 @@ import { checkDrift } from '../../src/identity/drift.ts'
 import { deactivate, lock, reactivate, setPassword, unlock } from '../../src/identity/lifecycle.ts'
 import { setDisplayName } from '../../src/identity/profile.ts'
 import { uuidFromUlid } from '../../src/lib/ulid.ts'
+import { sleep } from '../../src/lib/waiting.ts'
 import type { Fetch } from '../../src/matrix/homeserver/homeserver.ts'
 import { sealClientSecret } from '../../src/oauth/client-secret.ts'
 import type { Browser } from '../support/browser.ts'
@@ -28,6 +29,8 @@ import { SYNAPSE_START_MS, startTestSynapse, type TestSynapse } from '../support
 /** The secret that `introspect` of the harness and Synapse use. */
 const SECRET = 'test-shared-secret-of-matrix'
 const LONG = 240_000
+/** How long Synapse is away; the clock of Latchkey goes on by a minute however short it is. `LATCHKEY_TEST_OUTAGE=60000` for a real one. */
+const OUTAGE_MS = Number(process.env.LATCHKEY_TEST_OUTAGE ?? 0)
 
 let synapse: TestSynapse
 let harness: Harness
@@ -289,6 +292,14 @@ describe('Synapse is stopped in the middle of everything, and comes back', () =>
       }
       // Three lookups that a page can do without, and no more.
       expect(tried).toBeLessThanOrEqual(3)
+      // A minute goes by: whoever is signed in goes on, and the queue tries again.
+      for (let second = 0; second < 60; second += 5) {
+        await sleep(OUTAGE_MS / 12)
+        harness.clock.advance(5)
+        expect(await refreshed(stays)).toMatch(/^mat_/)
+        // Far less often than that, or this would use up the tries of the queue, which last for days.
+        if (second % 30 === 0) await retryJobs()
+      }
 
       await synapse.start()
       harness.clock.advance(5)

@@ -810,6 +810,7 @@ const FILES = [
     countListedJobs: countings([{ state: 'waiting', name: undefined }]),
     findJob: [[ID]],
     reviveJob: [[ID]],
+    hurryJobs: [[['sync-devices']]],
   }),
   statements('settings', settings, { findSetting: [['key']], putSetting: [['key', { a: 1 }]] }),
   statements('tokens', tokens, {

@@ -54,6 +54,8 @@ export interface Tools {
   /** For the circuit; the machine's clock if not given. */
   clock?: Clock
   log?: Pick<Log, 'warn' | 'info'>
+  /** Told when the homeserver answers after it was taken to be away. */
+  onBack?: () => void
 }
 
 /**
@@ -65,9 +67,9 @@ export interface Tools {
  */
 export function createCaller(
   matrix: Pick<MatrixSettings, 'endpoint' | 'secret'>,
-  { fetch, clock = systemClock, log, hints }: Tools & { hints: Hints },
+  { fetch, clock = systemClock, log, onBack, hints }: Tools & { hints: Hints },
 ): Caller {
-  const needed = createCircuit({ clock, log })
+  const needed = createCircuit({ clock, log, onBack })
   const optional = createCircuit({ clock })
   const base = new URL(matrix.endpoint.endsWith('/') ? matrix.endpoint : `${matrix.endpoint}/`)
   const where = `${base.origin}${base.pathname}`

@@ -21,9 +21,11 @@ export interface Circuit {
 export function createCircuit({
   clock,
   log,
+  onBack,
 }: {
   clock: Clock
   log?: Pick<Log, 'warn' | 'info'> | undefined
+  onBack?: (() => void) | undefined
 }): Circuit {
   let failures = 0
   let openUntil: Date | undefined
@@ -31,7 +33,10 @@ export function createCircuit({
 
   const answered = () => {
     failures = 0
-    if (openUntil) log?.info('homeserver.back')
+    if (openUntil) {
+      log?.info('homeserver.back')
+      onBack?.()
+    }
     openUntil = undefined
   }
   const missed = (error: HomeserverError) => {
