@@ -1,6 +1,7 @@
 import { findUserByName } from '../../sql/users.ts'
-import { type Browser, createBrowser } from '../support/browser.ts'
+import type { Browser } from '../support/browser.ts'
 import { obtainCode, PASSWORD, pkce, signUp } from '../support/oauth.ts'
+import { browserOn } from './browser-on.ts'
 import { createDeployment, type Deployment, type Latchkey } from './deployment.ts'
 import { type App, introspect, patiently, post, presentRefresh, seedApps, take, waitFor } from './load.ts'
 import { said } from './outages.ts'
@@ -28,30 +29,6 @@ interface Flow<T> {
   attempt(scene: Scene, subject: T, victim: Latchkey): Promise<void>
   /** Does it again at the other one, as whoever got no answer does; gives what is wrong afterwards. */
   goOn(scene: Scene, subject: T): Promise<string[]>
-}
-
-/** A browser without script on the servers of a suite: the first one that lives answers; a broken request is sent again. */
-function browserOn(servers: readonly Latchkey[]): Browser {
-  const handle = async (request: Request): Promise<Response> => {
-    const body = request.body === null ? undefined : await request.text()
-    for (const server of servers) {
-      if (!server.alive()) continue
-      const { pathname, search } = new URL(request.url)
-      try {
-        return await fetch(`http://127.0.0.1:${server.port}${pathname}${search}`, {
-          method: request.method,
-          headers: request.headers,
-          ...(body !== undefined && { body }),
-          redirect: 'manual',
-          keepalive: false,
-        })
-      } catch {
-        await server.ended
-      }
-    }
-    throw new Error('No server answers.')
-  }
-  return createBrowser(handle, { origin: 'http://auth.test' })
 }
 
 const REFRESH: Flow<App> = {
