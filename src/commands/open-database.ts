@@ -55,14 +55,14 @@ async function openCluster(
 ): Promise<Cluster> {
   for (let waited = 0; own && waited < PATIENCE && !signal.aborted; waited++) {
     try {
-      return await startCluster({ directory, log, exclusive: true })
+      return await startCluster({ directory, log, exclusive: true, supervise: true })
     } catch (error) {
       if (!(error instanceof ClusterError && error.reason === 'in_use')) throw error
       if (waited === 0) log('Another Latchkey uses the embedded database; waiting a moment for it…')
       await Bun.sleep(500)
     }
   }
-  return startCluster({ directory, log })
+  return startCluster({ directory, log, supervise: own })
 }
 
 /** Brings the database up to date and gives the names of what was applied. @throws MigrationError, CommandError */

@@ -9,7 +9,9 @@ import { checkVersion, initializeCluster, ROLE, readPassword } from './initializ
 import { type Lock, tryLock, waitForLock } from './lock.ts'
 import { chooseBase, clusterOf, type Place, prepareDirectory, recordedBase, shelterOf } from './place.ts'
 import { type Postmaster, runningPostmaster } from './postmaster.ts'
-import { startServer, stopServer } from './server.ts'
+import type { Account } from './run.ts'
+import { type ServerOptions, startServer, stopServer } from './server.ts'
+import { superviseServer } from './supervise.ts'
 
 /** A PostgreSQL that runs on this machine for us. */
 export interface Cluster {
@@ -25,7 +27,8 @@ export interface Cluster {
   adopted: boolean
   /** The data directory. */
   location: string
-  pid: number
+  /** The process of the server: another one when it had to be started again. */
+  readonly pid: number
 }
 
 export interface ClusterOptions {
@@ -37,6 +40,8 @@ export interface ClusterOptions {
   ephemeral?: boolean
   /** Fail with reason `in_use` when another process owns the cluster, rather than share it. */
   exclusive?: boolean
+  /** Start the server again when it ends by itself, as long as it is ours. */
+  supervise?: boolean
 }
 
 /** Seconds to wait for another start or stop of the same cluster. */
@@ -77,7 +82,7 @@ async function startLocked(directory: string, options: ClusterOptions): Promise<
       if (!owner && options.exclusive) throw inUse(directory)
       // An ephemeral server without an owner is about to end.
       if (!owner || !options.ephemeral) {
-        return describe(place, running, await readPassword(directory), true, owner)
+        return describe(place, running, await readPassword(directory), { owner, adopted: true, options })
       }
       owner.release()
     }
@@ -88,11 +93,8 @@ async function startLocked(directory: string, options: ClusterOptions): Promise<
     const place: Place = { directory, base: recorded ?? directory }
     const account = await chooseAccount(clusterOf(place))
     if (recorded === undefined) place.base = await chooseBase(directory, account)
-    const cluster = clusterOf(place)
-    const found = await findBinaries()
-    if (recorded !== undefined) await checkVersion(cluster, found)
-    const binaries = await usableBinaries(found, shelterOf(place, account), account)
-    const ephemeral = options.ephemeral ?? false
+    const server = await serverOptions(place, account, options)
+    const { cluster, binaries, ephemeral } = server
     if (!(await stat(cluster).catch(() => undefined))) {
       options.log('Preparing the embedded PostgreSQL (first start, a few seconds)…')
       await initializeCluster({ binaries, place, account, ephemeral })
@@ -100,11 +102,9 @@ async function startLocked(directory: string, options: ClusterOptions): Promise<
         options.log(`The database is in ${place.base}, since PostgreSQL can't enter ${directory}.`)
     }
     const password = await readPassword(directory)
-    const logFile = join(directory, 'server.log')
     const leftover = await runningPostmaster(cluster)
     if (leftover) await stopServer(cluster, leftover.pid)
-    const server = await startServer({ binaries, cluster, logFile, account, ephemeral })
-    return describe(place, server, password, false, owner)
+    return describe(place, await startServer(server), password, { owner, adopted: false, options })
   } catch (error) {
     owner.release()
     throw error
@@ -116,15 +116,36 @@ const startingPath = (directory: string) => join(directory, 'starting.lock')
 const inUse = (directory: string) =>
   new ClusterError(`Another process uses the database in ${directory}; stop it first.`, { reason: 'in_use' })
 
+/** What a server is started with. Throws ClusterError when there are no programs for the cluster of this place. */
+async function serverOptions(
+  place: Place,
+  account: Account,
+  { ephemeral = false }: ClusterOptions,
+): Promise<ServerOptions> {
+  const cluster = clusterOf(place)
+  const found = await findBinaries()
+  if (await stat(cluster).catch(() => undefined)) await checkVersion(cluster, found)
+  const binaries = await usableBinaries(found, shelterOf(place, account), account)
+  return { binaries, cluster, logFile: join(place.directory, 'server.log'), account, ephemeral }
+}
+
 function describe(
   place: Place,
   server: Postmaster,
   password: string,
-  adopted: boolean,
-  owner: Lock | undefined,
+  { owner, adopted, options }: { owner: Lock | undefined; adopted: boolean; options: ClusterOptions },
 ): Cluster {
   const location = clusterOf(place)
+  const supervised =
+    options.supervise && owner
+      ? superviseServer(server, { restart: () => restart(place, server.port, options), log: options.log })
+      : undefined
+  const pid = () => supervised?.current().pid ?? server.pid
   let stopping: Promise<void> | undefined
+  const stop = async () => {
+    await supervised?.release()
+    if (owner) await stopOwned(place, pid(), owner)
+  }
   return {
     host: '127.0.0.1',
     port: server.port,
@@ -133,12 +154,25 @@ function describe(
     uri: (database) =>
       `postgresql://${ROLE}:${password}@127.0.0.1:${server.port}/${encodeURIComponent(database)}`,
     stop: () => {
-      stopping ??= owner ? stopOwned(place, server.pid, owner) : Promise.resolve()
+      stopping ??= stop()
       return stopping
     },
     adopted,
     location,
-    pid: server.pid,
+    get pid() {
+      return pid()
+    },
+  }
+}
+
+/** Starts a server that has ended on the port that it had, under the lock of starting: a command that begins now waits. */
+async function restart(place: Place, port: number, options: ClusterOptions): Promise<Postmaster> {
+  const starting = await waitForLock(startingPath(place.directory), PATIENCE)
+  try {
+    const account = await chooseAccount(clusterOf(place))
+    return await startServer({ ...(await serverOptions(place, account, options)), port })
+  } finally {
+    starting?.release()
   }
 }
 

@@ -26,10 +26,12 @@ export interface ServerOptions {
   logFile: string
   account: Account
   ephemeral: boolean
+  /** The port to listen on; any free one unless given. */
+  port?: number
 }
 
 /**
- * Starts PostgreSQL on a free port of 127.0.0.1 and waits until it takes connections. TCP and not a Unix socket, whose
+ * Starts PostgreSQL on a port of 127.0.0.1 and waits until it takes connections. TCP and not a Unix socket, whose
  * path may hold 107 bytes at most. Throws ClusterError with what PostgreSQL said last.
  */
 export async function startServer(options: ServerOptions): Promise<Postmaster> {
@@ -37,7 +39,7 @@ export async function startServer(options: ServerOptions): Promise<Postmaster> {
   if (size > LOG_LIMIT) await rename(options.logFile, `${options.logFile}.1`)
   for (let attempt = 1; ; attempt++) {
     const before = (await stat(options.logFile).catch(() => undefined))?.size ?? 0
-    const server = await launch(options, await freePort())
+    const server = await launch(options, options.port ?? (await freePort()))
     if (server) return server
     const said = (await readFile(options.logFile, 'utf8')).slice(before)
     // The port was taken meanwhile, or backends of a killed server are still going away.

@@ -106,6 +106,22 @@ describe('latchkey start', () => {
     expect(await postgresPid(cluster()).catch(() => undefined)).toBeUndefined()
   }, 60_000)
 
+  test('PostgreSQL is killed: it is started again, and the service finds back', async () => {
+    const server = await beginReady(['start'], options())
+    const postgres = await postgresPid(cluster())
+    process.kill(postgres, 'SIGKILL')
+    while (!server.said().includes('The embedded PostgreSQL runs again.')) await Bun.sleep(50)
+    let status = 0
+    while (status !== 200) {
+      // 503 until connections are found to be broken, and never anything else.
+      status = (await fetch(new URL('/login', address.url))).status
+      expect([200, 503]).toContain(status)
+    }
+    server.kill('SIGINT')
+    expect((await server.ended).code).toBe(0)
+    expect(await postgresPid(cluster()).catch(() => undefined)).toBeUndefined()
+  }, 60_000)
+
   test('with config.yaml here: uses it and writes no other', async () => {
     const generated = await latchkey(['config', 'generate', '-o', 'config.yaml'], options())
     expect(generated.code).toBe(0)

@@ -25,7 +25,7 @@ const lines: string[] = []
 
 async function start(
   name: string,
-  options: { exclusive?: boolean; ephemeral?: boolean } = {},
+  options: { exclusive?: boolean; ephemeral?: boolean; supervise?: boolean } = {},
 ): Promise<Cluster> {
   const cluster = await startCluster({
     directory: join(home, name),
@@ -134,6 +134,56 @@ describe('startCluster: a first and a second start', () => {
     expect(await ask(second, 'select answer from note', 'kept')).toBe(42)
     await second.stop()
   })
+})
+
+describe('startCluster: a server that ends by itself', () => {
+  /** Waits for a time that has no end of its own: that of the test does. */
+  const until = async (condition: () => boolean): Promise<void> => {
+    while (!condition()) await Bun.sleep(20)
+  }
+
+  test('supervised, it is started again where it was, with what it had; stop ends that one, and no other comes', async () => {
+    const cluster = await start('supervised', { supervise: true })
+    await ensureDatabase(cluster, 'kept')
+    await ask(cluster, 'create table note as select 42 as answer', 'kept')
+    const { pid: first, port } = cluster
+    process.kill(first, 'SIGKILL')
+    await until(() => cluster.pid !== first)
+    expect(cluster.port).toBe(port)
+    expect(await ask(cluster, 'select answer from note', 'kept')).toBe(42)
+    expect(lines).toContain('The embedded PostgreSQL has ended by itself; starting it again…')
+
+    const second = cluster.pid
+    process.kill(second, 'SIGINT')
+    await until(() => cluster.pid !== second)
+    expect(await ask(cluster, 'select answer from note', 'kept')).toBe(42)
+    const third = cluster.pid
+    await cluster.stop()
+    expect(await isAlive(third)).toBe(false)
+    expect(cluster.pid).toBe(third)
+    expect(await readFile(join(cluster.location, 'postmaster.pid'), 'utf8').catch(() => 'none')).toBe('none')
+  }, 60_000)
+
+  test('one that was adopted is started again too', async () => {
+    const holder = await hold('supervised')
+    holder.process.kill('SIGKILL')
+    await holder.process.exited
+    const cluster = await start('supervised', { supervise: true })
+    expect([cluster.adopted, cluster.pid]).toEqual([true, holder.pid])
+    process.kill(holder.pid, 'SIGKILL')
+    await until(() => cluster.pid !== holder.pid)
+    expect(await ask(cluster, 'select answer from note', 'kept')).toBe(42)
+    await cluster.stop()
+  }, 60_000)
+
+  test('a stop while it is about to be started again ends nothing that another start has begun', async () => {
+    const cluster = await start('supervised', { supervise: true })
+    process.kill(cluster.pid, 'SIGKILL')
+    await cluster.stop()
+    const next = await start('supervised')
+    expect(await ask(next, 'select answer from note', 'kept')).toBe(42)
+    await next.stop()
+  }, 60_000)
 })
 
 describe('startCluster: other processes', () => {
