@@ -1,10 +1,12 @@
 import { deleteIdleLimits } from '../../sql/limits.ts'
+import { lockStaticClients } from '../../sql/static-clients.ts'
 import { anyUserExists } from '../../sql/users.ts'
 import { warmStrength } from '../crypto/strength.ts'
 import { createDeps, type Deps } from '../deps.ts'
 import { createOutgoingFetch, createProxyOf, fetchLocal } from '../http/outgoing.ts'
 import { jobHandlers } from '../jobs/handlers.ts'
 import type { JobHandlers } from '../jobs/jobs.ts'
+import { transact } from '../lib/transact.ts'
 import { registrationEnabled } from '../policy/register.ts'
 import { listen } from '../server.ts'
 import type { Log } from '../telemetry/log.ts'
@@ -132,11 +134,17 @@ export async function serve(options: ServeOptions): Promise<void> {
   for (const timer of timers) clearTimeout(timer)
 }
 
-/** Writes the clients and providers of the configuration, and names clients that it does not have any more: they still work. */
+/**
+ * Writes the clients and providers of the configuration, all or none, and names clients that it does not have any more:
+ * they still work.
+ */
 async function syncAll(deps: Deps): Promise<void> {
-  await syncClients(deps)
-  await syncProviders(deps)
-  const left = await clientsThatLeft(deps)
+  const left = await transact(deps.sql, async (tx) => {
+    await lockStaticClients(tx)
+    await syncClients(deps, tx)
+    await syncProviders(deps, tx)
+    return clientsThatLeft(deps, tx)
+  })
   if (left.length === 0) return
   const hint =
     'they are not in the configuration any more and still work; remove them: latchkey config sync --prune'

@@ -84,8 +84,8 @@ const OWN = [DOCS_CLIENT, COMMAND_CLIENT].flatMap((ulid) => uuidFromUlid(ulid) ?
 const staying = (wanted: readonly WantedClient[]): string[] => [...OWN, ...wanted.map(({ id }) => id)]
 
 /** Clients that a configuration brought and that the present one does not name, as `Name (01K…)`: they still work. */
-export async function clientsThatLeft(deps: Needs): Promise<string[]> {
-  const rows = await listStaticClientsBesides(deps.sql, staying(wantedClients(deps)))
+export async function clientsThatLeft(deps: Needs, db: Db = deps.sql): Promise<string[]> {
+  const rows = await listStaticClientsBesides(db, staying(wantedClients(deps)))
   return rows.map(({ id, name }) => (name === null ? ulidFromUuid(id) : `${name} (${ulidFromUuid(id)})`))
 }
 

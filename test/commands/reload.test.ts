@@ -177,3 +177,30 @@ test('SIGHUP to a worker: it goes on with the new configuration', async () => {
   worker.kill('SIGTERM')
   expect((await worker.ended).code).toBe(0)
 })
+
+test('SIGHUP: where the new providers can not be written, the new clients are not either', async () => {
+  await start()
+  await database.sql.unsafe(`
+    create function latchkey.refuse() returns trigger language plpgsql as $$ begin raise 'no providers today'; end $$;
+    create trigger refuse before insert on latchkey.upstream_providers for each row execute function latchkey.refuse()`)
+  await edit((config) => {
+    config.clients = [
+      { client_id: CLIENT, client_auth_method: 'client_secret_post', client_secret: 'new-secret' },
+    ]
+    config.upstream_oauth2 = {
+      providers: [
+        {
+          id: '01J44Q10GR4AMTFZEEF936DTCN',
+          issuer: 'https://provider.test/',
+          client_id: 'us',
+          token_endpoint_auth_method: 'none',
+        },
+      ],
+    }
+  })
+  const lines = await hangup('config.reload_failed')
+  expect(JSON.stringify(lines)).toContain('no providers today')
+  expect(await tokenRequest('new-secret')).toBe(401)
+  const rows = await database.sql`select id from latchkey.clients where auth_method = 'client_secret_post'`
+  expect(rows).toHaveLength(0)
+})
