@@ -11,8 +11,11 @@ export class MigrationError extends Error {
   override name = 'MigrationError'
 }
 
+/** The line of a migration before a statement that takes something away, with the migration that made it unused. */
+export const CONTRACT = /^-- contract: after (\d{4}_[a-z0-9_]+)$/m
+
 export interface MigrationOptions {
-  /** Takes a line for each migration. */
+  /** Takes a line for each migration, and one when a newer release was here. */
   log?: (line: string) => void
   /** Folder of `NNNN_what.sql`; the shipped ones unless a test says otherwise. */
   directory?: string
@@ -23,6 +26,8 @@ interface Migration {
   name: string
   text: string
   checksum: string
+  /** It takes something away that an older release needs (`docs/upgrading.md`). */
+  contract: boolean
 }
 
 const SHIPPED = fileURLToPath(new URL('./migrations/', import.meta.url))
@@ -39,7 +44,12 @@ export async function migrate(sql: Sql, options: MigrationOptions = {}): Promise
   if (sql.options.max < 2) throw new Error('migrate() needs a pool of two connections.')
   const files = await readMigrations(options.directory)
   // Nothing is written, and nobody waited for, when there is nothing to do.
-  if ((await pending(sql, files)).length === 0) return { applied: [] }
+  const { todo, newer } = await compare(sql, files)
+  if (newer.length > 0)
+    options.log?.(
+      `A newer Latchkey changed this database (${newer.join(', ')}), in a way that this release can live with.`,
+    )
+  if (todo.length === 0) return { applied: [] }
   const applied: string[] = []
   // The lock is held by a transaction of its own: that works behind every pooler, and an idle transaction has no
   // snapshot, so that `create index concurrently` on the other connection does not wait for it.
@@ -47,7 +57,7 @@ export async function migrate(sql: Sql, options: MigrationOptions = {}): Promise
     await lock`set local idle_in_transaction_session_timeout = 0`
     while (!(await holds(lock))) await sleep(100)
     await prepare(sql)
-    for (const migration of await pending(sql, files)) {
+    for (const migration of (await compare(sql, files)).todo) {
       await apply(sql, migration)
       options.log?.(`Applied the migration ${migration.name}.`)
       applied.push(migration.name)
@@ -58,7 +68,7 @@ export async function migrate(sql: Sql, options: MigrationOptions = {}): Promise
 
 /** Names of the migrations that `migrate` would apply; throws MigrationError as it does. Writes nothing. */
 export async function pendingMigrations(sql: Sql, options: MigrationOptions = {}): Promise<string[]> {
-  return (await pending(sql, await readMigrations(options.directory))).map(({ name }) => name)
+  return (await compare(sql, await readMigrations(options.directory))).todo.map(({ name }) => name)
 }
 
 /**
@@ -73,9 +83,9 @@ export async function recreateSchema(
 ): Promise<void> {
   const chosen = chooseMigrations(await readMigrations(options.directory), wanted)
   await prepare(tx)
-  for (const { version, name, text, checksum } of chosen) {
-    await tx.unsafe(text.replace(/\b(index) concurrently\b/gi, '$1'))
-    await tx`insert into latchkey.migrations (version, name, checksum) values (${version}, ${name}, ${checksum})`
+  for (const migration of chosen) {
+    await tx.unsafe(migration.text.replace(/\b(index) concurrently\b/gi, '$1'))
+    await record(tx, migration)
   }
 }
 
@@ -111,7 +121,13 @@ async function readMigrations(directory = SHIPPED): Promise<Migration[]> {
       const version = /^(\d{4})_[a-z0-9_]+\.sql$/.exec(file)?.[1]
       if (version === undefined) throw new Error(`${file} is not named like 0001_what.sql.`)
       const text = (await readFile(`${directory}/${file}`, 'utf8')).replaceAll('\r\n', '\n')
-      return { version: Number(version), name: file.slice(0, -4), text, checksum: sha256(text).toHex() }
+      return {
+        version: Number(version),
+        name: file.slice(0, -4),
+        text,
+        checksum: sha256(text).toHex(),
+        contract: CONTRACT.test(text),
+      }
     }),
   )
   for (const [index, { version, name }] of migrations.entries()) {
@@ -121,7 +137,8 @@ async function readMigrations(directory = SHIPPED): Promise<Migration[]> {
   return migrations
 }
 
-async function pending(sql: Sql, files: Migration[]): Promise<Migration[]> {
+/** What is to be applied, and what a newer release applied that this one still runs beside. */
+async function compare(sql: Sql, files: Migration[]): Promise<{ todo: Migration[]; newer: string[] }> {
   const [found] = await sql`
     select to_regclass('latchkey.migrations') is not null as ours,
       to_regclass('_sqlx_migrations') is not null or to_regclass('public._sqlx_migrations') is not null as mas`
@@ -130,12 +147,19 @@ async function pending(sql: Sql, files: Migration[]): Promise<Migration[]> {
       'This database belongs to the Matrix Authentication Service, and nothing was written to it; give Latchkey an empty database of its own (taking over its accounts is not built yet)',
     )
   }
-  if (!found?.ours) return files
-  const rows = await sql<{ version: number; name: string; checksum: string }[]>`
-    select version, name, checksum from latchkey.migrations order by version`
+  if (!found?.ours) return { todo: files, newer: [] }
+  // By way of JSON, since the column came later than the table. Where nothing is known, it is not to be lived with.
+  const rows = await sql<{ version: number; name: string; checksum: string; contract: boolean }[]>`
+    select version, name, checksum, coalesce((to_jsonb(m) ->> 'contract')::boolean, true) as contract
+    from latchkey.migrations m order by version`
   const done = new Set<number>()
-  for (const { version, name, checksum } of rows) {
+  const newer: string[] = []
+  for (const { version, name, checksum, contract } of rows) {
     const file = files.find((candidate) => candidate.version === version)
+    if (!file && !contract) {
+      newer.push(name)
+      continue
+    }
     if (!file) {
       throw new MigrationError(
         `This database was migrated by a newer Latchkey (${name}); start that version, or restore a backup from before the upgrade.`,
@@ -148,7 +172,7 @@ async function pending(sql: Sql, files: Migration[]): Promise<Migration[]> {
     }
     done.add(version)
   }
-  return files.filter(({ version }) => !done.has(version))
+  return { todo: files.filter(({ version }) => !done.has(version)), newer }
 }
 
 async function holds(lock: { unsafe: Sql['unsafe'] }): Promise<boolean> {
@@ -168,6 +192,7 @@ async function prepare(sql: Sql | Tx): Promise<void> {
         checksum text not null,
         applied_at timestamptz not null default now()
       )`
+    await sql`alter table latchkey.migrations add column if not exists contract boolean`
   } catch (cause) {
     if (codeOf(cause) !== '42501') throw cause
     throw new MigrationError(
@@ -178,23 +203,18 @@ async function prepare(sql: Sql | Tx): Promise<void> {
 }
 
 /** Runs one file. With `-- no transaction` as its first line, each statement that ends a line with `;` runs alone. */
-async function apply(sql: Sql, { version, name, text, checksum }: Migration): Promise<void> {
-  const record = (on: Pick<Sql, 'unsafe'>) =>
-    on.unsafe('insert into latchkey.migrations (version, name, checksum) values ($1, $2, $3)', [
-      version,
-      name,
-      checksum,
-    ])
+async function apply(sql: Sql, migration: Migration): Promise<void> {
+  const { name, text } = migration
   try {
     if (/^-- no transaction\s*$/m.test(text.split('\n')[0] ?? '')) {
       for (const statement of text.split(/;[ \t]*$/m)) {
         if (statement.replace(/--.*$/gm, '').trim() !== '') await sql.unsafe(statement)
       }
-      await record(sql)
+      await record(sql, migration)
     } else {
       await sql.begin(async (tx) => {
         await tx.unsafe(text)
-        await record(tx)
+        await record(tx, migration)
       })
     }
   } catch (cause) {
@@ -202,3 +222,11 @@ async function apply(sql: Sql, { version, name, text, checksum }: Migration): Pr
     throw new MigrationError(`The migration ${name} failed: ${cause.message}.`, { cause })
   }
 }
+
+const record = (on: Pick<Sql, 'unsafe'>, { version, name, checksum, contract }: Migration) =>
+  on.unsafe('insert into latchkey.migrations (version, name, checksum, contract) values ($1, $2, $3, $4)', [
+    version,
+    name,
+    checksum,
+    contract,
+  ])

@@ -249,6 +249,7 @@ create table latchkey.migrations (
   name text not null,
   checksum text not null,
   applied_at timestamp with time zone not null default now(),
+  contract boolean,
   constraint migrations_pkey PRIMARY KEY (version)
 );
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createSql } from '../../sql/connect.ts'
@@ -86,7 +86,47 @@ test('migrate: a file that fails leaves nothing of itself, and the next try goes
   } finally {
     await rm(join(directory, '0003_wrong.sql'))
   }
-  expect(await refusal(migrate(sql, { directory }))).toContain('newer Latchkey (0003_wrong)')
+})
+
+test('migrate: an older release goes on beside what a newer one added, and stops where something was taken away', async () => {
+  const { sql } = await empty()
+  await migrate(sql, { directory })
+  const newer = await mkdtemp(join(tmpdir(), 'latchkey-newer-'))
+  try {
+    await cp(directory, newer, { recursive: true })
+    await writeFile(join(newer, '0003_more.sql'), 'alter table latchkey.notes add column text text;')
+    expect(await migrate(sql, { directory: newer })).toEqual({ applied: ['0003_more'] })
+    const lines: string[] = []
+    expect(await migrate(sql, { directory, log: (line) => lines.push(line) })).toEqual({ applied: [] })
+    expect(lines).toEqual([expect.stringContaining('A newer Latchkey changed this database (0003_more)')])
+    expect(await pendingMigrations(sql, { directory })).toEqual([])
+    await writeFile(
+      join(newer, '0004_less.sql'),
+      '-- Nobody reads it.\n-- contract: after 0003_more\nalter table latchkey.notes drop column id;',
+    )
+    expect(await migrate(sql, { directory: newer })).toEqual({ applied: ['0004_less'] })
+    expect(await refusal(migrate(sql, { directory }))).toContain('newer Latchkey (0004_less)')
+    expect(await refusal(pendingMigrations(sql, { directory }))).toContain('newer Latchkey (0004_less)')
+    // Where a release did not say which of the two it was, it is not guessed.
+    await sql`update latchkey.migrations set contract = null where version = 3`
+    await sql`delete from latchkey.migrations where version = 4`
+    expect(await refusal(migrate(sql, { directory }))).toContain('newer Latchkey (0003_more)')
+  } finally {
+    await rm(newer, { recursive: true })
+  }
+})
+
+test('migrate: a database of before this was noted goes on', async () => {
+  const { sql } = await empty()
+  await migrate(sql, { directory })
+  await sql`alter table latchkey.migrations drop column contract`
+  expect(await migrate(sql, { directory })).toEqual({ applied: [] })
+  await file('0003_more.sql', 'alter table latchkey.notes add column text text;')
+  try {
+    expect(await migrate(sql, { directory })).toEqual({ applied: ['0003_more'] })
+  } finally {
+    await rm(join(directory, '0003_more.sql'))
+  }
 })
 
 test("migrate: MAS's own database is refused, and nothing is written to it", async () => {

@@ -124,6 +124,8 @@ async function digestOfMigrations(): Promise<string> {
   const hash = createHash('sha256')
   for (const name of (await readdir(MIGRATIONS)).sort())
     hash.update(`${name}\0${await readFile(join(MIGRATIONS, name))}\0`)
+  // It makes a table too.
+  hash.update(await readFile(join(CHECKOUT, 'sql', 'migrate.ts')))
   return hash.digest('hex').slice(0, 16)
 }
 
