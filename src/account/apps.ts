@@ -51,13 +51,18 @@ const isFirst = (
 ) => all.findIndex((line) => line.code === code && line.text === text) === index
 
 /** GET /account/apps/{id}/revoke: says what taking the account back means. */
-async function confirm(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
+async function confirm(
+  deps: Deps,
+  request: Request,
+  { id = '' }: PathParams,
+  expired = false,
+): Promise<Response> {
   const opened = await openAccount(deps, request)
   if (opened instanceof Response) return opened
   const uuid = uuidFromUlid(id)
   const [row] = uuid === undefined ? [] : await findConnectedApp(deps.sql, opened.session.user_id, uuid)
   if (!row) return goTo(deps, opened, 'apps', GONE)
-  return accountPage(deps, opened, 'apps', 'account_revoke_app', { app: describe(row) })
+  return accountPage(deps, opened, 'apps', 'account_revoke_app', { app: describe(row) }, { expired })
 }
 
 /** POST /account/apps/{id}/revoke: ends its sessions and forgets what was agreed to. */
@@ -65,7 +70,7 @@ async function revoke(deps: Deps, request: Request, params: PathParams): Promise
   const opened = await openAccount(deps, request)
   if (opened instanceof Response) return opened
   const { own } = await readOwnForm(deps, opened.visit)
-  if (!own) return confirm(deps, request, params)
+  if (!own) return confirm(deps, request, params, true)
   const uuid = uuidFromUlid(params.id ?? '')
   const revoked = uuid !== undefined && (await revokeApp(deps, opened.session.user_id, uuid))
   return goTo(deps, opened, 'apps', revoked ? { code: 'app_revoked' } : GONE)

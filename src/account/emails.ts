@@ -48,14 +48,18 @@ async function addressesOf(deps: Deps, { session }: Opened): Promise<AccountEmai
 /** GET /account/emails: the addresses, and those that wait for their code. */
 async function list(deps: Deps, request: Request): Promise<Response> {
   const opened = await openAccount(deps, request)
-  if (opened instanceof Response) return opened
+  return opened instanceof Response ? opened : listPage(deps, opened)
+}
+
+async function listPage(deps: Deps, opened: Opened, expired = false): Promise<Response> {
   const since = addSeconds(deps.clock.now(), -PENDING)
   const pending = mayChange(deps) ? await listOpenVerifications(deps.sql, opened.session.user_id, since) : []
-  return accountPage(deps, opened, 'emails', 'account_emails', {
+  const context = {
     emails: await addressesOf(deps, opened),
     pending: pending.map(({ id, email }) => ({ id: ulidFromUuid(id), email })),
     change_allowed: mayChange(deps),
-  })
+  }
+  return accountPage(deps, opened, 'emails', 'account_emails', context, { expired })
 }
 
 /** GET /account/emails/add, for somebody who proved lately who they are: with an address comes the way back in. */
@@ -118,7 +122,7 @@ async function makePrimary(deps: Deps, request: Request, { id = '' }: PathParams
   if (opened instanceof Response) return opened
   if (!mayChange(deps)) return goTo(deps, opened, 'emails', NOT_ALLOWED)
   const { own } = await readOwnForm(deps, opened.visit)
-  if (!own) return goTo(deps, opened, 'emails')
+  if (!own) return listPage(deps, opened, true)
   const uuid = uuidFromUlid(id)
   const { user_id: userId } = opened.session
   const done =
@@ -132,16 +136,14 @@ async function confirmRemove(deps: Deps, request: Request, { id = '' }: PathPara
   return opened instanceof Response ? opened : removePage(deps, opened, id)
 }
 
-async function removePage(deps: Deps, opened: Opened, id: string): Promise<Response> {
+async function removePage(deps: Deps, opened: Opened, id: string, expired = false): Promise<Response> {
   if (!mayChange(deps)) return goTo(deps, opened, 'emails', NOT_ALLOWED)
   const emails = await addressesOf(deps, opened)
   const target = emails.find((email) => email.id === id)
   if (!target) return goTo(deps, opened, 'emails', GONE)
   if (!target.removable) return goTo(deps, opened, 'emails', { code: 'email_last' })
-  return accountPage(deps, opened, 'emails', 'account_email_remove', {
-    target,
-    last: emails.length === 1,
-  })
+  const context = { target, last: emails.length === 1 }
+  return accountPage(deps, opened, 'emails', 'account_email_remove', context, { expired })
 }
 
 /** POST /account/emails/{id}/remove */
@@ -150,7 +152,7 @@ async function remove(deps: Deps, request: Request, { id = '' }: PathParams): Pr
   if (opened instanceof Response) return opened
   if (!mayChange(deps)) return goTo(deps, opened, 'emails', NOT_ALLOWED)
   const { own } = await readOwnForm(deps, opened.visit)
-  if (!own) return removePage(deps, opened, id)
+  if (!own) return removePage(deps, opened, id, true)
   const uuid = uuidFromUlid(id)
   if (uuid === undefined) return goTo(deps, opened, 'emails', GONE)
   const result = await removeEmail(deps, opened.session.user_id, uuid, {
@@ -165,8 +167,9 @@ async function cancel(deps: Deps, request: Request, { id = '' }: PathParams): Pr
   const opened = await openAccount(deps, request)
   if (opened instanceof Response) return opened
   const { own } = await readOwnForm(deps, opened.visit)
+  if (!own) return listPage(deps, opened, true)
   const uuid = uuidFromUlid(id)
-  if (own && uuid !== undefined) await deleteUserVerification(deps.sql, uuid, opened.session.user_id)
+  if (uuid !== undefined) await deleteUserVerification(deps.sql, uuid, opened.session.user_id)
   return goTo(deps, opened, 'emails')
 }
 

@@ -27,9 +27,10 @@ async function end(deps: Deps, request: Request, { id = '' }: PathParams): Promi
   const opened = await openAccount(deps, request)
   if (opened instanceof Response) return opened
   const { form, own } = await readOwnForm(deps, opened.visit)
+  const withApps = form.end_apps !== undefined
   // With a stale token, and from elsewhere: the page that says what this means comes (again) first.
-  if (!own || form.confirm === undefined) return confirmPage(deps, opened, [id])
-  return endAll(deps, opened, [id], { withApps: form.end_apps !== undefined })
+  if (!own || form.confirm === undefined) return confirmPage(deps, opened, [id], { expired: !own, withApps })
+  return endAll(deps, opened, [id], { withApps })
 }
 
 /** POST /account/sessions/end: those with a tick in the list, after a page that says what this means. */
@@ -39,7 +40,8 @@ async function endSelected(deps: Deps, request: Request): Promise<Response> {
   const { form, own } = await readOwnForm(deps, opened.visit)
   const ids = selected(form)
   if (ids.length === 0) return goTo(deps, opened, 'sessions', { code: 'nothing_selected' })
-  return own && form.confirm !== undefined ? endAll(deps, opened, ids) : confirmPage(deps, opened, ids)
+  if (own && form.confirm !== undefined) return endAll(deps, opened, ids)
+  return confirmPage(deps, opened, ids, { expired: !own })
 }
 
 /** The sessions that a form names, in fields `end_<id>`. */
@@ -49,7 +51,12 @@ const selected = (form: Params): string[] =>
     .filter((id) => id !== undefined)
     .slice(0, AT_ONCE)
 
-async function confirmPage(deps: Deps, opened: Opened, ids: string[]): Promise<Response> {
+async function confirmPage(
+  deps: Deps,
+  opened: Opened,
+  ids: string[],
+  { expired = false, withApps = false }: { expired?: boolean; withApps?: boolean } = {},
+): Promise<Response> {
   const { session } = opened
   const rows: SessionRow[] = []
   for (const uuid of uuidsOf(ids)) rows.push(...(await findActiveSession(deps.sql, uuid, session.user_id)))
@@ -58,9 +65,10 @@ async function confirmPage(deps: Deps, opened: Opened, ids: string[]): Promise<R
   const [target] = targets
   if (ids.length === 1 && target) {
     const [row] = target.kind === 'browser' ? await countAppsOf(deps.sql, rows[0]?.id ?? '') : []
-    return accountPage(deps, opened, 'sessions', 'account_end_session', { target, apps: row?.apps ?? 0 })
+    const context = { target, apps: row?.apps ?? 0, with_apps: withApps }
+    return accountPage(deps, opened, 'sessions', 'account_end_session', context, { expired })
   }
-  return accountPage(deps, opened, 'sessions', 'account_end_sessions', { targets })
+  return accountPage(deps, opened, 'sessions', 'account_end_sessions', { targets }, { expired })
 }
 
 async function endAll(
@@ -97,7 +105,7 @@ async function endOthers(deps: Deps, request: Request): Promise<Response> {
     apps: form.apps !== undefined,
     tokens: form.tokens !== undefined,
   }
-  if (!own || !Object.values(kinds).includes(true)) return othersPage(deps, opened, own)
+  if (!own || !Object.values(kinds).includes(true)) return othersPage(deps, opened, { own, kinds })
   const count = await endOtherSessions(
     deps,
     opened.session.user_id,
@@ -108,11 +116,17 @@ async function endOthers(deps: Deps, request: Request): Promise<Response> {
   return goTo(deps, opened, 'sessions', { code: 'sessions_ended', count })
 }
 
-async function othersPage(deps: Deps, opened: Opened, own?: boolean): Promise<Response> {
+/** The page, fresh or after a form that came to nothing: too old, or without a choice. */
+async function othersPage(
+  deps: Deps,
+  opened: Opened,
+  sent?: { own: boolean; kinds: { browsers: boolean; apps: boolean; tokens: boolean } },
+): Promise<Response> {
   const { session } = opened
   const rows = await listActiveSessions(deps.sql, session.user_id, 1000)
   const others = rows.filter(({ id }) => id !== session.id)
   const browsers = others.filter(({ kind }) => kind === 'browser').length
+  const apps = others.length - browsers
   const tokens = (await listOwnTokens(deps.sql, session.user_id, 1000)).length
   if (others.length + tokens === 0) return goTo(deps, opened, 'sessions', { code: 'no_others' })
   return accountPage(
@@ -121,13 +135,14 @@ async function othersPage(deps: Deps, opened: Opened, own?: boolean): Promise<Re
     'sessions',
     'account_end_others',
     {
-      counts: { browsers, apps: others.length - browsers, tokens },
+      counts: { browsers, apps, tokens },
+      chosen: sent?.kinds ?? { browsers: browsers > 0, apps: browsers === 0 && apps > 0, tokens: false },
       form: {
-        errors: own ? { browsers: [{ code: 'required' }] } : {},
-        ...(own === false && { form_error: { code: 'expired_form' } }),
+        errors: sent?.own ? { browsers: [{ code: 'required' }] } : {},
+        ...(sent?.own === false && { form_error: { code: 'expired_form' } }),
       },
     },
-    { status: own === undefined ? 200 : 422 },
+    { status: sent ? 422 : 200 },
   )
 }
 

@@ -35,13 +35,18 @@ const describe = (row: LinkedIdentityRow): LinkedIdentity => ({
 })
 
 /** GET /account/linked/{id}/unlink: says what unlinking means. */
-async function confirm(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
+async function confirm(
+  deps: Deps,
+  request: Request,
+  { id = '' }: PathParams,
+  expired = false,
+): Promise<Response> {
   const opened = await openFresh(deps, request)
   if (opened instanceof Response) return opened
   const uuid = uuidFromUlid(id)
   const row = (await listLinkedIdentities(deps.sql, opened.session.user_id)).find((one) => one.id === uuid)
   if (!row) return goTo(deps, opened, 'linked', { code: 'identity_gone' })
-  return accountPage(deps, opened, 'linked', 'account_unlink', { identity: describe(row) })
+  return accountPage(deps, opened, 'linked', 'account_unlink', { identity: describe(row) }, { expired })
 }
 
 /** POST /account/linked/{id}/unlink: takes it away, unless it is the last way in. */
@@ -49,7 +54,7 @@ async function unlink(deps: Deps, request: Request, params: PathParams): Promise
   const opened = await openFresh(deps, request)
   if (opened instanceof Response) return opened
   const { own } = await readOwnForm(deps, opened.visit)
-  if (!own) return confirm(deps, request, params)
+  if (!own) return confirm(deps, request, params, true)
   const { user_id: userId } = opened.session
   const uuid = uuidFromUlid(params.id ?? '')
   const result =

@@ -12,6 +12,8 @@ import { accountPage, goTo, type Opened, openAccount } from './area.ts'
 
 export interface ProfileState {
   displayName?: string
+  /** What was chosen of the language and the time zone. */
+  preferences?: { locale: string | undefined; timeZone: string | undefined }
   errors?: FieldErrors
   formError?: FormError
   status?: number
@@ -50,11 +52,16 @@ async function savePreferences(deps: Deps, request: Request): Promise<Response> 
   const opened = await openAccount(deps, request, 'profile')
   if (opened instanceof Response) return opened
   const { form, own } = await readOwnForm(deps, opened.visit)
-  if (!own) return profilePage(deps, opened, { formError: { code: 'expired_form' } })
-  const locale = deps.translate.languages.find((tag) => tag === form.locale) ?? null
-  const timeZone = timeZones().find((zone) => zone === form.time_zone) ?? null
-  await setPreferences(deps.sql, opened.session.user_id, { locale, timeZone })
-  const cookie = locale === null ? noLanguageCookie(deps.urls) : languageCookie(deps.urls, locale)
+  const locale = deps.translate.languages.find((tag) => tag === form.locale)
+  const timeZone = timeZones().find((zone) => zone === form.time_zone)
+  if (!own)
+    return profilePage(deps, opened, {
+      preferences: { locale, timeZone },
+      formError: { code: 'expired_form' },
+    })
+  const preferences = { locale: locale ?? null, timeZone: timeZone ?? null }
+  await setPreferences(deps.sql, opened.session.user_id, preferences)
+  const cookie = locale === undefined ? noLanguageCookie(deps.urls) : languageCookie(deps.urls, locale)
   return goTo(deps, opened, 'profile', { code: 'preferences_saved' }, [cookie])
 }
 
@@ -69,6 +76,10 @@ const nameChangeAllowed = ({ config, homeserver }: Pick<Deps, 'config' | 'homese
 export async function profilePage(deps: Deps, opened: Opened, state?: ProfileState): Promise<Response> {
   const { session } = opened
   const there = await userThere(deps, opened)
+  const { locale, timeZone } = state?.preferences ?? {
+    locale: session.locale ?? undefined,
+    timeZone: session.time_zone ?? undefined,
+  }
   const known = there ? there.displayName : (session.display_name ?? undefined)
   return accountPage(
     deps,
@@ -86,8 +97,8 @@ export async function profilePage(deps: Deps, opened: Opened, state?: ProfileSta
         errors: state?.errors ?? {},
         ...(state?.formError && { form_error: state.formError }),
       },
-      ...(session.locale !== null && { locale: session.locale }),
-      ...(session.time_zone !== null && { chosen_zone: session.time_zone }),
+      ...(locale !== undefined && { locale }),
+      ...(timeZone !== undefined && { chosen_zone: timeZone }),
       time_zones: timeZones(),
     },
     {

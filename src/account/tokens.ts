@@ -181,10 +181,18 @@ async function showRevoke(deps: Deps, request: Request, { id = '' }: PathParams)
   if (opened instanceof Response) return opened
   const row = await findTarget(deps, opened, id)
   if (row instanceof Response) return row
-  return accountPage(deps, opened, 'tokens', 'account_token_revoke', {
-    target: describeToken(deps, row, opened.session),
-  })
+  return revokePage(deps, { opened, row })
 }
+
+const revokePage = (deps: Deps, { opened, row }: Target, expired = false): Response =>
+  accountPage(
+    deps,
+    opened,
+    'tokens',
+    'account_token_revoke',
+    { target: describeToken(deps, row, opened.session) },
+    { expired },
+  )
 
 /** POST /account/tokens/{id}/revoke: ends it. Nobody is asked to sign in again for that. */
 async function revoke(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
@@ -193,7 +201,7 @@ async function revoke(deps: Deps, request: Request, { id = '' }: PathParams): Pr
   const row = await findTarget(deps, opened, id)
   if (row instanceof Response) return row
   const { own } = await readOwnForm(deps, opened.visit)
-  if (!own) return goTo(deps, opened, `tokens/${id}/revoke`)
+  if (!own) return revokePage(deps, { opened, row }, true)
   // Whoever made a token for somebody else is not the one in whose log it stands.
   const isOwn = row.user_id === opened.session.user_id
   const by = isOwn ? ({ actor: 'self', requester: opened.visit.requester } as const) : undefined

@@ -18,9 +18,14 @@ import { accountPage, goTo, type Opened, openAccount } from './area.ts'
 import { claimantOf } from './emails.ts'
 
 interface State {
+  /** The code that was typed. */
+  code?: string
   errors?: FieldErrors
   formError?: FormError
 }
+
+/** Characters of a typed code that come back. */
+const CODE_SHOWN = 12
 
 /** Somebody who adds an address. */
 interface Adding {
@@ -53,7 +58,7 @@ async function submit(deps: Deps, request: Request, { id = '' }: PathParams): Pr
   const adding = await openAdding(deps, request, id)
   if (adding instanceof Response) return adding
   const { form, own } = await readOwnForm(deps, adding.opened.visit)
-  if (!own) return verifyPage(deps, adding, { formError: { code: 'expired_form' } })
+  if (!own) return verifyPage(deps, adding, { code: form.code ?? '', formError: { code: 'expired_form' } })
   try {
     return form.action === 'resend' ? await resend(deps, adding) : await verify(deps, adding, form)
   } catch (error) {
@@ -95,7 +100,7 @@ async function resend(deps: Deps, { opened, verification }: Adding): Promise<Res
 function verifyPage(
   deps: Deps,
   { opened, verification }: Adding,
-  { errors, formError }: State,
+  { code = '', errors, formError }: State,
   resent = false,
 ): Response {
   const limited = formError?.code === 'rate_limited'
@@ -109,7 +114,11 @@ function verifyPage(
       email: verification.email,
       minutes: CODE_LIFETIME / 60,
       resent,
-      form: { errors: errors ?? {}, ...(formError && { form_error: formError }) },
+      form: {
+        code: code.slice(0, CODE_SHOWN),
+        errors: errors ?? {},
+        ...(formError && { form_error: formError }),
+      },
     },
     {
       status: limited ? 429 : errors || formError ? 422 : 200,

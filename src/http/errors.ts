@@ -185,7 +185,6 @@ export class AdminError extends Error {
 /** What an error page can say; the texts are in the catalogues. */
 export type PageProblem =
   | 'bad_request'
-  | 'expired_form'
   | 'unknown_client'
   | 'bad_redirect_uri'
   | 'grant_not_found'

@@ -17,6 +17,8 @@ export interface PageOptions extends PagePolicy {
   retryAfter?: number | undefined
   referenceId?: string | undefined
   session?: SessionSummary | undefined
+  /** The form of the page came with a token that is too old: status 422, and a sentence that says so. */
+  expired?: boolean | undefined
   /** The app that the person came from, and how to get back there. */
   back?: WayBack | undefined
   /** IANA name of the zone that times are shown in; UTC without one. */
@@ -47,7 +49,7 @@ export function pageResponse<P extends PageName>(
   headers.set('content-language', lang)
   for (const cookie of options.cookies ?? []) headers.append('set-cookie', cookie)
   if (options.retryAfter !== undefined) headers.set('retry-after', String(options.retryAfter))
-  return new Response(html, { status: options.status ?? 200, headers })
+  return new Response(html, { status: options.status ?? (options.expired ? 422 : 200), headers })
 }
 
 function baseContext(deps: Needs, lang: string, csrf: string, options: PageOptions): BaseContext {
@@ -65,6 +67,7 @@ function baseContext(deps: Needs, lang: string, csrf: string, options: PageOptio
     ...(options.timeZone !== undefined && { time_zone: options.timeZone }),
     ...(options.session && { session: options.session }),
     ...(options.back && { back: options.back }),
+    ...(options.expired && { expired_form: true }),
     ...(options.referenceId !== undefined && { reference_id: options.referenceId }),
   }
 }

@@ -53,7 +53,7 @@ async function confirmEndSession(deps: Deps, request: Request): Promise<Response
   const logout = await readLogoutRequest(deps, params)
   return own
     ? signOut(deps, visit, logout, { withApps: form.end_apps !== undefined })
-    : confirmPage(deps, visit, logout, 422)
+    : confirmPage(deps, visit, logout, { expired: true, withApps: form.end_apps !== undefined })
 }
 
 async function readParams(request: Request): Promise<Params> {
@@ -107,7 +107,12 @@ async function signOut(
 }
 
 /** Asks whether to sign out; somebody who is signed out already is only asked whether to go on to the client. */
-async function confirmPage(deps: Deps, visit: Visit, logout: LogoutRequest, status = 200): Promise<Response> {
+async function confirmPage(
+  deps: Deps,
+  visit: Visit,
+  logout: LogoutRequest,
+  { expired = false, withApps = false }: { expired?: boolean; withApps?: boolean } = {},
+): Promise<Response> {
   const { client, target, refused, carried } = logout
   const session = signedIn(visit)
   const [row] = session ? await countAppsOf(deps.sql, session.id) : []
@@ -117,6 +122,7 @@ async function confirmPage(deps: Deps, visit: Visit, logout: LogoutRequest, stat
     'end_session',
     {
       apps: row?.apps ?? 0,
+      with_apps: withApps,
       signed_in: session !== undefined,
       ...(session && { mxid: deps.homeserver.mxid(session.username) }),
       ...(client && { client: clientSummary({ client_metadata: client.metadata }) }),
@@ -125,7 +131,7 @@ async function confirmPage(deps: Deps, visit: Visit, logout: LogoutRequest, stat
       carried,
     },
     {
-      status,
+      expired,
       formAction: target === undefined ? [] : [formActionSource(target)],
       images: [client?.metadata.logo_uri],
     },

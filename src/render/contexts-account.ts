@@ -94,6 +94,8 @@ export interface AccountEndSessionsPage extends AccountArea {
 /** All but this session: which kinds, and how many there are of each. */
 export interface AccountEndOthersPage extends AccountArea {
   counts: { browsers: number; apps: number; tokens: number }
+  /** What is ticked. */
+  chosen: { browsers: boolean; apps: boolean; tokens: boolean }
   form: { errors: FieldErrors; form_error?: FormError }
 }
 
@@ -122,6 +124,7 @@ export interface AccountEndSessionPage extends AccountArea {
   target: AccountSession
   /** Of a browser: apps that were signed in with it, which may end too. */
   apps: number
+  with_apps: boolean
 }
 
 /** The name that others see, and how pages and mails are written. */

@@ -13,8 +13,8 @@ export interface RegisterEmailPage {
   minutes: number
   /** Another code was just sent. */
   resent: boolean
-  /** `email` is what was typed to take the place of the address. */
-  form: { email: string; errors: FieldErrors; form_error?: FormError }
+  /** `code` is what was typed into a form that was too old, `email` to take the place of the address. */
+  form: { code: string; email: string; errors: FieldErrors; form_error?: FormError }
   continuation: Continuation
 }
 
@@ -47,7 +47,7 @@ export interface AccountEmailVerifyPage extends AccountArea {
   email: string
   minutes: number
   resent: boolean
-  form: { errors: FieldErrors; form_error?: FormError }
+  form: { code: string; errors: FieldErrors; form_error?: FormError }
 }
 
 export interface AccountEmailRemovePage extends AccountArea {

@@ -149,6 +149,8 @@ export interface BaseContext {
   session?: SessionSummary
   /** Pages that stop a person lead back to the app that they came from. */
   back?: WayBack
+  /** Above everything else, that a form was too old and must be sent once more: on pages whose form has no errors. */
+  expired_form?: true
   /** What the log knows this request as; shown on error pages. */
   reference_id?: string
 }
@@ -233,6 +235,8 @@ export interface RegisterDisabledPage {
 export interface RegisterDisplayNamePage {
   form: { display_name: string; errors: FieldErrors; form_error?: FormError }
   username: string
+  /** Another username is asked for beside it: that one was taken meanwhile. */
+  rename?: true
   registration_id: string
 }
 
@@ -369,6 +373,14 @@ export interface EndSessionPage {
   carried: [name: string, value: string][]
   /** Apps that were signed in with this browser. */
   apps: number
+  /** They shall end too. */
+  with_apps: boolean
+}
+
+/** A form for signing out that was too old, once more. */
+export interface SignOutPage {
+  mxid: string
+  continuation: Continuation
 }
 
 export interface LoggedOutPage {
@@ -407,6 +419,7 @@ export interface Contexts
   form_post: FormPostPage
   end_session: EndSessionPage
   logged_out: LoggedOutPage
+  sign_out: SignOutPage
 }
 
 export type PageName = keyof Contexts

@@ -18,7 +18,7 @@ const step = (fields: Partial<RegisterEmailPage>): RegisterEmailPage => ({
   email: 'alice@example.org',
   minutes: 10,
   resent: false,
-  form: { email: '', errors: {} },
+  form: { code: '', email: '', errors: {} },
   continuation: '',
   ...fields,
 })
@@ -30,23 +30,35 @@ export const emailSamples: { [P in keyof EmailContexts]: Sample<P>[] } = {
     { label: 'sent again', context: step({ resent: true, minutes: 1 }) },
     {
       label: 'wrong code',
-      context: step({ form: { email: '', errors: { code: [{ code: 'wrong_code' }] } } }),
+      context: step({ form: { code: '', email: '', errors: { code: [{ code: 'wrong_code' }] } } }),
     },
     {
       label: 'no address',
-      context: step({ form: { email: 'alice@', errors: { email: [{ code: 'invalid' }] } } }),
+      context: step({ form: { code: '', email: 'alice@', errors: { email: [{ code: 'invalid' }] } } }),
     },
-    { label: 'taken', context: step({ form: { email: '', errors: { email: [{ code: 'taken' }] } } }) },
+    {
+      label: 'taken',
+      context: step({ form: { code: '', email: '', errors: { email: [{ code: 'taken' }] } } }),
+    },
     {
       label: 'rate limited',
       context: step({
-        form: { email: '', errors: {}, form_error: { code: 'rate_limited', retry_after_seconds: 290 } },
+        form: {
+          code: '',
+          email: '',
+          errors: {},
+          form_error: { code: 'rate_limited', retry_after_seconds: 290 },
+        },
       }),
     },
     { label: 'long address', context: step({ email: `${LONG}@${LONG}.example.org` }) },
     {
       label: 'hostile',
-      context: step({ registration_id: HOSTILE, email: HOSTILE, form: { email: HOSTILE, errors: {} } }),
+      context: step({
+        registration_id: HOSTILE,
+        email: HOSTILE,
+        form: { code: '', email: HOSTILE, errors: {} },
+      }),
     },
   ],
   account_emails: [
@@ -122,7 +134,7 @@ export const emailSamples: { [P in keyof EmailContexts]: Sample<P>[] } = {
         email: 'new@example.org',
         minutes: 10,
         resent: true,
-        form: NO_ERRORS,
+        form: { code: '', ...NO_ERRORS },
       },
       base: SIGNED_IN,
     },
@@ -134,7 +146,7 @@ export const emailSamples: { [P in keyof EmailContexts]: Sample<P>[] } = {
         email: 'new@example.org',
         minutes: 10,
         resent: false,
-        form: { errors: { code: [{ code: 'code_expired' }] } },
+        form: { code: '', errors: { code: [{ code: 'code_expired' }] } },
       },
       base: SIGNED_IN,
     },
@@ -146,7 +158,7 @@ export const emailSamples: { [P in keyof EmailContexts]: Sample<P>[] } = {
         email: HOSTILE,
         minutes: 10,
         resent: false,
-        form: NO_ERRORS,
+        form: { code: HOSTILE, ...NO_ERRORS },
       },
       base: SIGNED_IN,
     },

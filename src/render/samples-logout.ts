@@ -12,7 +12,7 @@ import {
 
 /** Pages on the way out of an account. */
 export const logoutSamples: {
-  [P in 'end_session' | 'logged_out']: Sample<P>[]
+  [P in 'end_session' | 'logged_out' | 'sign_out']: Sample<P>[]
 } = {
   end_session: [
     {
@@ -24,13 +24,21 @@ export const logoutSamples: {
         returns_to: { kind: 'web', host: 'tern.example' },
         return_refused: false,
         apps: 2,
+        with_apps: true,
         carried: [['client_id', GRANT]],
       },
       base: { session: ALICE },
     },
     {
       label: 'asked by nobody',
-      context: { signed_in: true, mxid: ALICE.mxid, return_refused: false, apps: 0, carried: [] },
+      context: {
+        signed_in: true,
+        mxid: ALICE.mxid,
+        return_refused: false,
+        apps: 0,
+        with_apps: false,
+        carried: [],
+      },
       base: { session: ALICE },
     },
     {
@@ -41,6 +49,7 @@ export const logoutSamples: {
         client: ELEMENT,
         return_refused: true,
         apps: 0,
+        with_apps: false,
         carried: [['client_id', GRANT]],
       },
       base: { session: ALICE },
@@ -54,6 +63,7 @@ export const logoutSamples: {
         returns_to: { kind: 'app' },
         return_refused: false,
         apps: 0,
+        with_apps: false,
         carried: [],
       },
       base: { session: ALICE },
@@ -66,6 +76,7 @@ export const logoutSamples: {
         returns_to: { kind: 'web', host: 'tern.example' },
         return_refused: false,
         apps: 0,
+        with_apps: false,
         carried: [['client_id', GRANT]],
       },
     },
@@ -78,6 +89,7 @@ export const logoutSamples: {
         returns_to: { kind: 'web', host: `${LONG.toLowerCase()}.example` },
         return_refused: false,
         apps: 0,
+        with_apps: false,
         carried: [],
       },
       base: { dir: 'rtl', session: ALICE },
@@ -91,6 +103,7 @@ export const logoutSamples: {
         returns_to: { kind: 'web', host: HOSTILE },
         return_refused: true,
         apps: 0,
+        with_apps: false,
         carried: [['state', HOSTILE]],
       },
       base: { session: ALICE },
@@ -100,5 +113,13 @@ export const logoutSamples: {
     { label: 'plain', context: { continuation: '', apps_ended: false } },
     { label: 'with the apps', context: { continuation: '', apps_ended: true } },
     { label: 'on the way to a client', context: { continuation: CONTINUATION, apps_ended: false } },
+  ],
+  sign_out: [
+    {
+      label: 'too old',
+      context: { mxid: ALICE.mxid, continuation: CONTINUATION },
+      base: { session: ALICE, expired_form: true },
+    },
+    { label: 'hostile', context: { mxid: HOSTILE, continuation: HOSTILE } },
   ],
 }

@@ -230,7 +230,7 @@ export const sessionSamples: { [P in SessionPage]: Sample<P>[] } = {
   account_end_session: [
     {
       label: 'app',
-      context: { ...AREA, apps: 0, target: PHONE },
+      context: { ...AREA, apps: 0, with_apps: false, target: PHONE },
       base: { session: ALICE },
     },
     {
@@ -238,6 +238,7 @@ export const sessionSamples: { [P in SessionPage]: Sample<P>[] } = {
       context: {
         ...AREA,
         apps: 3,
+        with_apps: false,
         target: session({ id: GRANT, kind: 'browser', current: true, user_agent: 'Firefox on Linux' }),
       },
       base: { session: ALICE },
@@ -247,24 +248,39 @@ export const sessionSamples: { [P in SessionPage]: Sample<P>[] } = {
       context: {
         ...AREA,
         apps: 3,
+        with_apps: true,
         target: session({ id: HOSTILE, kind: 'compat', name: HOSTILE, device_id: HOSTILE }),
       },
       base: { session: ALICE },
     },
   ],
   account_end_sessions: [
-    { label: 'two', context: { ...AREA, targets: SESSIONS.slice(1) }, base: { session: ALICE } },
+    {
+      label: 'two, too old',
+      context: { ...AREA, targets: SESSIONS.slice(1) },
+      base: { session: ALICE, expired_form: true },
+    },
     { label: 'hostile', context: { ...AREA, targets: [HOSTILE_SESSION] }, base: { session: ALICE } },
   ],
   account_end_others: [
     {
       label: 'both',
-      context: { ...AREA, counts: { browsers: 2, apps: 3, tokens: 1 }, form: NO_ERRORS },
+      context: {
+        ...AREA,
+        counts: { browsers: 2, apps: 3, tokens: 1 },
+        chosen: { browsers: true, apps: false, tokens: true },
+        form: NO_ERRORS,
+      },
       base: { session: ALICE },
     },
     {
       label: 'apps only',
-      context: { ...AREA, counts: { browsers: 0, apps: 1, tokens: 0 }, form: NO_ERRORS },
+      context: {
+        ...AREA,
+        counts: { browsers: 0, apps: 1, tokens: 0 },
+        chosen: { browsers: false, apps: true, tokens: false },
+        form: NO_ERRORS,
+      },
       base: { session: ALICE },
     },
     {
@@ -272,6 +288,7 @@ export const sessionSamples: { [P in SessionPage]: Sample<P>[] } = {
       context: {
         ...AREA,
         counts: { browsers: 1, apps: 1, tokens: 0 },
+        chosen: { browsers: false, apps: false, tokens: false },
         form: { errors: { browsers: [{ code: 'required' }] } },
       },
       base: { session: ALICE },

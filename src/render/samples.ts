@@ -302,6 +302,7 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
       context: {
         form: { display_name: HOSTILE, errors: { display_name: [{ code: 'banned', message: HOSTILE }] } },
         username: HOSTILE,
+        rename: true,
         registration_id: HOSTILE,
       },
     },

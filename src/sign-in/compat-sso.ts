@@ -8,6 +8,7 @@ import {
 import type { Deps } from '../deps.ts'
 import { PageError } from '../http/errors.ts'
 import { formActionSource } from '../http/headers.ts'
+import type { PageOptions } from '../http/page-response.ts'
 import { readPageQuery } from '../http/params.ts'
 import { redirect } from '../http/reply.ts'
 import type { PathParams, Route } from '../http/route.ts'
@@ -93,7 +94,7 @@ async function answerSso(deps: Deps, request: Request, { id = '' }: PathParams):
   if (opened instanceof Response) return opened
   const { visit, login, session, violations } = opened
   const { form, own } = await readOwnForm(deps, visit)
-  if (!own) return ssoPage(deps, visit, login, session, 422)
+  if (!own) return ssoPage(deps, visit, login, session, { expired: true })
   if (form.action === 'cancel') {
     const [cancelled] = await cancelCompatLogin(deps.sql, login.id, deps.clock.now())
     if (!cancelled) throw new PageError('grant_not_pending', 409)
@@ -135,7 +136,7 @@ async function ssoPage(
   visit: Visit,
   login: CompatLoginRow,
   session: BrowserSessionRow,
-  status = 200,
+  options: PageOptions = {},
 ): Promise<Response> {
   const displayName = await displayNameOf(deps, session)
   return page(
@@ -150,7 +151,7 @@ async function ssoPage(
         ...(displayName !== undefined && { display_name: displayName }),
       },
     },
-    { status, formAction: [formActionSource(login.redirect_uri)] },
+    { ...options, formAction: [formActionSource(login.redirect_uri)] },
   )
 }
 

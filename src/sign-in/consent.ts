@@ -4,6 +4,7 @@ import type { Deps } from '../deps.ts'
 import { authorizationResponse } from '../http/authorization-response.ts'
 import { PageError } from '../http/errors.ts'
 import { formActionSource } from '../http/headers.ts'
+import type { PageOptions } from '../http/page-response.ts'
 import { redirect } from '../http/reply.ts'
 import type { PathParams, Route } from '../http/route.ts'
 import { readContinuation, withContinuation } from '../identity/continuation.ts'
@@ -81,7 +82,7 @@ async function answerConsent(deps: Deps, request: Request, { id = '' }: PathPara
   if (opened instanceof Response) return opened
   const { visit, grant, session, violations } = opened
   const { form, own } = await readOwnForm(deps, visit)
-  if (!own) return consentPage(deps, visit, grant, session, 422)
+  if (!own) return consentPage(deps, visit, grant, session, { expired: true })
   if (form.action === 'cancel') {
     const [cancelled] = await cancelGrant(deps.sql, grant.id, deps.clock.now())
     if (!cancelled) throw new PageError('grant_not_pending', 409)
@@ -103,7 +104,7 @@ async function consentPage(
   visit: Visit,
   grant: GrantWithClient,
   session: BrowserSessionRow,
-  status = 200,
+  options: PageOptions = {},
 ): Promise<Response> {
   const { client_uri, policy_uri, tos_uri, logo_uri } = grant.client_metadata
   const url = new URL(grant.redirect_uri)
@@ -130,7 +131,7 @@ async function consentPage(
       grant_id: ulidFromUuid(grant.id),
       remembered: maySkip(grant),
     },
-    { status, formAction: [formActionSource(grant.redirect_uri)], images: [logo_uri] },
+    { ...options, formAction: [formActionSource(grant.redirect_uri)], images: [logo_uri] },
   )
 }
 

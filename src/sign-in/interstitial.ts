@@ -26,11 +26,12 @@ export async function interstitial(
 }
 
 /** The page of terms that the person has not accepted, or not in this version. Its form may lead on to the app. */
-async function termsPage(
+export async function termsPage(
   deps: Deps,
   visit: Visit,
   continuation: Continuation,
   { user_id: userId, username }: BrowserSessionRow,
+  expired = false,
 ): Promise<Response> {
   const terms = termsOf(deps.config)
   if (!terms) throw new Error('there are no terms to accept')
@@ -49,6 +50,6 @@ async function termsPage(
       accepted_before: accepted?.exists === true,
       continuation: continuation.text,
     },
-    { formAction: flow.formAction },
+    { formAction: flow.formAction, expired },
   )
 }

@@ -1,12 +1,11 @@
 import type { Deps } from '../deps.ts'
 import { leftCookie, noSessionCookie } from '../http/browser.ts'
-import { PageError } from '../http/errors.ts'
 import { redirect } from '../http/reply.ts'
 import type { Route } from '../http/route.ts'
 import { readContinuation } from '../identity/continuation.ts'
 import { providerLogout } from '../identity/provider-logout.ts'
 import { endSession } from '../identity/sessions.ts'
-import { openVisit, readOwnForm } from '../identity/visit.ts'
+import { openVisit, page, readOwnForm, summary } from '../identity/visit.ts'
 import { loggedOutPage } from '../oauth/end-session.ts'
 
 /**
@@ -16,9 +15,14 @@ import { loggedOutPage } from '../oauth/end-session.ts'
 async function logout(deps: Deps, request: Request): Promise<Response> {
   const visit = await openVisit(deps, request)
   const { form, own } = await readOwnForm(deps, visit)
-  if (!own) throw new PageError('expired_form', 403)
   const continuation = readContinuation(form)
   const { session } = visit
+  // A form of another site comes without our cookies: an answer that took them away would be what it wants.
+  if (!own) {
+    if (session.state === 'none') return redirect(deps.urls.path('/'))
+    const { mxid } = summary(deps, session.session)
+    return page(deps, visit, 'sign_out', { mxid, continuation: continuation.text }, { expired: true })
+  }
   const isLeaving = continuation.text === ''
   const onward =
     isLeaving && session.state !== 'none' ? await providerLogout(deps, session.session.id) : undefined
@@ -29,10 +33,10 @@ async function logout(deps: Deps, request: Request): Promise<Response> {
       noSessionCookie(deps.urls),
       leftCookie(deps.urls),
     ])
-  const page = loggedOutPage(deps, visit)
+  const left = loggedOutPage(deps, visit)
   // No redirect: browsers follow a form only to where its page says that it may lead, and every page has this one.
-  if (onward !== undefined) page.headers.set('refresh', `0; url=${onward}`)
-  return page
+  if (onward !== undefined) left.headers.set('refresh', `0; url=${onward}`)
+  return left
 }
 
 export const logoutRoutes = (deps: Deps): Route[] => [

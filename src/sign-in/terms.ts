@@ -6,6 +6,7 @@ import type { Route } from '../http/route.ts'
 import { readContinuation, withContinuation } from '../identity/continuation.ts'
 import { openVisit, readOwnForm } from '../identity/visit.ts'
 import { termsOf } from '../policy/terms.ts'
+import { termsPage } from './interstitial.ts'
 
 /**
  * POST /terms: accepts the terms, and goes on. Their page stands in for others until then (`interstitial.ts`); a form that
@@ -17,7 +18,8 @@ async function accept(deps: Deps, request: Request): Promise<Response> {
   const { form, own } = await readOwnForm(deps, visit)
   const terms = termsOf(deps.config)
   const login = redirect(deps.urls.path(withContinuation('/login', continuation)), visit.browser.cookies)
-  if (visit.session.state !== 'terms' || !terms || !own) return login
+  if (visit.session.state !== 'terms' || !terms) return login
+  if (!own) return termsPage(deps, visit, continuation, visit.session.session, true)
   // What the page showed: terms that changed while it was open are shown first.
   if (form.terms_uri !== terms.uri || (form.terms_version ?? '') !== terms.version) return login
   const { user_id: userId } = visit.session.session

@@ -3,6 +3,7 @@ import type { UpstreamLinkRow } from '../../sql/upstream-links.ts'
 import { findUser } from '../../sql/users.ts'
 import type { Deps } from '../deps.ts'
 import { PageError } from '../http/errors.ts'
+import type { PageOptions } from '../http/page-response.ts'
 import type { PathParams, Route } from '../http/route.ts'
 import { providerName } from '../identity/providers.ts'
 import { stoppedPage, stopReason } from '../identity/stopped-page.ts'
@@ -63,8 +64,9 @@ async function answer(deps: Deps, request: Request, params: PathParams): Promise
   if (arrival.link.user_id !== null) return show(deps, request, params)
   if (!session)
     return form.action === 'register' ? register(deps, arrival, form, own) : showRegister(deps, arrival)
-  if (!own || form.action !== 'link' || isStale(deps, session))
-    return suggestPage(deps, arrival, session, 422)
+  if (!own) return suggestPage(deps, arrival, session, { expired: true })
+  if (form.action !== 'link' || isStale(deps, session))
+    return suggestPage(deps, arrival, session, { status: 422 })
   const { provider } = arrival
   const linked = await linkThrough(deps, arrival.visit, arrival.way.id, session, providerName(provider))
   if (!linked) throw new PageError('upstream_gone', 409)
@@ -83,7 +85,12 @@ const personOf = (deps: Deps, session: BrowserSessionRow) => {
   return { mxid, ...(display_name !== undefined && { display_name }) }
 }
 
-const suggestPage = (deps: Deps, arrival: Arrival, session: BrowserSessionRow, status = 200): Response =>
+const suggestPage = (
+  deps: Deps,
+  arrival: Arrival,
+  session: BrowserSessionRow,
+  options: PageOptions = {},
+): Response =>
   page(
     deps,
     arrival.visit,
@@ -94,7 +101,7 @@ const suggestPage = (deps: Deps, arrival: Arrival, session: BrowserSessionRow, s
       user: personOf(deps, session),
       stale: isStale(deps, session),
     },
-    { status, formAction: arrival.flow.formAction },
+    { ...options, formAction: arrival.flow.formAction },
   )
 
 const mismatchPage = (deps: Deps, arrival: Arrival, session: BrowserSessionRow): Response =>

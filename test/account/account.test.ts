@@ -71,7 +71,7 @@ test('POST /account/sessions/{id}/end: this browser’s own session signs it out
 test('POST /account/sessions/{id}/end: a form of another site, or for somebody else’s session, ends nothing', async () => {
   const { app } = await endings()
   const foreign = await browser.post(app, { confirm: '1', csrf: 'A'.repeat(43) })
-  expect([foreign.status, foreign.url.pathname]).toEqual([200, app])
+  expect([foreign.status, foreign.url.pathname]).toEqual([422, app])
   const { browser: other } = await signedInApp(harness, `${username}-other`)
   expect((await other.open(app)).text).toContain('That device was already signed out.')
   const csrf = /name="csrf" value="([^"]+)"/.exec((await other.open('/account/')).text)?.[1] ?? ''

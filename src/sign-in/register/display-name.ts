@@ -45,7 +45,11 @@ async function finish(deps: Deps, request: Request, { id = '' }: PathParams): Pr
   assertProven(deps, step)
   const { form, own } = await readOwnForm(deps, visit)
   const typed = form.display_name?.trim() ?? ''
-  if (!own) return stepPage(deps, step, typed, { formError: { code: 'expired_form' }, status: 422 })
+  if (!own) {
+    const { username } = form
+    const state = { formError: { code: 'expired_form' }, status: 422 } as const
+    return stepPage(deps, step, typed, { ...state, ...(username !== undefined && { username }) })
+  }
   const skip = form.action === 'skip'
   const error = skip ? undefined : nameError(typed)
   if (error) return stepPage(deps, step, typed, { errors: { display_name: [error] }, status: 422 })
@@ -170,6 +174,7 @@ async function stepPage(
         ...(state.formError && { form_error: state.formError }),
       },
       username: state.username ?? registration.username,
+      ...(state.username !== undefined && { rename: true as const }),
       registration_id: ulidFromUuid(registration.id),
     },
     { formAction: flow.formAction, status: state.status ?? 200, retryAfter: state.retryAfter },

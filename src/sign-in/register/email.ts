@@ -21,11 +21,16 @@ import type { RegisterEmailPage } from '../../render/contexts-email.ts'
 import { findStep, nextPath, type Step, stepPath } from './step.ts'
 
 interface State {
+  /** The code that was typed. */
+  code?: string
   /** The address that was typed to take the place of the first one. */
   typed?: string
   errors?: FieldErrors
   formError?: FormError
 }
+
+/** Characters of a typed code that come back. */
+const CODE_SHOWN = 12
 
 /** A sign-up whose address is still to be proven. */
 type EmailStep = Step & { verification: EmailVerificationRow }
@@ -57,7 +62,11 @@ async function submit(deps: Deps, request: Request, { id = '' }: PathParams): Pr
   const step = await openStep(deps, visit, id)
   if (step instanceof Response) return step
   const { form, own } = await readOwnForm(deps, visit)
-  if (!own) return emailPage(deps, step, { formError: { code: 'expired_form' } })
+  if (!own) {
+    const { code = '', email } = form
+    const kept = { code, ...(email !== undefined && { typed: email }) }
+    return emailPage(deps, step, { ...kept, formError: { code: 'expired_form' } })
+  }
   try {
     if (form.action === 'resend') return await resend(deps, visit, step, step.verification.email)
     if (form.action === 'change') return await change(deps, visit, step, form)
@@ -126,7 +135,12 @@ async function emailPage(
     minutes: CODE_LIFETIME / 60,
     resent,
     continuation: continuation.text,
-    form: { email: state.typed ?? '', errors, ...(formError && { form_error: formError }) },
+    form: {
+      code: (state.code ?? '').slice(0, CODE_SHOWN),
+      email: state.typed ?? '',
+      errors,
+      ...(formError && { form_error: formError }),
+    },
   }
   return page(deps, flow.visit, 'register_email', context, {
     formAction: flow.formAction,

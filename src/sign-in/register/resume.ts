@@ -15,7 +15,7 @@ import { checkRegistrationToken } from '../../identity/registration-tokens.ts'
 import { needsToken, SIGN_UP_LIFETIME } from '../../identity/sign-up.ts'
 import { openVisit, page, readOwnForm, type Visit } from '../../identity/visit.ts'
 import { addSeconds } from '../../lib/clock.ts'
-import type { Flow } from '../../oauth/grant-context.ts'
+import { type Flow, openFlow } from '../../oauth/grant-context.ts'
 import { stepPath } from './step.ts'
 
 /** The sign-up that this browser began last and can still finish. */
@@ -32,6 +32,7 @@ export const resumePage = (
   continuation: Continuation,
   { username }: RegistrationRow,
   token: string | undefined,
+  expired = false,
 ): Response =>
   page(
     deps,
@@ -43,7 +44,7 @@ export const resumePage = (
       ...(token !== undefined && { token }),
       ...(client && { client }),
     },
-    { formAction, images },
+    { formAction, images, expired },
   )
 
 /** POST /register/resume: goes on with the sign-up of this browser, or gives up all that it began. */
@@ -51,7 +52,11 @@ async function resume(deps: Deps, request: Request): Promise<Response> {
   const visit = await openVisit(deps, request)
   const continuation = readContinuation(readPageQuery(request))
   const { form, own } = await readOwnForm(deps, visit)
-  const live = own ? await liveRegistration(deps, visit) : undefined
+  const live = await liveRegistration(deps, visit)
+  if (live && !own) {
+    const flow = await openFlow(deps, visit, continuation)
+    return resumePage(deps, flow, continuation, live, form.token, true)
+  }
   if (live && form.action === 'continue') {
     // It leads where the person is going now: the app may have begun another request meanwhile.
     if (continuation.text !== '') await setRegistrationContinuation(deps.sql, live.id, continuation.text)
