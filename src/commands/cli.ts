@@ -11,6 +11,7 @@ import { setupRoute } from './setup/route.ts'
 import { syn2masRoutes } from './syn2mas-routes.ts'
 import { templatesRoutes } from './templates-routes.ts'
 import { tokenRoute } from './token/route.ts'
+import { upstreamRoutes } from './upstream/route.ts'
 
 const start = buildCommand({
   loader: () => import('./start.ts'),
@@ -170,6 +171,7 @@ export const createCli = (version: () => Promise<string>): Application<Context> 
         health,
         manage: manageRoutes,
         token: tokenRoute,
+        upstream: upstreamRoutes,
         keys,
         config: configRoutes,
         templates: templatesRoutes,

@@ -38,10 +38,24 @@ async function beginAtProvider(deps: Deps, request: Request, { id = '' }: PathPa
   const state = randomString(deps.random, 32)
   const secrets = makeSecrets(deps, provider, metadata)
   await beginWay(deps, visit, uuid, state, secrets, continuation)
-  const url = new URL(metadata.authorizationEndpoint)
-  const parameters = {
+  const extra = {
     ...extraParameters(deps, provider, await templateValues(deps, flow)),
     ...(isAskedAgain(flow) && { prompt: 'login' }),
+  }
+  const url = authorizationUrl(deps, provider, metadata, { state, secrets, extra })
+  return redirect(url.href, visit.browser.cookies)
+}
+
+/** Where a browser is sent to; what the protocol says goes before `extra` parameters. */
+export function authorizationUrl(
+  deps: Pick<Deps, 'urls'>,
+  provider: Provider,
+  { authorizationEndpoint }: Metadata,
+  { state, secrets, extra }: { state: string; secrets: WaySecrets; extra: Record<string, string> },
+): URL {
+  const url = new URL(authorizationEndpoint)
+  const parameters = {
+    ...extra,
     response_type: 'code',
     client_id: provider.client_id,
     redirect_uri: callbackUri(deps, provider),
@@ -55,7 +69,7 @@ async function beginAtProvider(deps: Deps, request: Request, { id = '' }: PathPa
     }),
   }
   for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value)
-  return redirect(url.href, visit.browser.cookies)
+  return url
 }
 
 /** What templates of parameters see: the request that leads here, and whether somebody just signed out here. */
@@ -74,7 +88,7 @@ function isAskedAgain({ visit, grant }: Flow): boolean {
 }
 
 /** A nonce where there is an ID token to hold it, a code verifier where the provider takes one (RFC 7636). */
-function makeSecrets(deps: Pick<Deps, 'random'>, provider: Provider, metadata: Metadata): WaySecrets {
+export function makeSecrets(deps: Pick<Deps, 'random'>, provider: Provider, metadata: Metadata): WaySecrets {
   const pkce = provider.pkce_method === 'always' || (provider.pkce_method === 'auto' && metadata.pkce)
   return {
     ...(isOpenId(provider) && { nonce: randomString(deps.random, 32) }),
@@ -86,7 +100,7 @@ function makeSecrets(deps: Pick<Deps, 'random'>, provider: Provider, metadata: M
 export const isOpenId = ({ scope }: Provider): boolean => scope.split(/\s+/).includes('openid')
 
 /** `additional_authorization_parameters`: what renders to nothing, or not at all, is left out. */
-function extraParameters(
+export function extraParameters(
   deps: Pick<Deps, 'upstream' | 'log'>,
   provider: Provider,
   values: { params: Record<string, string>; logged_out: boolean },

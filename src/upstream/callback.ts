@@ -21,27 +21,10 @@ import { openVisit, type Visit } from '../identity/visit.ts'
 import { addSeconds } from '../lib/clock.ts'
 import { transact } from '../lib/transact.ts'
 import { newId, ulidFromUuid, uuidFromUlid } from '../lib/ulid.ts'
-import { isOpenId } from './authorize.ts'
 import { claimValue, valuesOf } from './claims.ts'
-import { exchangeCode } from './exchange.ts'
-import { verifyIdToken } from './id-token.ts'
+import { checkAnswer, extraOf, hear, RELAYED } from './hear.ts'
 import { ProviderError } from './provider-error.ts'
-import { fetchUserinfo } from './userinfo.ts'
 import { openSecrets, type ProviderSaid, stateHash, turnBack } from './way.ts'
-
-/** Marks a form that our own page sent once more: its cookies came along. */
-const RELAYED = 'did_mas_repost_to_itself'
-/** Parameters of the protocol; everything else is what the provider has to add. */
-const KNOWN = new Set([
-  'code',
-  'state',
-  'iss',
-  'error',
-  'error_description',
-  'error_uri',
-  'session_state',
-  RELAYED,
-])
 
 /** GET and POST /upstream/callback/{id}: the answer of a provider (reference flows 4.3). */
 async function answered(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
@@ -101,40 +84,6 @@ async function claim(
   return way
 }
 
-/** Errors of people who know what they do: nothing is wrong then. */
-const CANCELLED = new Set([
-  'access_denied',
-  'user_cancelled_authorize',
-  'user_cancelled_login',
-  'consent_required',
-])
-
-/** The code of an answer. @throws ProviderError for an error, and for the answer of another issuer (RFC 9207) */
-function checkAnswer(
-  provider: Provider,
-  { iss, error, code }: Params,
-  namesItself: boolean,
-): { code: string } {
-  if (iss !== undefined || namesItself)
-    if (provider.issuer !== undefined && iss !== provider.issuer)
-      throw new ProviderError('failed', 'the answer comes from another issuer')
-  if (error !== undefined) {
-    const isAway = error === 'temporarily_unavailable' || error === 'server_error'
-    const problem = CANCELLED.has(error) ? 'cancelled' : isAway ? 'unreachable' : 'failed'
-    throw new ProviderError(problem, `the provider answered ${error.slice(0, 60)}`)
-  }
-  if (code === undefined || code === '') throw new ProviderError('failed', 'there is no code in the answer')
-  return { code }
-}
-
-/** At most so much is kept of what a provider adds: Apple's names of a person are 200 bytes. */
-const EXTRA_LIMIT = 4096
-
-const extraOf = (params: Params): Record<string, string> =>
-  Object.fromEntries(
-    Object.entries(params).filter(([name, value]) => !KNOWN.has(name) && value.length <= EXTRA_LIMIT),
-  )
-
 /** Exchanges the code, hears who it is, and notes it; gives the id of the link. @throws ProviderError */
 async function meet(
   deps: Deps,
@@ -146,22 +95,7 @@ async function meet(
   const secrets = await openSecrets(deps, way)
   if (!secrets)
     throw new ProviderError('failed', 'the secrets of the way are sealed under a key that is gone')
-  const { nonce, verifier } = secrets
-  const { accessToken, idToken } = await exchangeCode(deps, provider, { code, verifier })
-  const idClaims =
-    idToken === undefined
-      ? undefined
-      : await verifyIdToken(deps, provider, idToken, { nonce, code, accessToken })
-  if (!idClaims && isOpenId(provider)) throw new ProviderError('failed', 'there is no ID token')
-  const userinfo = provider.fetch_userinfo ? await fetchUserinfo(deps, provider, accessToken) : undefined
-  // OpenID Connect Core section 5.3.2: userinfo of somebody else must not be used.
-  if (idClaims && userinfo && userinfo.sub !== idClaims.sub)
-    throw new ProviderError('failed', 'userinfo is about somebody else than the ID token')
-  const said: ProviderSaid = {
-    ...(idClaims && { id_token_claims: idClaims }),
-    ...(userinfo && { userinfo_claims: userinfo }),
-    extra_callback_parameters: extra,
-  }
+  const { said, idToken } = await hear(deps, provider, secrets, code, extra)
   return note(deps, provider, way, said, idToken)
 }
 

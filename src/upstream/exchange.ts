@@ -11,13 +11,15 @@ export interface ProviderTokens {
   idToken: string | undefined
 }
 
+export type ExchangeNeeds = ProofNeeds & Pick<Deps, 'urls' | 'upstream'>
+
 /** Where the provider sends people back to. */
 export const callbackUri = (deps: Pick<Deps, 'urls'>, provider: Provider): string =>
   deps.urls.absolute(`/upstream/callback/${provider.id}`)
 
 /** Exchanges a code (RFC 6749 section 4.1.3). @throws ProviderError */
 export async function exchangeCode(
-  deps: Pick<Deps, 'urls' | 'clock' | 'random' | 'keys' | 'upstream'>,
+  deps: ExchangeNeeds,
   provider: Provider,
   { code, verifier }: { code: string; verifier: string | undefined },
 ): Promise<ProviderTokens> {

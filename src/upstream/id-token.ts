@@ -1,4 +1,5 @@
 import { idTokenHash, type JwtClaims, peekJwt, verifyForeignJwt } from '../crypto/jwt.ts'
+import type { Keystore } from '../crypto/keystore.ts'
 import type { Deps } from '../deps.ts'
 import type { Provider } from '../identity/providers.ts'
 import { equalSecrets } from '../lib/digest.ts'
@@ -7,11 +8,11 @@ import { ProviderError } from './provider-error.ts'
 /** Seconds that the clocks of a provider and of this server may differ. */
 const TOLERANCE = 300
 
-type Needs = Pick<Deps, 'clock' | 'upstream' | 'keys'>
+export type TokenNeeds = Pick<Deps, 'clock' | 'upstream'> & { keys: Pick<Keystore, 'decrypt'> }
 
 /** What an ID token of this sign-in says. @throws ProviderError when anything about it is not as it must be */
 export async function verifyIdToken(
-  deps: Needs,
+  deps: TokenNeeds,
   provider: Provider,
   jwt: string,
   expected: { nonce: string | undefined; code: string; accessToken: string },
@@ -41,7 +42,7 @@ export async function verifyIdToken(
  * @throws ProviderError
  */
 export async function verifyProviderJwt(
-  deps: Needs,
+  deps: TokenNeeds,
   provider: Provider,
   token: string,
   alg: string,
@@ -76,7 +77,7 @@ function secretOf({ client_secret: secret }: Provider): string {
 }
 
 async function verifyWithKeySet(
-  deps: Needs,
+  deps: TokenNeeds,
   provider: Provider,
   jwt: string,
   options: Parameters<typeof verifyForeignJwt>[2],

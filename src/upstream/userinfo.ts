@@ -1,13 +1,12 @@
 import type { JwtClaims } from '../crypto/jwt.ts'
-import type { Deps } from '../deps.ts'
 import type { Provider } from '../identity/providers.ts'
 import { isRecord } from '../lib/record.ts'
-import { verifyProviderJwt } from './id-token.ts'
+import { type TokenNeeds, verifyProviderJwt } from './id-token.ts'
 import { ProviderError } from './provider-error.ts'
 
 /** What the userinfo endpoint says of the person (OpenID Connect Core section 5.3). @throws ProviderError */
 export async function fetchUserinfo(
-  deps: Pick<Deps, 'clock' | 'upstream' | 'keys'>,
+  deps: TokenNeeds,
   provider: Provider,
   accessToken: string,
 ): Promise<JwtClaims> {
