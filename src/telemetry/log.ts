@@ -7,7 +7,6 @@ import {
   type LogLevel,
   type LogRecord,
 } from '@logtape/logtape'
-import { redactByField } from '@logtape/redaction'
 import { codeOf } from '../lib/thrown.ts'
 import { ulidFromUuid } from '../lib/ulid.ts'
 
@@ -42,13 +41,8 @@ const SECRET_FIELDS = [
 export function createLog(options: { json: boolean; level: 'debug' | 'info' | 'warning' | 'error' }): Log {
   const format = options.json ? jsonLinesFormatter : ansiColorFormatter
   const write = createWriter()
-  const sink = redactByField(
-    (record: LogRecord) => write(format(withFields(record, options.json)), record.level === 'error'),
-    {
-      fieldPatterns: SECRET_FIELDS,
-      action: () => '[redacted]',
-    },
-  )
+  const sink = (record: LogRecord) =>
+    write(format(withFields(record, options.json)), record.level === 'error')
   configureSync({
     reset: true,
     sinks: { stderr: sink },
@@ -97,13 +91,28 @@ function createWriter(): (line: string, atOnce: boolean) => void {
 /** Errors print as nothing in JSON: their message, code and causes are what the log needs. */
 function describe(fields: LogFields): LogFields {
   const described: LogFields = {}
-  for (const [name, value] of Object.entries(fields)) described[name] = describeValue(name, value)
+  for (const [name, value] of Object.entries(fields))
+    described[name] = isSecret(name) ? '[redacted]' : describeValue(name, value)
   return described
+}
+
+/** Names of fields are few, and a line has up to ten of them. */
+const secretNames = new Map<string, boolean>()
+
+function isSecret(name: string): boolean {
+  let secret = secretNames.get(name)
+  if (secret === undefined) {
+    secret = SECRET_FIELDS.some((pattern) => pattern.test(name))
+    if (secretNames.size < 1000) secretNames.set(name, secret)
+  }
+  return secret
 }
 
 /** Ids print as ULIDs, which is what admins and clients see of them; the database's form stays inside. */
 function describeValue(name: string, value: unknown): unknown {
   if (value instanceof Error) return describeError(value)
+  if (Array.isArray(value)) return value.map((item) => describeValue(name, item))
+  if (typeof value === 'object' && value?.constructor === Object) return describe(value as LogFields)
   if (typeof value !== 'string') return value
   return name.endsWith('_id') && UUID.test(value) ? ulidFromUuid(value) : printable(value)
 }

@@ -36,11 +36,12 @@ test('fields that are named like secrets are not printed', async () => {
     access_token: 'mat_secret',
     client_secret: 'x-secret',
     password: 'p-secret',
+    nested: { refresh_token: 'n-secret', list: [{ client_secret: 'l-secret' }] },
     ip: '192.0.2.1',
   }
   for (const json of [false, true]) {
     const text = await printed(json, fields)
-    expect(text).not.toMatch(/mat_secret|x-secret|p-secret/)
+    expect(text).not.toMatch(/mat_secret|x-secret|p-secret|n-secret|l-secret/)
     expect(text).toContain('192.0.2.1')
   }
 })
