@@ -5,8 +5,8 @@ import { listSecurityEvents } from '../identity/security-log.ts'
 import { uuidFromUlid } from '../lib/ulid.ts'
 import { accountPage, openAccount } from './area.ts'
 
-/** Events on one page. */
-const PAGE = 50
+/** Events on one page; its weight has a limit (`test/render/weight.test.ts`). */
+const PAGE = 25
 
 /** GET /account/security?before=: what happened to the account, newest first. */
 async function log(deps: Deps, request: Request): Promise<Response> {

@@ -5,8 +5,8 @@ import type { Route } from '../http/route.ts'
 import { describeSession } from '../identity/describe-session.ts'
 import { accountPage, goTo, openAccount } from './area.ts'
 
-/** Sessions on one page of the list. */
-const PAGE = 25
+/** Sessions on one page of the list; its weight has a limit (`test/render/weight.test.ts`). */
+const PAGE = 10
 /** Characters of a search that count. */
 const SEARCH_LIMIT = 100
 

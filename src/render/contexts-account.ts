@@ -8,7 +8,7 @@ import type {
   ScopeLine,
 } from './contexts.ts'
 
-/** Parts of the account area, each an entry of its navigation. Texts: `account.nav.<key>`; icons: `partials/account_icon.html`. */
+/** Parts of the account area, each an entry of its navigation. Texts: `account.nav.<key>`; icons: `partials/icons.html`. */
 export type AccountSectionKey =
   | 'overview'
   | 'profile'

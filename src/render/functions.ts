@@ -132,8 +132,9 @@ const DATE_AND_TIME: Intl.DateTimeFormatOptions = {
   timeZoneName: 'short',
 }
 
-/** Made once for each language and zone: making one takes longer than a page. */
+/** Made once for each language and, for dates, zone: making one takes longer than a page. */
 const dateFormats = new Map<string, Intl.DateTimeFormat>()
+const relativeFormats = new Map<string, Intl.RelativeTimeFormat>()
 
 function dateFormat(
   { lang, time_zone = 'UTC' }: BaseContext,
@@ -155,7 +156,11 @@ function relativeTime(base: BaseContext, then: number): string | undefined {
   if (seconds >= 7 * 86_400) {
     return dateFormat(base, 'date', { dateStyle: 'medium' }).format(then)
   }
-  const relative = new Intl.RelativeTimeFormat(base.lang, { numeric: 'auto' })
+  let relative = relativeFormats.get(base.lang)
+  if (!relative) {
+    relative = new Intl.RelativeTimeFormat(base.lang, { numeric: 'auto' })
+    relativeFormats.set(base.lang, relative)
+  }
   for (const [unit, size] of UNITS) {
     if (seconds >= size) return relative.format(-Math.floor(seconds / size), unit)
   }

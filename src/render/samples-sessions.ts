@@ -110,11 +110,11 @@ export const sessionSamples: { [P in SessionPage]: Sample<P>[] } = {
         search: { kind: 'apps', text: 'phone', sort: 'name' },
         sessions: [
           ...SESSIONS,
-          ...Array.from({ length: 6 }, (_, index) => ({ ...PHONE, id: `01JDFX2V9S6QK3W4Z5Y7T8R9Q${index}` })),
+          ...Array.from({ length: 7 }, (_, index) => ({ ...PHONE, id: `01JDFX2V9S6QK3W4Z5Y7T8R9Q${index}` })),
         ],
         total: 60,
         at: 2,
-        pages: 3,
+        pages: 6,
         previous: 'kind=apps&q=phone&sort=name',
         next: 'kind=apps&q=phone&sort=name&page=3',
       },

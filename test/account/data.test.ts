@@ -183,7 +183,7 @@ describe('GET /account/security', () => {
     expect(kinds.at(-1)).toBe('Account created')
   })
 
-  test('shows 50 at a time, and only those of the person', async () => {
+  test('shows 25 at a time, and only those of the person', async () => {
     const [user] = await findUserByName(harness.deps.sql, username, username)
     for (let i = 0; i < 60; i++)
       await insertSecurityEvent(harness.deps.sql, {
@@ -198,7 +198,7 @@ describe('GET /account/security', () => {
       })
     const count = (page: { text: string }) => page.text.split('<li>\n    <p><strong>').length - 1
     const first = await browser.open('/account/security')
-    expect(count(first)).toBe(50)
+    expect(count(first)).toBe(25)
     const older = /href="(\/account\/security\?before=\w{26})"/.exec(first.text)?.[1] ?? ''
     const second = await browser.open(older)
     expect(count(second)).toBeGreaterThan(10)

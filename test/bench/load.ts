@@ -100,5 +100,6 @@ export const formPost = (path: string, form: string, headers = ''): string =>
 export const jsonPost = (path: string, body: string): string =>
   `POST ${path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`
 
-/** A GET, as it goes over the wire. */
-export const get = (path: string): string => `GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`
+/** A GET, as it goes over the wire; each line of `headers` with its end. */
+export const get = (path: string, headers = ''): string =>
+  `GET ${path} HTTP/1.1\r\nhost: localhost\r\n${headers}\r\n`

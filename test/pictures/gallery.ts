@@ -99,7 +99,7 @@ function headersOf({ isMail, name }: State, origin: string): Record<string, stri
   const thirdParty = name.startsWith('register.')
     ? { script: ['https://captcha.example.org'], frame: [] }
     : undefined
-  const frames = name.startsWith('account_plan') ? ['https://billing.example.org'] : []
+  const frames = name.startsWith('account_plan') ? ['https://plan.example.org'] : []
   return Object.fromEntries(
     pageHeaders(urls, { images, formAction, frames, ...(thirdParty && { thirdParty }) }),
   )
