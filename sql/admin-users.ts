@@ -1,5 +1,6 @@
 import type { Db } from './connect.ts'
 import {
+  beginning,
   bounds,
   COUNTED_SLOWLY,
   type Counting,
@@ -29,7 +30,7 @@ export interface AdminUserRow {
 export interface UserFilter {
   admin: boolean | undefined
   guest: boolean | undefined
-  /** Part of the name, in any case of its letters. */
+  /** Part of the name, folded; its beginning where there are not three letters or digits in a row. */
   search: string | undefined
   /** `locked` leaves out those that wait for approval. */
   status: 'active' | 'locked' | 'deactivated' | 'awaiting_approval' | undefined
@@ -47,6 +48,10 @@ const columns = (sql: Db) =>
 
 const users = (sql: Db): ListTable => ({ from: sql`latchkey.users u`, id: sql`u.id` })
 
+/** The index over parts of names knows those of three letters or digits; whatever else is looked for at the beginning. */
+const patternOf = (search: string): string =>
+  /[\p{L}\p{N}]{3}/u.test(search) ? containing(search) : beginning(search)
+
 function conditions(sql: Db, filter: UserFilter): (Fragment | undefined)[] {
   const { admin, guest, search, status, clientIds, hasOAuthSession, hasCompatSession } = filter
   const active = (which: Fragment, wanted: boolean): Fragment =>
@@ -56,7 +61,7 @@ function conditions(sql: Db, filter: UserFilter): (Fragment | undefined)[] {
     sql`u.deleted_at is null`,
     admin === undefined ? undefined : admin ? sql`u.is_admin` : sql`not u.is_admin`,
     guest === undefined ? undefined : guest ? sql`u.is_guest` : sql`not u.is_guest`,
-    search === undefined ? undefined : sql`u.username_folded like ${containing(search)}`,
+    search === undefined ? undefined : sql`u.username_folded like ${patternOf(search)}`,
     status === 'active' ? sql`u.locked_at is null and u.deactivated_at is null` : undefined,
     status === 'locked' ? sql`u.locked_at is not null and u.approval_requested_at is null` : undefined,
     status === 'awaiting_approval'
@@ -75,14 +80,21 @@ function conditions(sql: Db, filter: UserFilter): (Fragment | undefined)[] {
   ]
 }
 
-/** A page of the accounts, and one row more when there are more. `search` must be folded. */
+/**
+ * In the caller's transaction, statements are planned for their values. A plan that is kept does not know whether many
+ * rows contain a text or none do, and reads all of them for the one that none do.
+ */
+export const planForValues = (tx: Db) => tx<{ mode: string }[]>`
+  select set_config('plan_cache_mode', 'force_custom_plan', true) as mode`
+
+/** A page of the accounts, and one row more when there are more. With `search` see `planForValues`. */
 export const listUsers = (sql: Db, filter: UserFilter, page: PageBounds) => sql<AdminUserRow[]>`
   select ${columns(sql)} from latchkey.users u
   ${where(sql, [...conditions(sql, filter), ...bounds(sql, users(sql), page)])} ${window(sql, users(sql), page)}`
 
-/** For each account its sessions are looked at. */
-const mostOf = ({ clientIds, hasOAuthSession, hasCompatSession }: UserFilter): number | undefined =>
-  [clientIds, hasOAuthSession, hasCompatSession].every((one) => one === undefined)
+/** For each account its sessions are looked at, or its name is read. */
+const mostOf = ({ clientIds, hasOAuthSession, hasCompatSession, search }: UserFilter): number | undefined =>
+  [clientIds, hasOAuthSession, hasCompatSession, search].every((one) => one === undefined)
     ? undefined
     : COUNTED_SLOWLY
 

@@ -96,5 +96,6 @@ export function counted(
 /** What an estimate says. */
 export const planned = (row: CountRow | undefined): number => row?.['QUERY PLAN']?.[0]?.Plan['Plan Rows'] ?? 0
 
-/** What `like` finds when a text contains another: `%` and `_` mean themselves. */
-export const containing = (text: string): string => `%${text.replace(/[\\%_]/g, '\\$&')}%`
+/** What `like` finds when a text contains another, or begins with it: `%` and `_` mean themselves. */
+export const containing = (text: string): string => `%${beginning(text)}`
+export const beginning = (text: string): string => `${text.replace(/[\\%_]/g, '\\$&')}%`

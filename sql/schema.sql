@@ -605,7 +605,7 @@ CREATE INDEX users_admins ON latchkey.users USING btree (id) WHERE is_admin;
 CREATE INDEX users_deactivated ON latchkey.users USING btree (id) WHERE (deactivated_at IS NOT NULL);
 CREATE INDEX users_guests ON latchkey.users USING btree (id) WHERE is_guest;
 CREATE INDEX users_locked ON latchkey.users USING btree (id) WHERE (locked_at IS NOT NULL);
+CREATE INDEX users_name_beginning ON latchkey.users USING btree (username_folded text_pattern_ops);
 CREATE INDEX users_name_parts ON latchkey.users USING gin (username_folded latchkey.gin_trgm_ops);
 CREATE UNIQUE INDEX users_username_folded ON latchkey.users USING btree (username_folded) WHERE (NOT imported_duplicate);
-CREATE INDEX users_username_folded_all ON latchkey.users USING btree (username_folded);
 CREATE INDEX users_waiting ON latchkey.users USING btree (id) WHERE (approval_requested_at IS NOT NULL);

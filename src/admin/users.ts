@@ -4,8 +4,10 @@ import {
   findAdminUser,
   findAdminUserByName,
   listUsers,
+  planForValues,
   type UserFilter,
 } from '../../sql/admin-users.ts'
+import type { Db } from '../../sql/connect.ts'
 import { PASSWORD_LIMIT, type StoredPassword } from '../crypto/passwords.ts'
 import { passwordStrength } from '../crypto/strength.ts'
 import type { Deps } from '../deps.ts'
@@ -37,7 +39,13 @@ const listOperation = operation({
     'filter[admin]': Type.Optional(Type.Boolean({ description: 'Admins, or all others.' })),
     'filter[legacy-guest]': Type.Optional(Type.Boolean()),
     'filter[search]': Type.Optional(
-      Type.String({ minLength: 1, maxLength: 255, description: 'Part of the username, in any case.' }),
+      Type.String({
+        minLength: 1,
+        maxLength: 255,
+        description:
+          'Part of the username, in any case. One or two letters, or anything without three letters or digits in a ' +
+          'row: its beginning.',
+      }),
     ),
     'filter[status]': Type.Optional(
       oneOf(
@@ -68,9 +76,16 @@ const listOperation = operation({
       hasOAuthSession: query['filter[has-active-oauth2-session]'],
       hasCompatSession: query['filter[has-active-compat-session]'],
     }
+    const read = <T>(ask: (db: Db) => PromiseLike<T[]>): PromiseLike<T[]> =>
+      filter.search === undefined
+        ? ask(deps.sql)
+        : transact(deps.sql, async (tx) => {
+            await planForValues(tx)
+            return ask(tx)
+          })
     return list(call, USER, {
-      rows: (page) => listUsers(deps.sql, filter, page),
-      count: (how) => countUsers(deps.sql, filter, how),
+      rows: (page) => read((db) => listUsers(db, filter, page)),
+      count: (how) => read((db) => countUsers(db, filter, how)),
     })
   },
 })

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { countUsers } from '../../sql/admin-users.ts'
 import { killSessions } from '../../src/identity/lifecycle.ts'
 import { ulidFromUuid } from '../../src/lib/ulid.ts'
 import { type AdminCall, adminCaller, adminOf, makeUser, personalToken } from '../support/admin.ts'
@@ -196,6 +197,38 @@ describe('GET /users', () => {
   test('a percent sign in a search is a percent sign', async () => {
     const { body } = await api('GET', `/users?filter[search]=${encodeURIComponent('list-%')}`)
     expect(names(body)).toEqual(['list-%'])
+  })
+
+  test('a part of a name is found anywhere; one or two letters, or signs between them, at its beginning', async () => {
+    const search = async (text: string) =>
+      names((await api('GET', `/users?filter[search]=${encodeURIComponent(text)}`)).body)
+    const all = ['list-a', 'list-b', 'list-c', 'list-d', 'list-%']
+    for (const text of ['list', 'IST', 'ist-', 'Li', 'lis'])
+      expect([text, await search(text)]).toEqual([text, all])
+    for (const text of ['ist-a', 'list-a']) expect(await search(text)).toEqual(['list-a'])
+    // Signs mean themselves here too.
+    for (const text of ['st', '-', 't-a', '%', '_', '__', '\\', 'zz'])
+      expect([text, await search(text)]).toEqual([text, []])
+  })
+
+  test.each([
+    ['zz', 'users_name_beginning'],
+    ['zzz', 'users_name_parts'],
+  ])('a search for %s has an index to use, %s', async (search, index) => {
+    const plan = await harness.database.sql.begin(async (tx) => {
+      // There are too few people here for an index to be worth it.
+      await tx`set local enable_seqscan = off`
+      const nothing = {
+        admin: undefined,
+        guest: undefined,
+        status: undefined,
+        clientIds: undefined,
+        hasOAuthSession: undefined,
+        hasCompatSession: undefined,
+      }
+      return JSON.stringify(await countUsers(tx, { ...nothing, search }, 'estimate'))
+    })
+    expect(plan).toContain(`"${index}"`)
   })
 
   test('count: only, and without', async () => {

@@ -360,7 +360,7 @@ describe('latchkey manage, for scripts', () => {
   test('list-users, show-user: what there is, and nothing secret', async () => {
     const lines = (await manage(['list-users'])).out.trimEnd().split('\n')
     expect(lines.map((line) => line.split('\t').slice(1, 2)[0])).toEqual(['alice', 'bob', 'carol', 'frank'])
-    expect((await manage(['list-users', '--search', 'AR'])).out).toMatch(/^\S+\tcarol\t\S+\tactive\n$/)
+    expect((await manage(['list-users', '--search', 'CAR'])).out).toMatch(/^\S+\tcarol\t\S+\tactive\n$/)
     expect((await manage(['list-users', '--status', 'locked'])).out).toBe('')
     const [first] = (await manage(['list-users', '--json'])).out.split('\n')
     expect(JSON.parse(first ?? '')).toMatchObject({ username: 'alice', admin: false })

@@ -251,6 +251,7 @@ const FILES = [
     withdrawFromGrants: [[ID, ['urn:mas:admin']]],
   }),
   statements('admin-users', adminUsers, {
+    planForValues: [[]],
     listUsers: listed(USER_FILTERS),
     countUsers: countings(USER_FILTERS),
     findAdminUser: [[ID]],

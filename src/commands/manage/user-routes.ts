@@ -9,7 +9,7 @@ export const userRoutes = {
     parameters: {
       flags: {
         ...shared,
-        search: text('Part of the username', 'text'),
+        search: text('Part of the username; one or two letters: its beginning', 'text'),
         status: {
           kind: 'enum',
           values: ['active', 'locked', 'deactivated'],
