@@ -68,6 +68,8 @@ export const exportAccount = (sql: Db, userId: string) => sql<{ data: Record<str
         'last_used_at', l.last_used_at) order by l.id), '[]')
       from latchkey.upstream_links l join latchkey.upstream_providers p on p.id = l.provider_id
       where l.user_id = ${userId}),
+    'directory_entry', (select jsonb_build_object('known_there_as', l.dn, 'linked_at', l.created_at,
+        'last_used_at', l.last_used_at) from latchkey.directory_links l where l.user_id = ${userId}),
     'sign_ins_with_identities', (select coalesce(jsonb_agg(jsonb_build_object('at', coalesce(p.human_name, p.issuer),
         'begun_at', w.created_at, 'used_at', w.consumed_at, 'what_it_said', w.answer) order by w.id), '[]')
       from latchkey.upstream_sessions w join latchkey.upstream_providers p on p.id = w.provider_id

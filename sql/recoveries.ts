@@ -46,13 +46,16 @@ export interface RecoverableRow {
   locked_at: Date | null
   approval_requested_at: Date | null
   has_password: boolean
+  /** The account is linked to an entry of a directory. */
+  in_directory: boolean
 }
 
 /** The accounts of an address that are not deactivated, by name. */
 export const listRecoverable = (sql: Db, folded: string) => sql<RecoverableRow[]>`
   select u.id as user_id, u.username, e.email, u.locale, u.time_zone, u.locked_at,
     u.approval_requested_at,
-    exists (select from latchkey.user_passwords p where p.user_id = u.id) as has_password
+    exists (select from latchkey.user_passwords p where p.user_id = u.id) as has_password,
+    exists (select from latchkey.directory_links l where l.user_id = u.id) as in_directory
   from latchkey.user_emails e join latchkey.users u on u.id = e.user_id
   where e.email_folded = ${folded} and u.deactivated_at is null
   order by u.username, e.id limit 50`
@@ -76,6 +79,8 @@ export interface RecoveryTicketRow {
   locked_at: Date | null
   deactivated_at: Date | null
   has_password: boolean
+  /** The account is linked to an entry of a directory. */
+  in_directory: boolean
   /** Of the browser that asked, and where it was on the way to; null for the link of an administrator. */
   browser_hash: Uint8Array | null
   continuation: string | null
@@ -85,6 +90,7 @@ export interface RecoveryTicketRow {
 export const findRecoveryTicket = (sql: Db, digest: Uint8Array) => sql<RecoveryTicketRow[]>`
   select t.user_id, t.recovery_id, t.expires_at, t.used_at, u.username, u.display_name, u.locked_at,
     u.deactivated_at, exists (select from latchkey.user_passwords p where p.user_id = u.id) as has_password,
+    exists (select from latchkey.directory_links l where l.user_id = u.id) as in_directory,
     r.browser_hash, r.continuation
   from latchkey.recovery_tickets t
     join latchkey.users u on u.id = t.user_id

@@ -196,6 +196,17 @@ create table latchkey.device_grants (
 CREATE INDEX device_grants_browser ON latchkey.device_grants USING btree (browser_session_id) WHERE (browser_session_id IS NOT NULL);
 CREATE INDEX device_grants_client ON latchkey.device_grants USING btree (client_id);
 
+create table latchkey.directory_links (
+  user_id uuid not null,
+  entry_id text not null,
+  dn text not null,
+  created_at timestamp with time zone not null,
+  last_used_at timestamp with time zone not null,
+  constraint directory_links_pkey PRIMARY KEY (user_id),
+  constraint directory_links_entry_id_key UNIQUE (entry_id),
+  constraint directory_links_user_id_fkey FOREIGN KEY (user_id) REFERENCES latchkey.users(id) ON DELETE CASCADE
+);
+
 create table latchkey.email_verifications (
   id uuid not null,
   registration_id uuid,

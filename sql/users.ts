@@ -57,6 +57,11 @@ export const findUserByEmail = (sql: Db, folded: string) => sql<UserRow[]>`
     and not exists (
       select from latchkey.user_emails other where other.email_folded = ${folded} and other.id <> e.id)`
 
+/** The user that an entry of the directory is linked to. */
+export const findUserByEntry = (sql: Db, entryId: string) => sql<UserRow[]>`
+  select ${columns(sql)} from latchkey.directory_links l join latchkey.users u on u.id = l.user_id
+  where l.entry_id = ${entryId}`
+
 /** Whether any account exists: the first one of a first start becomes an admin (decision 25). */
 export const anyUserExists = (sql: Db) => sql<{ exists: boolean }[]>`
   select exists (select from latchkey.users) as exists`

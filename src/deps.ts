@@ -18,6 +18,7 @@ import { registerFigures } from './identity/figures.ts'
 import type { Guessers } from './identity/limits.ts'
 import { createPolicyData, type PolicyDataSource } from './identity/policy-data.ts'
 import { createJobs, HOMESERVER_JOBS, type Jobs } from './jobs/jobs.ts'
+import { createDirectory, type Directory } from './ldap/directory.ts'
 import { type Clock, systemClock } from './lib/clock.ts'
 import { currentFacts } from './lib/current-request.ts'
 import { type Network, parseNetwork } from './lib/ip.ts'
@@ -85,6 +86,8 @@ export interface Deps {
   clientFetch: Pick<PublicFetchOptions, 'allows' | 'ca' | 'proxyOf'>
   /** The providers that people may sign in with, and how they are reached. */
   upstream: Upstream
+  /** The directory that passwords may be checked with, if there is one. */
+  directory?: Directory | undefined
   trustedProxies: readonly Network[]
   /** Aborts when this process begins to stop. */
   stopping: AbortSignal
@@ -175,6 +178,7 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
     fetch: options.outgoingFetch ?? outgoingFetch,
     clientKeys: createClientKeys(clock, clientFetch),
     clientFetch,
+    directory: config.ldap && createDirectory(config.ldap, { clock, log }),
     upstream: createUpstream({ config, clock, log, proxyOf, publicFetch: clientFetch }),
     trustedProxies: config.http.trusted_proxies.map(parseNetwork).filter((network) => network !== undefined),
     stopping: keep?.stopping ?? options.stopping ?? new AbortController().signal,

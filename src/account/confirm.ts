@@ -1,13 +1,14 @@
 import { findPassword } from '../../sql/users.ts'
 import type { Deps } from '../deps.ts'
 import { sessionCookie } from '../http/browser.ts'
-import { RateLimited } from '../http/errors.ts'
+import { RateLimited, Unavailable } from '../http/errors.ts'
 import { readPageQuery } from '../http/params.ts'
 import { redirect } from '../http/reply.ts'
 import type { Route } from '../http/route.ts'
 import { type Continuation, keepsOpener, readContinuation } from '../identity/continuation.ts'
+import { isDirectoryAccount } from '../identity/directory.ts'
 import { reauthenticate } from '../identity/reauthentication.ts'
-import { checkPassword } from '../identity/sign-in.ts'
+import { checkOwnPassword } from '../identity/sign-in.ts'
 import { readOwnForm } from '../identity/visit.ts'
 import type { FieldErrors, FormError } from '../render/contexts.ts'
 import { accountContinuation, accountPage, isFresh, type Opened, openAccount } from './area.ts'
@@ -47,9 +48,11 @@ async function confirm(deps: Deps, request: Request): Promise<Response> {
   if (password === '')
     return confirmPage(deps, opened, goal, { errors: { password: [{ code: 'required' }] } })
   try {
-    const { result } = await checkPassword(deps, { username: session.username, password }, visit.requester)
+    const { result } = await checkOwnPassword(deps, session, password, visit.requester)
     if (result !== 'ok') return confirmPage(deps, opened, goal, { formError: { code: 'invalid_password' } })
   } catch (error) {
+    if (error instanceof Unavailable && error.part === 'directory')
+      return confirmPage(deps, opened, goal, { formError: { code: 'directory_unavailable' }, status: 503 })
     if (!(error instanceof RateLimited)) throw error
     const formError: FormError = { code: 'rate_limited', retry_after_seconds: error.retryAfter }
     return confirmPage(deps, opened, goal, { formError, status: 429 })
@@ -60,20 +63,22 @@ async function confirm(deps: Deps, request: Request): Promise<Response> {
 }
 
 async function confirmPage(deps: Deps, opened: Opened, goal: Continuation, state?: State): Promise<Response> {
-  const [password] = deps.config.passwords.enabled ? await findPassword(deps.sql, opened.session.user_id) : []
+  const { user_id: userId } = opened.session
+  const [password] = deps.config.passwords.enabled ? await findPassword(deps.sql, userId) : []
+  const isDirectorys = await isDirectoryAccount(deps, userId)
   return accountPage(
     deps,
     opened,
     'overview',
     'account_confirm',
     {
-      way: password ? 'password' : 'sign_in',
+      way: password || isDirectorys ? 'password' : 'sign_in',
       form: { errors: state?.errors ?? {}, ...(state?.formError && { form_error: state.formError }) },
       continuation: goal.text,
     },
     {
       status: state ? (state.status ?? 422) : 200,
-      retryAfter: state?.formError?.retry_after_seconds,
+      retryAfter: state?.status === 503 ? 5 : state?.formError?.retry_after_seconds,
       keepsOpener: keepsOpener(goal),
     },
   )

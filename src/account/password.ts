@@ -4,11 +4,12 @@ import { sessionCookie } from '../http/browser.ts'
 import { RateLimited } from '../http/errors.ts'
 import type { Params } from '../http/params.ts'
 import type { Route } from '../http/route.ts'
+import { isDirectoryAccount } from '../identity/directory.ts'
 import { setPassword } from '../identity/lifecycle.ts'
 import { checkNewPassword } from '../identity/new-password.ts'
 import { reauthenticate } from '../identity/reauthentication.ts'
 import { endOtherSessions } from '../identity/sessions.ts'
-import { checkPassword } from '../identity/sign-in.ts'
+import { checkOwnPassword } from '../identity/sign-in.ts'
 import { readOwnForm } from '../identity/visit.ts'
 import { addSeconds } from '../lib/clock.ts'
 import { timeOfId } from '../lib/ulid.ts'
@@ -43,12 +44,14 @@ async function change(deps: Deps, request: Request): Promise<Response> {
   const { form, own } = await readOwnForm(deps, opened.visit)
   const again = (state: FormState) => passwordPage(deps, opened, { form, ...state })
   if (!passwordChangeAllowed(deps.config)) return again({ formError: { code: 'not_allowed' } })
+  if (await isDirectoryAccount(deps, opened.session.user_id))
+    return again({ formError: { code: 'not_allowed' } })
   if (!own) return again({ formError: { code: 'expired_form' } })
   const { errors, feedback } = await checkForm(deps, opened, form)
   if (Object.keys(errors).length > 0) return again({ errors, feedback })
   try {
-    const input = { username: opened.session.username, password: form.current_password ?? '' }
-    const { result } = await checkPassword(deps, input, opened.visit.requester)
+    const current = form.current_password ?? ''
+    const { result } = await checkOwnPassword(deps, opened.session, current, opened.visit.requester)
     if (result !== 'ok') {
       if (await wasJustSet(deps, opened, form)) return goOn(deps, opened, 0)
       return again({ errors: { current_password: [{ code: 'invalid' }] } })
@@ -93,8 +96,7 @@ async function setAndGoOn(deps: Deps, opened: Opened, form: Params): Promise<Res
 async function wasJustSet(deps: Deps, { session, visit }: Opened, form: Params): Promise<boolean> {
   const [stored] = await findPassword(deps.sql, session.user_id)
   if (!stored || addSeconds(timeOfId(stored.id), TWICE) <= deps.clock.now()) return false
-  const input = { username: session.username, password: form.password ?? '' }
-  return (await checkPassword(deps, input, visit.requester)).result === 'ok'
+  return (await checkOwnPassword(deps, session, form.password ?? '', visit.requester)).result === 'ok'
 }
 
 async function goOn(deps: Deps, opened: Opened, count: number): Promise<Response> {
@@ -105,15 +107,17 @@ async function goOn(deps: Deps, opened: Opened, count: number): Promise<Response
 }
 
 async function passwordPage(deps: Deps, opened: Opened, state?: FormState): Promise<Response> {
-  const [stored] = await findPassword(deps.sql, opened.session.user_id)
   const { form } = state ?? {}
+  const way = await wayOf(deps, opened.session.user_id)
+  const url = way === 'directory' ? deps.config.ldap?.password_url : undefined
   return accountPage(
     deps,
     opened,
     'password',
     'account_password',
     {
-      way: !passwordChangeAllowed(deps.config) ? 'not_allowed' : stored ? 'change' : 'none',
+      way,
+      ...(url !== undefined && { password_url: url }),
       form: {
         end_browsers: form ? form.end_browsers !== undefined : true,
         end_apps: form?.end_apps !== undefined,
@@ -126,6 +130,14 @@ async function passwordPage(deps: Deps, opened: Opened, state?: FormState): Prom
     },
     { status: state ? (state.status ?? 422) : 200, retryAfter: state?.formError?.retry_after_seconds },
   )
+}
+
+/** Where the password of an account is changed, if it has one. */
+async function wayOf(deps: Deps, userId: string): Promise<'change' | 'none' | 'not_allowed' | 'directory'> {
+  if (await isDirectoryAccount(deps, userId)) return 'directory'
+  if (!passwordChangeAllowed(deps.config)) return 'not_allowed'
+  const [stored] = await findPassword(deps.sql, userId)
+  return stored ? 'change' : 'none'
 }
 
 export const accountPasswordRoutes = (deps: Deps): Route[] => [

@@ -8,6 +8,7 @@ import { reasonOf } from './reading.ts'
 import { ConfigError, createReport, type Path, type Report } from './report.ts'
 import { resolveClients, resolveUpstream } from './resolve/clients.ts'
 import { resolveHttp } from './resolve/http.ts'
+import { resolveLdap } from './resolve/ldap.ts'
 import { resolvePasswords, resolveSecrets } from './resolve/secrets.ts'
 import {
   checkCaptcha,
@@ -150,7 +151,7 @@ async function resolve(input: unknown, reading: Reading): Promise<{ config: Conf
   checkCaptcha(raw.captcha, of('captcha'))
   checkExperimental(raw.experimental, of('experimental'))
   checkPolicy(raw.policy, of('policy'))
-  const { database, ...sections } = raw
+  const { database, ldap, ...sections } = raw
   const config: MutableConfig = {
     ...sections,
     policy: { ...raw.policy, ...(policyData !== undefined && { data: policyData }) },
@@ -162,6 +163,7 @@ async function resolve(input: unknown, reading: Reading): Promise<{ config: Conf
     email: await resolveEmail(raw.email, of('email')),
     upstream_oauth2: await resolveUpstream(raw.upstream_oauth2, of('upstream_oauth2')),
     ...(database === undefined ? {} : { database: await resolveDatabase(database, of('database')) }),
+    ...(ldap && { ldap: await resolveLdap(ldap, raw.passwords.enabled, of('ldap')) }),
   }
   if (report.problems.length > 0) throw new ConfigError(report.problems.map(asSentence))
   for (const { path, applies, sentence } of [...UNBUILT, ...DEAD]) {

@@ -2,6 +2,7 @@ import { type Static, Type } from '@sinclair/typebox'
 import { account, captcha, experimental, oauth, passwords, policy, rateLimiting } from './schema/accounts.ts'
 import { clients, upstream } from './schema/clients.ts'
 import { http } from './schema/http.ts'
+import { ldap } from './schema/ldap.ts'
 import { outgoing } from './schema/outgoing.ts'
 import { retention } from './schema/retention.ts'
 import { branding, database, email, geoip, matrix, secrets, telemetry, templates } from './schema/server.ts'
@@ -24,6 +25,7 @@ export const ConfigSchema = Type.Object(
     retention,
     experimental,
     upstream_oauth2: upstream,
+    ldap,
     email,
     captcha,
     branding,
@@ -58,6 +60,7 @@ type Client = RawConfig['clients'][number]
 type Scheme = RawConfig['passwords']['schemes'][number]
 type Provider = RawConfig['upstream_oauth2']['providers'][number]
 type Database = NonNullable<RawConfig['database']>
+type Ldap = NonNullable<RawConfig['ldap']>
 
 /** Where a listener listens: TCP (without `host`: every address) or a Unix socket (`mode`: its permissions as a number). */
 export type Bind = { host?: string; port: number } | { socket: string; mode?: number }
@@ -96,6 +99,7 @@ interface Resolved {
       sign_in_with_apple?: { team_id: string; key_id: string; private_key: string }
     })[]
   }
+  ldap?: Omit<Ldap, 'bind_password_file' | 'tls'> & { tls: Omit<Ldap['tls'], 'ca_file'> }
   account: RawConfig['account']
   oauth: RawConfig['oauth']
   outgoing: RawConfig['outgoing']

@@ -1,7 +1,7 @@
 import { Overloaded } from '../lib/overloaded.ts'
+import { createQueue } from '../lib/queue.ts'
 import { type Random, systemRandom } from '../lib/random.ts'
 import { createHasher, type PasswordScheme } from './password-schemes.ts'
-import { createQueue } from './queue.ts'
 
 /** `passwords` of the configuration. */
 export type PasswordsConfig = {

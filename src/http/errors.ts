@@ -233,9 +233,9 @@ export class RateLimited extends Error {
 /** A part that we need is down; later may work. Always 503 with Retry-After, never a 4xx that logs people out. */
 export class Unavailable extends Error {
   override readonly name = 'Unavailable'
-  readonly part: 'database' | 'homeserver'
+  readonly part: 'database' | 'homeserver' | 'directory'
 
-  constructor(part: 'database' | 'homeserver', options: { cause?: unknown } = {}) {
+  constructor(part: 'database' | 'homeserver' | 'directory', options: { cause?: unknown } = {}) {
     super(`${part} unavailable`, { cause: options.cause })
     this.part = part
   }

@@ -158,12 +158,17 @@ async function sendRecoveryMail(
   )
 }
 
+/** Whether the directory decides about the password of an account: one of ours would open nothing. */
+const hasOtherPassword = ({ ldap }: Deps['config'], account: Pick<RecoverableRow, 'in_directory'>): boolean =>
+  ldap !== undefined && account.in_directory
+
 /** Whether a link may let anybody into an account. */
 const stateOf = (
   { config }: Pick<Deps, 'config'>,
-  account: Pick<RecoverableRow, 'locked_at' | 'has_password'>,
+  account: Pick<RecoverableRow, 'locked_at' | 'has_password' | 'in_directory'>,
 ): 'open' | 'locked' | 'no_password' => {
   if (account.locked_at) return 'locked'
+  if (hasOtherPassword(config, account)) return 'no_password'
   return account.has_password || config.account.passwordless_recovery_allowed ? 'open' : 'no_password'
 }
 
@@ -220,6 +225,7 @@ export async function readTicket(
   const ofAdmin = account.recovery_id === null
   const spent = account.used_at !== null || account.expires_at <= deps.clock.now()
   if (spent || account.deactivated_at || !deps.config.passwords.enabled) return { state: 'gone' }
+  if (hasOtherPassword(deps.config, account)) return { state: 'gone' }
   if (account.locked_at) return { state: 'locked', account }
   if (ofAdmin || (recoveryEnabled(deps) && stateOf(deps, account) === 'open'))
     return { state: 'good', account }
@@ -262,7 +268,7 @@ const TWICE = 30
  * password that comes with it is the account's. Undefined for everybody else. Gives cookies for the response.
  */
 export async function signInAgain(
-  deps: SecurityLogNeeds & Pick<Deps, 'sql' | 'urls' | 'passwords'>,
+  deps: Deps,
   visit: Pick<Visit, 'browser' | 'requester'>,
   ticket: string,
   password: string,
@@ -273,7 +279,7 @@ export async function signInAgain(
   const checked = await checkPassword(deps, { username: used.username, password }, visit.requester)
   if (checked.result !== 'ok') return undefined
   return transact(deps.sql, async (tx) => {
-    if (!(await passwordStands(tx, used.user_id, checked.passwordId))) return undefined
+    if (!(await passwordStands(tx, used.user_id, checked.proof))) return undefined
     const { id, cookies } = await beginSession(deps, tx, visit, used.user_id, { quiet: true })
     deps.log.info('recovery.sent_twice', { user_id: used.user_id, session_id: id })
     return cookies

@@ -144,8 +144,12 @@ export interface AccountProfilePage extends AccountArea {
 }
 
 export interface AccountPasswordPage extends AccountArea {
-  /** `none`: this account has no password; `not_allowed`: the operator does not let people change it. */
-  way: 'change' | 'none' | 'not_allowed'
+  /**
+   * `none`: this account has no password; `not_allowed`: the operator does not let people change it; `directory`: it is
+   * changed in the directory, at `password_url` if that is known.
+   */
+  way: 'change' | 'none' | 'not_allowed' | 'directory'
+  password_url?: string
   /** `end_browsers`, `end_apps`, `end_tokens`: the other sessions end with the old password. */
   form: {
     end_browsers: boolean

@@ -197,6 +197,17 @@ export const accountSamples: { [P in keyof AccountContexts]: Sample<P>[] } = {
       base: { session: ALICE },
     },
     {
+      label: 'directory',
+      context: {
+        ...sampleArea('password'),
+        way: 'directory',
+        password_url: 'https://password.example.com/',
+        form: PASSWORD_FORM,
+        minimum_complexity: 3,
+      },
+      base: { session: ALICE },
+    },
+    {
       label: 'not allowed',
       context: { ...sampleArea('password'), way: 'not_allowed', form: PASSWORD_FORM, minimum_complexity: 3 },
       base: { session: ALICE },

@@ -1,7 +1,7 @@
 import { findUser } from '../../sql/users.ts'
 import type { Deps } from '../deps.ts'
 import { sessionCookie } from '../http/browser.ts'
-import { PageError, RateLimited } from '../http/errors.ts'
+import { PageError, RateLimited, Unavailable } from '../http/errors.ts'
 import { type Params, readPageQuery } from '../http/params.ts'
 import { redirect } from '../http/reply.ts'
 import type { Route } from '../http/route.ts'
@@ -18,7 +18,7 @@ import { enabledProviders, type Provider, providerButtons, providerName } from '
 import { reauthenticate } from '../identity/reauthentication.ts'
 import { recoveryEnabled } from '../identity/recovery.ts'
 import { endSession } from '../identity/sessions.ts'
-import { checkPassword, passwordStands } from '../identity/sign-in.ts'
+import { checkPassword, type PasswordProof, passwordStands } from '../identity/sign-in.ts'
 import { stoppedPage } from '../identity/stopped-page.ts'
 import { activeSession, openVisit, page, readOwnForm, summary, type Visit } from '../identity/visit.ts'
 import { transact } from '../lib/transact.ts'
@@ -102,6 +102,8 @@ async function login(deps: Deps, request: Request): Promise<Response> {
         code: 'rate_limited',
         retry_after_seconds: error.retryAfter,
       })
+    if (error instanceof Unavailable && error.part === 'directory')
+      return again(deps, flow, continuation, form, { code: 'directory_unavailable' })
     throw error
   }
 }
@@ -111,6 +113,10 @@ async function signIn(deps: Deps, flow: Flow, continuation: Continuation, form: 
   const { username = '', password = '' } = form
   const result = await checkPassword(deps, { username, password }, visit.requester)
   if (result.result === 'wrong') return again(deps, flow, continuation, form, { code: 'invalid_credentials' })
+  if (result.result === 'refused') {
+    const { reason: code, message } = result
+    return again(deps, flow, continuation, form, { code, ...(message !== undefined && { message }) })
+  }
   if (result.result !== 'ok')
     return stoppedPage(deps, visit, continuation, result.result, result.user.username)
   const cookies = (await renew(deps, flow, result.user.id)) ?? (await begin(deps, flow, result))
@@ -131,10 +137,10 @@ async function renew(deps: Deps, flow: Flow, userId: string): Promise<string[] |
 async function begin(
   deps: Deps,
   { visit }: Flow,
-  { user: { id: userId }, passwordId }: { user: { id: string }; passwordId: string },
+  { user: { id: userId }, proof }: { user: { id: string }; proof: PasswordProof },
 ): Promise<string[] | undefined> {
   const begun = await transact(deps.sql, async (tx) =>
-    (await passwordStands(tx, userId, passwordId)) ? beginSession(deps, tx, visit, userId) : undefined,
+    (await passwordStands(tx, userId, proof)) ? beginSession(deps, tx, visit, userId) : undefined,
   )
   if (!begun) return undefined
   const before = visit.session.state === 'terms' ? visit.session.session : activeSession(visit)
@@ -151,12 +157,13 @@ function again(
   form: Params,
   formError: FormError,
 ): Promise<Response> {
-  const limited = formError.code === 'rate_limited'
+  const { code, retry_after_seconds: wait } = formError
+  const away = code === 'directory_unavailable'
   return loginPage(deps, flow, continuation, {
     username: form.username ?? '',
     formError,
-    status: limited ? 429 : 422,
-    retryAfter: formError.retry_after_seconds,
+    status: away ? 503 : code === 'rate_limited' ? 429 : 422,
+    retryAfter: away ? 5 : wait,
   })
 }
 

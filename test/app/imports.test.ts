@@ -13,6 +13,7 @@ const FOUNDATION = [
   'http',
   'render',
   'matrix/homeserver',
+  'ldap',
 ]
 const DOMAIN = [...FOUNDATION, 'identity', 'oauth']
 const PARTS = [...DOMAIN, 'sign-in', 'account', 'upstream', 'matrix', 'admin', 'jobs', 'mail']
@@ -24,6 +25,7 @@ const MAY_USE: Record<string, string[]> = {
   policy: ['lib'],
   telemetry: ['lib'],
   'matrix/homeserver': ['lib'],
+  ldap: ['lib'],
   render: ['lib'],
   http: ['lib', 'sql', 'render'],
   identity: FOUNDATION,
@@ -51,6 +53,7 @@ const HOME: Record<string, RegExp> = {
   jose: /^src\/crypto\/jwt\.ts$/,
   postgres: /^sql\//,
   'pg-boss': /^src\/jobs\//,
+  ldapts: /^src\/ldap\//,
   nodemailer: /^src\/mail\//,
   'minijinja-js': /^src\/render\//,
   'intl-messageformat': /^src\/render\//,

@@ -26,6 +26,7 @@ import * as connectedApps from '../../sql/connected-apps.ts'
 import * as consents from '../../sql/consents.ts'
 import * as deviceGrants from '../../sql/device-grants.ts'
 import * as devices from '../../sql/devices.ts'
+import * as directoryLinks from '../../sql/directory-links.ts'
 import * as emailVerifications from '../../sql/email-verifications.ts'
 import * as events from '../../sql/events.ts'
 import * as exports from '../../sql/export.ts'
@@ -666,6 +667,12 @@ const FILES = [
     ],
     disableOtherProviders: [[[ID], NOW]],
   }),
+  statements('directory-links', directoryLinks, {
+    findDirectoryLink: [[ID]],
+    insertDirectoryLink: [[{ userId: ID, entryId: 'x', dn: 'cn=x', now: NOW }]],
+    touchDirectoryLink: [[{ userId: ID, entryId: 'x', dn: 'cn=x', now: NOW }]],
+    deleteDirectoryLink: [[ID]],
+  }),
   statements('upstream-links', upstreamLinks, {
     meetUpstreamLink: [[{ id: ID, providerId: ID, subject: 's', accountName: null, now: NOW }]],
     findUpstreamLink: [[ID]],
@@ -952,6 +959,7 @@ const FILES = [
     findUserByName: [['a', 'a']],
     findUser: [[ID]],
     findUserByEmail: [['a@b']],
+    findUserByEntry: [['x']],
     anyUserExists: [[]],
     lockFirstAccount: [[]],
     lockUser: [[ID, NOW]],

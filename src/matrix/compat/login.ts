@@ -7,6 +7,7 @@ import { MatrixError } from '../../http/errors.ts'
 import { json } from '../../http/reply.ts'
 import { type Requester, requesterOf } from '../../http/requester.ts'
 import type { Route } from '../../http/route.ts'
+import type { DirectoryRefusal } from '../../identity/directory.ts'
 import { checkPassword, passwordStands } from '../../identity/sign-in.ts'
 import type { LegacyLogin } from '../../policy/legacy-login.ts'
 import { readBody } from './body.ts'
@@ -80,16 +81,28 @@ async function loginWithPassword(deps: Deps, body: LoginBody, requester: Request
   const found = await checkPassword(deps, { username, password: body.password }, requester)
   if (found.result === 'locked') throw userLocked()
   if (found.result === 'waiting') throw awaitsApproval()
+  if (found.result === 'refused') throw turnedAway(found)
   if (found.result !== 'ok') throw wrongPassword()
   const need = await assertAllowed(deps, found.user, { type: 'm.login.password' }, device.deviceId, requester)
   const withRefreshToken = body.refresh_token === true
   const login = { user: found.user, ...device, browserSessionId: null, withRefreshToken, requester, need }
   return beginCompatSession(deps, login, {
     async spend(tx) {
-      if (!(await passwordStands(tx, found.user.id, found.passwordId))) throw wrongPassword()
+      if (!(await passwordStands(tx, found.user.id, found.proof))) throw wrongPassword()
     },
     async giveBack() {},
   })
+}
+
+/** The directory knows the password, and somebody has to hear why they are not let in all the same. */
+function turnedAway({ reason, message }: { reason: DirectoryRefusal; message?: string }): MatrixError {
+  return new MatrixError('M_FORBIDDEN', 403, message ?? TURNED_AWAY[reason])
+}
+
+const TURNED_AWAY: Readonly<Record<DirectoryRefusal, string>> = {
+  no_account: 'The password is right, but no account could be made here. Ask the people who run this server.',
+  not_allowed: 'The rules of this server do not allow this.',
+  password_expired: 'The password has expired. Change it in the directory of your organisation first.',
 }
 
 const wrongPassword = (): MatrixError => new MatrixError('M_FORBIDDEN', 403, 'Invalid username/password')

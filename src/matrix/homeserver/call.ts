@@ -2,7 +2,7 @@ import packageFile from '../../../package.json' with { type: 'json' }
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import { sleep } from '../../lib/waiting.ts'
 import type { Log } from '../../telemetry/log.ts'
-import { createCircuit } from './circuit.ts'
+import { homeserverCircuit } from './circuit.ts'
 import { type CallOptions, type Fetch, HomeserverError, type MatrixSettings } from './homeserver.ts'
 
 /** Milliseconds before a call is given up, unless the caller says otherwise. */
@@ -69,8 +69,8 @@ export function createCaller(
   matrix: Pick<MatrixSettings, 'endpoint' | 'secret'>,
   { fetch, clock = systemClock, log, onBack, hints }: Tools & { hints: Hints },
 ): Caller {
-  const needed = createCircuit({ clock, log, onBack })
-  const optional = createCircuit({ clock })
+  const needed = homeserverCircuit({ clock, log, onBack })
+  const optional = homeserverCircuit({ clock })
   const base = new URL(matrix.endpoint.endsWith('/') ? matrix.endpoint : `${matrix.endpoint}/`)
   const where = `${base.origin}${base.pathname}`
 

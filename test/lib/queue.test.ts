@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test'
-import { createQueue } from '../../src/crypto/queue.ts'
+import { createQueue } from '../../src/lib/queue.ts'
 
 const full = () => new Error('full')
 

@@ -1,0 +1,92 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { findPassword, findUserByName } from '../../sql/users.ts'
+import type { Browser, Page } from '../support/browser.ts'
+import { company, DIRECTORY_PASSWORD, directoryHarness } from '../support/directory.ts'
+import type { Harness } from '../support/harness.ts'
+import { createPerson, passwordLogin, postMatrix } from '../support/legacy.ts'
+import { PASSWORD } from '../support/oauth.ts'
+import { hasSlapd, type Slapd, startSlapd } from '../support/slapd.ts'
+
+const there = hasSlapd()
+let slapd: Slapd
+let harness: Harness
+beforeAll(async () => {
+  if (!there) return
+  slapd = await startSlapd(company())
+  harness = await directoryHarness(slapd)
+})
+afterAll(async () => {
+  await harness?.close()
+  await slapd?.close()
+})
+
+const user = async (name: string) => (await findUserByName(harness.deps.sql, name, name))[0]
+const signIn = async (
+  username: string,
+  password = DIRECTORY_PASSWORD,
+  browser: Browser = harness.browser(),
+): Promise<Page> => (await browser.open('/login')).submit({ username, password }, { action: 'login' })
+
+describe.skipIf(!there)('a password that the directory knows', () => {
+  test('POST /login: somebody whom nobody knows here gets an account, with what their entry says', async () => {
+    const browser = harness.browser()
+    const page = await signIn('anna', DIRECTORY_PASSWORD, browser)
+    expect([page.status, page.url.pathname]).toEqual([200, '/'])
+    expect(browser.cookies.has('session')).toBe(true)
+    const anna = await user('anna')
+    expect(anna?.display_name).toBe('Anna Harbour')
+    expect(anna?.is_admin).toBe(false)
+    expect(await findPassword(harness.deps.sql, anna?.id ?? '')).toHaveLength(0)
+    expect(harness.homeserver.users.get('anna')?.displayName).toBe('Anna Harbour')
+    expect(harness.homeserver.accountOf('anna').emails).toEqual(['anna@harbour.example'])
+  })
+
+  test('POST /_matrix/client/v3/login: the same, for an older client', async () => {
+    const login = { ...passwordLogin('Bruno'), password: DIRECTORY_PASSWORD }
+    const { status, body } = await postMatrix(harness, 'login', login)
+    expect(status).toBe(200)
+    expect(body.user_id).toBe('@bruno:example.test')
+    expect(harness.homeserver.devicesOf('bruno')).toEqual([String(body.device_id)])
+  })
+
+  test('the second sign-in leads into the same account', async () => {
+    const before = await user('anna')
+    expect((await signIn('anna')).url.pathname).toBe('/')
+    expect((await signIn('@anna:example.test')).url.pathname).toBe('/')
+    expect(await user('anna')).toEqual(before)
+  })
+
+  test.each(['anna', 'nobody', 'clara'])('a wrong one of %s is refused, and makes nothing', async (name) => {
+    const page = await signIn(name, 'wrong')
+    expect(page.status).toBe(422)
+    expect(page.text).toContain('The username or the password is not right.')
+    expect(await user('clara')).toBeUndefined()
+    const { status, body } = await postMatrix(harness, 'login', passwordLogin(name))
+    expect([status, body.errcode]).toEqual([403, 'M_FORBIDDEN'])
+  })
+
+  test('an account of our own with the name of an entry stays its owner’s', async () => {
+    await createPerson(harness, 'clara')
+    expect((await signIn('clara')).status).toBe(422)
+    expect((await signIn('clara', PASSWORD)).url.pathname).toBe('/')
+  })
+})
+
+test.skipIf(!there)('a directory that is away is an outage and not a wrong password', async () => {
+  await slapd.pause()
+  try {
+    const page = await signIn('anna')
+    expect(page.status).toBe(503)
+    expect(page.headers.get('retry-after')).toBe('5')
+    expect(page.text).toContain('directory does not answer')
+    const login = { ...passwordLogin('anna'), password: DIRECTORY_PASSWORD }
+    const legacy = await postMatrix(harness, 'login', login)
+    expect(legacy.status).toBe(503)
+    expect(legacy.headers.get('retry-after')).toBe('5')
+    // Who has nothing to do with it comes in.
+    expect((await signIn('clara', PASSWORD)).url.pathname).toBe('/')
+  } finally {
+    await slapd.resume()
+  }
+  expect((await signIn('anna')).url.pathname).toBe('/')
+})
