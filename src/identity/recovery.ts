@@ -1,7 +1,6 @@
 import type { Db } from '../../sql/connect.ts'
 import {
   claimRecoveryTicket,
-  findJustUsedTicket,
   findRecovery,
   findRecoveryTicket,
   insertRecovery,
@@ -28,7 +27,6 @@ import { endEverything, replacePassword } from './lifecycle.ts'
 import { limitSubject, take } from './limits.ts'
 import { queueMail } from './mails.ts'
 import { recipientLanguage, recordSecurityEvent, type SecurityLogNeeds } from './security-log.ts'
-import { checkPassword, passwordStands } from './sign-in.ts'
 import { knownUserAgent } from './user-agent.ts'
 import type { Visit } from './visit.ts'
 
@@ -259,29 +257,3 @@ export const resetPassword = (
     deps.log.info('recovery.completed', { user_id: userId, session_id: id, sessions_ended: endSessions })
     return { userId, cookies }
   })
-
-/** Seconds in which a form may come a second time. */
-const TWICE = 30
-
-/**
- * Signs in whoever sent the form of a ticket twice, as without script a double click does: the ticket is spent, and the
- * password that comes with it is the account's. Undefined for everybody else. Gives cookies for the response.
- */
-export async function signInAgain(
-  deps: Deps,
-  visit: Pick<Visit, 'browser' | 'requester'>,
-  ticket: string,
-  password: string,
-): Promise<string[] | undefined> {
-  const since = addSeconds(deps.clock.now(), -TWICE)
-  const [used] = await findJustUsedTicket(deps.sql, sha256(ticket), since)
-  if (!used) return undefined
-  const checked = await checkPassword(deps, { username: used.username, password }, visit.requester)
-  if (checked.result !== 'ok') return undefined
-  return transact(deps.sql, async (tx) => {
-    if (!(await passwordStands(tx, used.user_id, checked.proof))) return undefined
-    const { id, cookies } = await beginSession(deps, tx, visit, used.user_id, { quiet: true })
-    deps.log.info('recovery.sent_twice', { user_id: used.user_id, session_id: id })
-    return cookies
-  })
-}

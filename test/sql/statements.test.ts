@@ -21,7 +21,6 @@ import * as compatLogins from '../../sql/compat-logins.ts'
 import * as compatSessions from '../../sql/compat-sessions.ts'
 import * as compatTokens from '../../sql/compat-tokens.ts'
 import * as condition from '../../sql/condition.ts'
-import type { Sql } from '../../sql/connect.ts'
 import * as connectedApps from '../../sql/connected-apps.ts'
 import * as consents from '../../sql/consents.ts'
 import * as deviceGrants from '../../sql/device-grants.ts'
@@ -69,105 +68,23 @@ import * as users from '../../sql/users.ts'
 import { createJobs, type JobHandlers } from '../../src/jobs/jobs.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import {
+  CLIENT_FILTER,
+  EMAIL_FILTER,
+  HASH,
+  ID,
+  METADATA,
+  NOW,
+  OPERATOR_CLIENT,
+  PAGES,
+  PERSONAL_FILTERS,
+  SESSION_FILTERS,
+  statements,
+  USER_FILTERS,
+} from './statement-samples.ts'
 
 /** Files of sql/ that hold no query functions. */
 const OTHER_FILES = ['backup', 'connect', 'location', 'migrate', 'outage', 'page', 'schema-dump', 'types']
-
-const ID = '018f0000-0000-7000-8000-000000000000'
-const HASH = new Uint8Array(32)
-const NOW = new Date('2026-11-24T12:00:00Z')
-const METADATA = { client_name: 'App' }
-
-/** Arguments of a query function after the database; several where the text depends on them. */
-type Samples<Module> = {
-  [Name in keyof Module]: Module[Name] extends (sql: never, ...args: infer Args) => unknown ? Args[] : never
-}
-
-/** A file and sample arguments for each of its exports: a new export without them does not compile, and fails. */
-const statements = <Module extends object>(file: string, module: Module, samples: Samples<Module>) => ({
-  file,
-  module: module as Record<string, (sql: Sql, ...args: unknown[]) => unknown>,
-  samples: samples as Record<string, unknown[][]>,
-})
-
-/** The first page of a list, and one from its middle towards its beginning. */
-const PAGES = [
-  { size: 10, backward: false, after: undefined, before: undefined },
-  { size: 10, backward: true, after: ID, before: ID },
-]
-const ANY_USER = {
-  admin: undefined,
-  guest: undefined,
-  search: undefined,
-  status: undefined,
-  clientIds: undefined,
-  hasOAuthSession: undefined,
-  hasCompatSession: undefined,
-}
-const SOME_USERS = {
-  admin: true,
-  guest: false,
-  search: 'a',
-  clientIds: [ID],
-  hasOAuthSession: true,
-  hasCompatSession: false,
-  email: 'a@b.test',
-}
-const USER_FILTERS = [
-  ANY_USER,
-  ...(['active', 'locked', 'deactivated'] as const).map((status) => ({ ...SOME_USERS, status })),
-]
-
-/** A filter that leaves everything open, and ones that use each of its parts. */
-const ANY_SESSION = {
-  userId: undefined,
-  browserSessionId: undefined,
-  status: undefined,
-  createdBefore: undefined,
-  createdAfter: undefined,
-  activeBefore: undefined,
-  activeAfter: undefined,
-  clientIds: undefined,
-  isStaticClient: undefined,
-  scopes: undefined,
-}
-const SOME_SESSIONS = {
-  userId: ID,
-  browserSessionId: ID,
-  createdBefore: NOW,
-  createdAfter: NOW,
-  createdAfterId: ID,
-  activeBefore: NOW,
-  activeAfter: NOW,
-  clientIds: [ID],
-  isStaticClient: true,
-  scopes: ['openid'],
-  ids: [ID],
-  exceptId: ID,
-}
-const SESSION_FILTERS = [
-  ANY_SESSION,
-  ...(['active', 'finished'] as const).map((status) => ({ ...SOME_SESSIONS, status })),
-]
-const PERSONAL_FILTERS = [undefined, 'active', 'revoked'].map((status) => ({
-  ownerUserId: ID,
-  ownerClientId: ID,
-  actorUserId: ID,
-  scopes: ['openid'],
-  status: status as 'active' | 'revoked' | undefined,
-  expiresBefore: NOW,
-  expiresAfter: NOW,
-  expires: true,
-}))
-const CLIENT_FILTER = { isStatic: true, name: 'a', uri: 'a', grantType: 'a', hasActiveSessions: true }
-const OPERATOR_CLIENT = {
-  id: ID,
-  authMethod: 'none',
-  redirectUris: ['https://app.test/'],
-  grantTypes: ['authorization_code'],
-  metadata: { client_name: 'App' },
-}
-const EMAIL_FILTER = { userId: ID, folded: 'a@b.test' }
 
 /** Every filter with every page, in both orders. */
 const listed = <Filter>(
