@@ -91,10 +91,10 @@ export async function addDevice(
   user: { id: string; username: string },
   device: { id: string; name: string | undefined },
 ): Promise<void> {
-  await withUserLease(deps, user.id, async (lease) => {
-    await lease.assertHeld()
-    await deps.homeserver.upsertDevice(user.username, device.id, device.name, { timeoutMs: CALL_TIMEOUT })
-  }).catch(rethrow)
+  // Nothing comes between taking the lease and the call, so that it is held.
+  await withUserLease(deps, user.id, () =>
+    deps.homeserver.upsertDevice(user.username, device.id, device.name, { timeoutMs: CALL_TIMEOUT }),
+  ).catch(rethrow)
 }
 
 /** A failure of the homeserver is an outage to whoever waits for it; any other error stays what it is. */
