@@ -1,4 +1,5 @@
 import type { Config } from '../config/schema.ts'
+import { registrationEnabled } from '../policy/register.ts'
 
 /** A provider of the configuration: `upstream_oauth2.providers[]`. */
 export type Provider = Config['upstream_oauth2']['providers'][number]
@@ -22,10 +23,22 @@ export const providerName = ({ id, human_name, issuer }: Provider): string =>
 const hostOf = (issuer: string | undefined): string | undefined =>
   issuer !== undefined && URL.canParse(issuer) ? new URL(issuer).host : undefined
 
+const button = (provider: Provider): ProviderName => ({
+  id: provider.id,
+  name: providerName(provider),
+  ...(provider.brand_name !== undefined && { brand: provider.brand_name.toLowerCase() }),
+})
+
 /** The providers as buttons. */
 export const providerButtons = (config: Pick<Config, 'upstream_oauth2'>): ProviderName[] =>
-  enabledProviders(config).map((provider) => ({
-    id: provider.id,
-    name: providerName(provider),
-    ...(provider.brand_name !== undefined && { brand: provider.brand_name.toLowerCase() }),
-  }))
+  enabledProviders(config).map(button)
+
+/** Those of them through which people may create accounts (`allow_registration`). */
+export const signUpButtons = (config: Pick<Config, 'upstream_oauth2'>): ProviderName[] =>
+  enabledProviders(config)
+    .filter(({ allow_registration }) => allow_registration)
+    .map(button)
+
+/** Whether somebody without an account can get one here: with a password, or through a provider. */
+export const signUpOffered = (config: Config): boolean =>
+  registrationEnabled(config) || signUpButtons(config).length > 0

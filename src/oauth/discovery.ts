@@ -4,7 +4,7 @@ import { OAuthError } from '../http/errors.ts'
 import { readPageQuery } from '../http/params.ts'
 import { publicJson } from '../http/reply.ts'
 import type { Route } from '../http/route.ts'
-import { registrationEnabled } from '../policy/register.ts'
+import { signUpOffered } from '../identity/providers.ts'
 import { PASSWORD_ACR } from './acr.ts'
 import { servedResponseTypes } from './authorization/response-type.ts'
 import { ASSERTION_ALGORITHMS } from './client-assertion.ts'
@@ -116,7 +116,7 @@ export function discoveryDocument({
       'login',
       'consent',
       'select_account',
-      ...(registrationEnabled(config) ? ['create'] : []),
+      ...(signUpOffered(config) ? ['create'] : []),
     ],
     ...(config.branding.policy_uri !== undefined && { op_policy_uri: config.branding.policy_uri }),
     ...(config.branding.tos_uri !== undefined && { op_tos_uri: config.branding.tos_uri }),

@@ -14,13 +14,13 @@ import { redirect } from '../http/reply.ts'
 import type { PathParams, Route } from '../http/route.ts'
 import { type Continuation, readContinuation, withContinuation } from '../identity/continuation.ts'
 import { ensureProvisioned } from '../identity/devices.ts'
+import { signUpOffered } from '../identity/providers.ts'
 import { ssoTarget, withLoginToken } from '../identity/sso-redirect.ts'
 import { activeSession, openVisit, page, readOwnForm, summary, type Visit } from '../identity/visit.ts'
 import { addSeconds } from '../lib/clock.ts'
 import { sha256 } from '../lib/digest.ts'
 import { randomString } from '../lib/random.ts'
 import { ulidFromUuid, uuidFromUlid } from '../lib/ulid.ts'
-import { registrationEnabled } from '../policy/register.ts'
 import type { Violation } from '../policy/violation.ts'
 import { displayNameOf } from './consent.ts'
 import { interstitial } from './interstitial.ts'
@@ -71,10 +71,9 @@ function assertPending(deps: Pick<Deps, 'clock'>, login: CompatLoginRow | undefi
 function signInPath(deps: Pick<Deps, 'config'>, request: Request, continuation: Continuation): string {
   const query = readPageQuery(request)
   const action = query.action ?? query['org.matrix.msc3824.action']
-  if (action === 'register' && registrationEnabled(deps.config))
-    return withContinuation('/register', continuation)
+  const start = action === 'register' && signUpOffered(deps.config) ? '/register' : '/login'
   const idp = uuidFromUlid(query.upstream_idp ?? '')
-  const path = withContinuation('/login', continuation)
+  const path = withContinuation(start, continuation)
   return idp === undefined ? path : `${path}&upstream_idp=${ulidFromUuid(idp)}`
 }
 

@@ -2,8 +2,8 @@ import type { Deps } from '../deps.ts'
 import { redirect } from '../http/reply.ts'
 import type { Route } from '../http/route.ts'
 import { readContinuation } from '../identity/continuation.ts'
+import { signUpOffered } from '../identity/providers.ts'
 import { openVisit, page } from '../identity/visit.ts'
-import { registrationEnabled } from '../policy/register.ts'
 import { interstitial } from './interstitial.ts'
 
 /** GET /: who is signed in, and the ways in. */
@@ -11,7 +11,7 @@ async function index(deps: Deps, request: Request): Promise<Response> {
   const visit = await openVisit(deps, request)
   return (
     (await interstitial(deps, visit, readContinuation({}))) ??
-    page(deps, visit, 'index', { registration_enabled: registrationEnabled(deps.config) })
+    page(deps, visit, 'index', { registration_enabled: signUpOffered(deps.config) })
   )
 }
 

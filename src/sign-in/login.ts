@@ -14,7 +14,13 @@ import {
   withContinuation,
 } from '../identity/continuation.ts'
 import { noProviderNotice, type ProviderNotice, readProviderNotice } from '../identity/provider-notice.ts'
-import { enabledProviders, type Provider, providerButtons, providerName } from '../identity/providers.ts'
+import {
+  enabledProviders,
+  type Provider,
+  providerButtons,
+  providerName,
+  signUpOffered,
+} from '../identity/providers.ts'
 import { reauthenticate } from '../identity/reauthentication.ts'
 import { recoveryEnabled } from '../identity/recovery.ts'
 import { endSession } from '../identity/sessions.ts'
@@ -25,7 +31,6 @@ import { transact } from '../lib/transact.ts'
 import { hintedName } from '../oauth/authorization/hints.ts'
 import { signInNeeded } from '../oauth/authorization/sign-in-needed.ts'
 import { type Flow, openFlow } from '../oauth/grant-context.ts'
-import { registrationEnabled } from '../policy/register.ts'
 import type { FieldErrors, FormError, LoginPage, SessionSummary } from '../render/contexts.ts'
 import { interstitial } from './interstitial.ts'
 
@@ -200,7 +205,7 @@ async function loginPage(
         ...(error && { form_error: error }),
       },
       continuation: continuation.text,
-      registration_enabled: registrationEnabled(deps.config) && !known,
+      registration_enabled: offersSignUp(deps.config) && !known,
       recovery_enabled: recoveryEnabled(deps),
       ...(client && { client }),
       ...known,
@@ -217,6 +222,9 @@ async function loginPage(
     },
   )
 }
+
+/** Where there are only providers, their buttons are the way into a new account too. */
+const offersSignUp = (config: Deps['config']): boolean => config.passwords.enabled && signUpOffered(config)
 
 /** Who must type the password, where the request says it: the person who is signed in, or another one that it names. */
 async function knownPerson(

@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, test } from 'bun:test'
 import { findUserByName } from '../../sql/users.ts'
+import { syncProviders } from '../../src/upstream/sync.ts'
 import { templateFaults } from '../../src/upstream/upstream.ts'
+import { createHarness } from '../support/harness.ts'
 import { authorizeUrl, registerClient } from '../support/oauth.ts'
 import { PROVIDER, SUGGEST, signUpThere, type UpstreamWorld, upstreamWorld } from '../support/upstream.ts'
 
@@ -158,6 +160,71 @@ describe('the provider is chosen', () => {
     expect(page.url.pathname).toBe('/login')
     expect(page.text).toContain('You did not sign in with Harbour.')
     expect(page.text).not.toContain('name="password"')
+  })
+})
+
+describe('sign-up without passwords', () => {
+  const closed = { account: { password_registration_enabled: false } }
+  const OTHER = '01JDFX2V9S6QK3W4Z5Y7T8R9PB'
+  const promptValues = async () => {
+    const answer = await world.harness.request('/.well-known/openid-configuration')
+    return ((await answer.json()) as { prompt_values_supported: string[] }).prompt_values_supported
+  }
+
+  test('prompt=create, the links to sign up and discovery lead to the provider that lets people in', async () => {
+    await start({}, { config: closed })
+    const { harness, fake } = world
+    const { client_id } = await registerClient(harness)
+    const asked = await harness.browser().open(authorizeUrl(client_id, { prompt: 'create' }))
+    expect(asked.url.origin).toBe(fake.issuer)
+    for (const path of ['/', '/login'])
+      expect((await harness.browser().open(path)).text).toContain('Create account')
+    expect(await promptValues()).toContain('create')
+    expect((await world.through(harness.browser(), '/register')).text).toContain('Create your account')
+  })
+
+  test('is not offered through a provider that creates no accounts (allow_registration)', async () => {
+    await start({ allow_registration: false }, { config: closed })
+    const { harness } = world
+    const { client_id } = await registerClient(harness)
+    const asked = await harness.browser().open(authorizeUrl(client_id, { prompt: 'create' }))
+    expect(asked.url.pathname).toBe('/register')
+    expect(asked.text).not.toContain('/upstream/authorize/')
+    for (const path of ['/', '/login'])
+      expect((await harness.browser().open(path)).text).not.toContain('Create account')
+    expect(await promptValues()).not.toContain('create')
+  })
+
+  test('offers a choice among several, without those that create no accounts, unless the request chooses', async () => {
+    await start({}, { config: closed })
+    const given = {
+      issuer: world.fake.issuer,
+      client_id: 'latchkey',
+      token_endpoint_auth_method: 'none' as const,
+    }
+    const harness = await createHarness({
+      beside: world.harness,
+      config: {
+        ...closed,
+        upstream_oauth2: {
+          providers: [
+            { id: PROVIDER, human_name: 'Harbour', ...given },
+            { id: OTHER, human_name: 'Wharf', ...given },
+            { id: '01JDFX2V9S6QK3W4Z5Y7T8R9PC', human_name: 'Closed', allow_registration: false, ...given },
+          ],
+        },
+      },
+    })
+    await syncProviders(harness.deps)
+    const page = await harness.browser().open('/register')
+    expect(page.url.pathname).toBe('/register')
+    for (const name of ['Harbour', 'Wharf']) expect(page.text).toContain(name)
+    expect(page.text).not.toContain('Closed')
+    const { client_id } = await registerClient(harness)
+    const chosen = authorizeUrl(client_id, { prompt: 'create', upstream_idp: OTHER })
+    const away = await harness.browser().open(chosen)
+    expect(away.url.searchParams.get('redirect_uri')).toEndWith(OTHER)
+    await harness.close()
   })
 })
 

@@ -7,10 +7,11 @@ import { type Params, readPageQuery } from '../../http/params.ts'
 import { json, redirect } from '../../http/reply.ts'
 import type { Route } from '../../http/route.ts'
 import { asksForCaptcha, captchaBox, captchaPolicy, checkCaptcha, claimPass } from '../../identity/captcha.ts'
+import { chosenProvider } from '../../identity/chosen-provider.ts'
 import { type Continuation, readContinuation, withContinuation } from '../../identity/continuation.ts'
 import { beginVerification, takeCodeLimits } from '../../identity/email-verification.ts'
 import { limitSubject, take } from '../../identity/limits.ts'
-import { providerButtons } from '../../identity/providers.ts'
+import { signUpButtons } from '../../identity/providers.ts'
 import { checkRegistrationToken } from '../../identity/registration-tokens.ts'
 import { asksForToken, FORM_LIMIT } from '../../identity/sign-up.ts'
 import { checkSignUpName, suggestNames } from '../../identity/sign-up-names.ts'
@@ -32,14 +33,14 @@ import { stepPath } from './step.ts'
 /** Live checks of one address: a person types a few names, a script tries thousands. */
 const CHECK_LIMIT = { burst: 60, per_second: 1 }
 
-/** GET /register and /register/password (reference flows 3.1): one page, since passwords are the only way in yet. */
+/** GET /register and /register/password (reference flows 3.1): one page, with passwords and with providers. */
 async function showRegister(deps: Deps, request: Request): Promise<Response> {
   const query = readPageQuery(request)
   const continuation = readContinuation(query)
   const flow = await openFlow(deps, await openVisit(deps, request), continuation)
   const { visit } = flow
   if (activeSession(visit)) return redirect(deps.urls.path(continuation.path), visit.browser.cookies)
-  if (!registrationEnabled(deps.config)) return registerElsewhere(deps, visit, continuation)
+  if (!registrationEnabled(deps.config)) return registerElsewhere(deps, flow, continuation, query)
   const live = await liveRegistration(deps, visit)
   if (live) return resumePage(deps, flow, continuation, live, query.token)
   // An invitation may be a link: its token goes along with the form.
@@ -50,12 +51,18 @@ async function showRegister(deps: Deps, request: Request): Promise<Response> {
   return registerPage(deps, flow, continuation, { username, ...invitation }, { errors: {} }, 200)
 }
 
-/** Nobody signs up with a password here: on to the only provider, or to the choice among them. */
-function registerElsewhere(deps: Deps, visit: Visit, continuation: Continuation): Response {
-  const providers = providerButtons(deps.config)
-  const [first] = providers
+/** Nobody signs up with a password here: on to the provider that is chosen, or the only one, or to the choice. */
+async function registerElsewhere(
+  deps: Deps,
+  { visit, grant }: Flow,
+  continuation: Continuation,
+  query: Params,
+): Promise<Response> {
+  const providers = signUpButtons(deps.config)
+  const chosen = await chosenProvider(deps, query, grant?.id)
+  const first = providers.find(({ id }) => id === chosen?.id) ?? providers[0]
   if (!first) return page(deps, visit, 'register_disabled', { continuation: continuation.text })
-  if (providers.length > 1)
+  if (providers.length > 1 && first.id !== chosen?.id)
     return page(deps, visit, 'register_providers', { providers, continuation: continuation.text })
   const path = withContinuation(`/upstream/authorize/${first.id}`, continuation)
   return redirect(deps.urls.path(path), visit.browser.cookies)
@@ -223,7 +230,7 @@ async function registerPage(
   const box = isInvited
     ? undefined
     : await captchaBox(deps, visit, { pass: admission?.pass, challenge: form.altcha_challenge })
-  const providers = providerButtons(deps.config)
+  const providers = signUpButtons(deps.config)
   return page(
     deps,
     visit,
