@@ -119,6 +119,42 @@ async function fillForm(walker: Walker, username: string): Promise<void> {
 }
 const acceptTerms = ({ page }: Walker): Promise<void> => page.getByLabel('I accept the terms of use').check()
 
+test(
+  'an answer that arrives while a button is pressed moves the button after the click, which counts',
+  () =>
+    walkAs(chromium, 'pressed', LOOKS['phone, light, with JavaScript'] ?? {}, async (walker) => {
+      const { page } = walker
+      let answer = (): void => {}
+      const asked = new Promise<void>((isAsked) =>
+        page.route('**/register/check?*', async (route) => {
+          await new Promise<void>((resolve) => {
+            answer = resolve
+            isAsked()
+          })
+          await route.continue()
+        }),
+      )
+      await page.goto(at('approval', '/register'))
+      await fillForm(walker, newName())
+      await asked
+      const button = page.getByRole('button', { name: 'Create account' })
+      await button.hover()
+      await page.mouse.down()
+      const before = await button.boundingBox()
+      const answered = page.waitForResponse('**/register/check?*')
+      answer()
+      await (await answered).finished()
+      // Time for the page to do what it must not.
+      await page.evaluate(
+        () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))),
+      )
+      expect(await button.boundingBox()).toEqual(before)
+      await page.mouse.up()
+      await walker.sees('What should we call you?')
+    }),
+  LONG,
+)
+
 describe.each(Object.entries(LOOKS))('%s', (name, look) => {
   const walk = (what: string, act: (walker: Walker) => Promise<void>): Promise<void> =>
     walkAs(chromium, `${what}, ${name}`, look, act)

@@ -1,6 +1,27 @@
 // Makes fields more comfortable on pages with a name or a password to type; enhance.js has what every page needs.
 // Pages work without it; all texts come from the page, in its language.
 
+/**
+ * A button that moves away while it is pressed is not clicked. What changes the height of the page for another reason
+ * than a key waits until nothing is pressed, and the click has been told.
+ */
+let pressed = false
+const held = []
+addEventListener('pointerdown', (event) => {
+  pressed = event.button === 0
+})
+for (const end of ['pointerup', 'pointercancel'])
+  addEventListener(end, () => {
+    pressed = false
+    setTimeout(() => {
+      if (!pressed) for (const change of held.splice(0)) change()
+    }, 100)
+  })
+function whenReleased(change) {
+  if (pressed || held.length > 0) held.push(change)
+  else change()
+}
+
 /** Buttons that show and hide a password. Made here, so that without script nobody sees a button that does nothing. */
 for (const box of document.querySelectorAll('[data-reveal]')) {
   const input = box.querySelector('input')
@@ -78,8 +99,10 @@ function prove(input) {
   const finish = (solution) => {
     over = true
     if (solution) form.elements.altcha.value = btoa(JSON.stringify({ challenge, solution }))
-    state.textContent = solution ? state.dataset.done : ''
-    state.classList.toggle('captcha-done', Boolean(solution))
+    whenReleased(() => {
+      state.textContent = solution ? state.dataset.done : ''
+      state.classList.toggle('captcha-done', Boolean(solution))
+    })
     if (waiting !== undefined) form.requestSubmit(waiting)
   }
   const begin = () => {
@@ -163,13 +186,18 @@ function checkUsername(field) {
       // The answer comes in the language of this page, which may not be the browser's own.
       const headers = { accept: 'application/json', 'accept-language': document.documentElement.lang }
       const response = await fetch(url, { signal: pending.signal, headers })
-      if (!response.ok) return say('', '')
+      if (!response.ok) return whenReleased(() => input.value === asked && say('', ''))
       const answer = await response.json()
-      if (input.value !== asked) return
-      say(/^[a-z_]+$/.test(answer.status) ? answer.status : '', String(answer.message ?? ''))
-      suggest(Array.isArray(answer.suggestions) ? answer.suggestions.map(String) : [])
+      whenReleased(() => {
+        if (input.value !== asked) return
+        say(/^[a-z_]+$/.test(answer.status) ? answer.status : '', String(answer.message ?? ''))
+        suggest(Array.isArray(answer.suggestions) ? answer.suggestions.map(String) : [])
+      })
     } catch (error) {
-      if (error.name !== 'AbortError') say('unavailable', field.dataset.failed)
+      if (error.name === 'AbortError') return
+      whenReleased(() => {
+        if (input.value === asked) say('unavailable', field.dataset.failed)
+      })
     }
   }
 }
@@ -192,7 +220,7 @@ function measureStrength(field) {
     input.removeEventListener('focus', load)
     try {
       ;({ estimate } = await import(field.dataset.strength))
-      show()
+      whenReleased(show)
     } catch {
       // No meter then; the server checks all the same.
     }
@@ -228,6 +256,6 @@ function measureStrength(field) {
   if (document.activeElement === input) load()
   input.addEventListener('input', () => {
     clearTimeout(timer)
-    timer = setTimeout(show, 200)
+    timer = setTimeout(() => whenReleased(show), 200)
   })
 }
