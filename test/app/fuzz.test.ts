@@ -33,7 +33,7 @@ const REQUESTS = 3000
 const { LATCHKEY_RUNS: runs, LATCHKEY_SEED: seed } = process.env
 const RUNS = runs === undefined ? Math.max(12, Math.round(REQUESTS / app.routes.length)) : Number(runs)
 const OPTIONS = { numRuns: RUNS, ...(seed !== undefined && { seed: Number(seed) }) }
-const LIMIT = 30_000 + RUNS * 500
+const LIMIT = 180_000 + RUNS * 500
 
 const site = await createSite(harness, app)
 afterAll(() => harness.close())

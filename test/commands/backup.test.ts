@@ -31,7 +31,7 @@ beforeAll(async () => {
   await rowInEveryTable(source.sql)
   await putSetting(source.sql, 'matrix.homeserver', 'example.test')
   wrote = await database(source, ['backup', 'good.backup'])
-}, 120_000)
+}, 180_000)
 
 afterAll(async () => {
   for (const { drop } of databases) await drop()
@@ -188,7 +188,7 @@ test('database restore: what is no backup, newer or damaged is refused with one 
   }
   const schemas = await target.sql`select nspname from pg_namespace where nspname like 'latchkey%'`
   expect(schemas).toHaveLength(0)
-}, 120_000)
+}, 180_000)
 
 test('database restore: the server name has to be that of the backup; another encryption secret is named', async () => {
   const target = await another(false)

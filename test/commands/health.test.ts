@@ -38,7 +38,7 @@ describe('latchkey health', () => {
     folder = await newFolder()
     address = await freeAddress()
     server = await beginReady(['start'], { cwd: folder.path, env: address.env })
-  }, 120_000)
+  }, 180_000)
   afterAll(async () => {
     await endAll()
     await folder?.remove()

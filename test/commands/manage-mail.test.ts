@@ -15,7 +15,7 @@ beforeAll(async () => {
   folder = await newFolder()
   database = await createTestDatabase()
   await latchkey(['config', 'generate', '-o', 'config.yaml'], { cwd: folder.path })
-}, 60_000)
+}, 180_000)
 afterAll(async () => {
   await endAll()
   await database.drop()
@@ -50,7 +50,7 @@ test('latchkey manage send-test-mail: sends one, or says why not', async () => {
     LATCHKEY_EMAIL__TRANSPORT: 'blackhole',
   })
   expect([hole.code, hole.err]).toEqual([1, expect.stringContaining('blackhole')])
-}, 60_000)
+}, 180_000)
 
 test('latchkey manage list-undelivered-mail, retry-mail: shows what the mail server refused, and sends it later', async () => {
   await manage(['register-user', 'alice', '-e', 'alice@example.test'])
@@ -70,7 +70,7 @@ test('latchkey manage list-undelivered-mail, retry-mail: shows what the mail ser
   expect((await manage(['list-undelivered-mail'])).out).toBe('')
   expect((await manage(['retry-mail', id])).code).toBe(1)
   expect((await manage(['retry-mail', 'x'])).code).toBe(1)
-}, 90_000)
+}, 180_000)
 
 test('latchkey manage add-email, remove-email: without a code; the owner hears of it', async () => {
   await manage(['register-user', 'bob', '-e', 'bob@example.test'])
@@ -85,7 +85,7 @@ test('latchkey manage add-email, remove-email: without a code; the owner hears o
   expect(server.last('bob@example.test').subject).toBe('Email address removed')
   expect(server.last('second@example.test').subject).toBe('Email address removed')
   expect((await manage(['remove-email', 'bob', 'bob@example.test'])).code).toBe(1)
-}, 90_000)
+}, 180_000)
 
 test('latchkey manage issue-recovery-link: prints a link and tells the owner; not for a locked account', async () => {
   const { code, out } = await manage(['issue-recovery-link', 'bob'])
@@ -97,4 +97,4 @@ test('latchkey manage issue-recovery-link: prints a link and tells the owner; no
   await manage(['lock-user', 'bob'])
   const locked = await manage(['issue-recovery-link', 'bob'])
   expect([locked.code, locked.out]).toEqual([1, ''])
-}, 90_000)
+}, 180_000)

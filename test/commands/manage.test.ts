@@ -22,7 +22,7 @@ beforeAll(async () => {
   await latchkey(['config', 'generate', '-o', 'config.yaml'], { cwd: folder.path })
   // Without a worker: what the homeserver hears of here, the commands told it.
   await beginReady(['server', '--no-worker'], options())
-}, 60_000)
+}, 180_000)
 
 afterAll(async () => {
   await endAll()
@@ -73,7 +73,7 @@ describe('latchkey manage register-user', () => {
     expect(await signIn('alice', PASSWORD)).not.toBe('/login')
     expect(await signIn('alice', 'another passphrase 9')).toBe('/login')
     expect((await manage(['list-admin-users'])).out).toBe('')
-  }, 30_000)
+  }, 180_000)
 
   test('refuses names that are taken here or there, that the policy forbids, and addresses of others', async () => {
     fake.exclusive.add('bridge')
@@ -94,7 +94,7 @@ describe('latchkey manage register-user', () => {
     const [row] = await database.sql`select count(*)::int as count from latchkey.users`
     expect(row?.count).toBe(1)
     expect(fake.users.has('carol')).toBe(false)
-  }, 60_000)
+  }, 180_000)
 
   test('a homeserver that is away: nothing is created, and it says what to do', async () => {
     fake.nonsense = true
@@ -104,7 +104,7 @@ describe('latchkey manage register-user', () => {
     expect(err).toMatch(
       /could not be asked whether dora is free \(.*not a homeserver's\); mend that, and try again/,
     )
-  }, 60_000)
+  }, 180_000)
 
   test('a weak password and one on the command line are refused', async () => {
     const weak = await manage(['register-user', 'erin', '--password-stdin'], 'erin123')
@@ -119,7 +119,7 @@ describe('latchkey manage register-user', () => {
     )
     expect(ignored.code).toBe(0)
     expect(await signIn('erin', 'erin123')).not.toBe('/login')
-  }, 60_000)
+  }, 180_000)
 })
 
 describe('latchkey manage, on an account', () => {
@@ -136,14 +136,14 @@ describe('latchkey manage, on an account', () => {
     expect(await signIn('alice', next)).not.toBe('/login')
     expect((await manage(['set-password', 'alice', '--ignore-complexity'], PASSWORD)).code).toBe(0)
     expect(await signIn('alice', PASSWORD)).not.toBe('/login')
-  }, 60_000)
+  }, 180_000)
 
   test('lock-user and unlock-user: the homeserver hears of both', async () => {
     expect((await manage(['lock-user', 'alice'])).out).toMatch(/^alice is locked/)
     expect(fake.users.get('alice')?.locked).toBe(true)
     expect((await manage(['unlock-user', '@alice:example.test'])).out).toMatch(/^alice is unlocked/)
     expect(fake.users.get('alice')?.locked).toBe(false)
-  }, 30_000)
+  }, 180_000)
 
   test('unlock-user --reactivate: an account that was locked and deactivated is back, at the homeserver too', async () => {
     expect((await manage(['register-user', 'frank', '--password-stdin'], PASSWORD)).code).toBe(0)
@@ -158,7 +158,7 @@ describe('latchkey manage, on an account', () => {
     expect(await signIn('frank', PASSWORD)).toBe('/login')
     await manage(['set-password', 'frank', '--ignore-complexity'], PASSWORD)
     expect(await signIn('frank', PASSWORD)).not.toBe('/login')
-  }, 60_000)
+  }, 180_000)
 
   test('kill-sessions: --dry-run counts, without it they end and devices go', async () => {
     await signIn('erin', 'erin123')
@@ -169,14 +169,14 @@ describe('latchkey manage, on an account', () => {
     expect(done.out).toMatch(/^Ended 2 browser sessions and 0 app sessions of erin/)
     expect(fake.callsOf('sync_devices').length).toBe(before + 1)
     expect((await manage(['kill-sessions', 'erin', '--dry-run'])).out).toMatch(/^Would end 0 browser/)
-  }, 30_000)
+  }, 180_000)
 
   test('an account is also found by its user_id of the log', async () => {
     const [row] = await database.sql`select id::text as id from latchkey.users where username = 'erin'`
     const ulid = ulidFromUuid(String(row?.id))
     expect((await manage(['kill-sessions', ulid, '--dry-run'])).out).toMatch(/ of erin\.$/m)
     expect((await manage(['kill-sessions', ulid.toLowerCase(), '--dry-run'])).code).toBe(1)
-  }, 30_000)
+  }, 180_000)
 
   test('personal tokens: issued, listed, replaced and revoked; the token is alone on standard output', async () => {
     const issued = await manage(['issue-personal-token', 'erin', '--name', 'Reminders'])
@@ -211,7 +211,7 @@ describe('latchkey manage, on an account', () => {
       out: '',
       err: 'erin has no personal tokens.\n',
     })
-  }, 60_000)
+  }, 180_000)
 
   test('personal tokens: what cannot be', async () => {
     const refused: [string[], RegExp][] = [
@@ -234,13 +234,13 @@ describe('latchkey manage, on an account', () => {
     const away = await manage(['issue-personal-token', 'erin'])
     expect(away).toMatchObject({ code: 1, out: '' })
     expect(away.err).toMatch(/could not be told of the device .*so there is no token/)
-  }, 60_000)
+  }, 180_000)
 
   test('provision-all-users: the homeserver hears of everybody again', async () => {
     fake.users.delete('alice')
     expect((await manage(['provision-all-users'])).code).toBe(0)
     expect(fake.users.has('alice')).toBe(true)
-  }, 30_000)
+  }, 180_000)
 
   test('check-homeserver: says what it found, and has repaired it; one that is away is no success', async () => {
     fake.users.delete('alice')
@@ -252,7 +252,7 @@ describe('latchkey manage, on an account', () => {
     fake.nonsense = false
     expect(away).toMatchObject({ code: 1, out: '' })
     expect(away.err).toMatch(/not a homeserver/)
-  }, 60_000)
+  }, 180_000)
 
   test('issue-compatibility-token: the arguments of MAS; the token never runs out', async () => {
     const argued = await manage(['issue-compatibility-token', 'erin', 'OLDBOTDEVI'])
@@ -293,20 +293,20 @@ describe('latchkey manage, on an account', () => {
     expect([locked.code, locked.out]).toEqual([1, ''])
     expect(locked.err).toMatch(/locked or deactivated/)
     await manage(['unlock-user', 'erin'])
-  }, 60_000)
+  }, 180_000)
 
   test('set-password --kill-sessions ends every session with the old password', async () => {
     const done = await manage(['set-password', 'erin', '--ignore-complexity', '--kill-sessions'], 'erin123')
     expect(done.out).toMatch(/^erin has a new password. Ended \d+ browser sessions? and 2 app sessions\.$/m)
     expect(fake.devicesOf('erin')).toEqual([])
-  }, 30_000)
+  }, 180_000)
 
   test('promote-admin, demote-admin, list-admin-users', async () => {
     expect((await manage(['promote-admin', 'erin'])).code).toBe(0)
     expect((await manage(['list-admin-users'])).out).toBe('erin\n')
     expect((await manage(['demote-admin', 'erin'])).code).toBe(0)
     expect((await manage(['list-admin-users'])).out).toBe('')
-  }, 30_000)
+  }, 180_000)
 
   test('deactivate: only with --yes where nobody can be asked; the homeserver erases; the name stays taken', async () => {
     const asked = await manage(['deactivate', 'erin', '--erase'])
@@ -316,7 +316,7 @@ describe('latchkey manage, on an account', () => {
     expect(fake.users.get('erin')).toMatchObject({ deactivated: true, erased: true })
     expect(await signIn('erin', 'erin123')).toBe('/login')
     expect((await manage(['register-user', 'erin'])).err).toMatch(/taken/)
-  }, 30_000)
+  }, 180_000)
 
   test('an account that is not there', async () => {
     for (const command of [
@@ -338,7 +338,7 @@ describe('latchkey manage, on an account', () => {
         err: 'There is no account named nobody.\n',
       })
     }
-  }, 60_000)
+  }, 180_000)
 })
 
 describe('latchkey manage list-approvals, approve-user, reject-user', () => {
@@ -359,5 +359,5 @@ describe('latchkey manage list-approvals, approve-user, reject-user', () => {
     const none = await manage(['approve-user', 'waiting1'])
     expect([none.code, none.err.includes('does not wait for approval')]).toEqual([1, true])
     expect((await manage(['list-approvals', '--json'])).out).toBe('')
-  }, 60_000)
+  }, 180_000)
 })

@@ -10,7 +10,7 @@ test('work: a mail server that is down is named at the start, and holds up nothi
   await server.close()
   try {
     await work(harness.deps, jobHandlers(harness.deps), new AbortController().signal)
-    for (let tries = 0; tries < 200; tries++) {
+    for (let tries = 0; tries < 1000; tries++) {
       if (harness.logged.some(({ event }) => event === 'mail.check_failed')) break
       await Bun.sleep(25)
     }

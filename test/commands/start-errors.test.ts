@@ -4,9 +4,9 @@ import { readdir, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { TLSSocket } from 'node:tls'
-import { findFreePort } from '../../src/commands/demo/ports.ts'
 import { selfSigned } from '../support/certificate.ts'
 import { createTestDatabase } from '../support/database.ts'
+import { reservePort } from '../support/ports.ts'
 import { endAll, freeAddress, latchkey, MAIN, newFolder, type Outcome } from './support.ts'
 
 let folder: Awaited<ReturnType<typeof newFolder>>
@@ -44,12 +44,12 @@ describe('latchkey start, when it can not', () => {
     expectSentence(outcome, new RegExp(`^Cannot listen on http://127.0.0.1:${address.port}: another program`))
     // Nothing goes on in the background.
     expect(await readdir(join(folder.path, 'data/postgres/cluster'))).not.toContain('postmaster.pid')
-  }, 60_000)
+  }, 180_000)
 
   test('a file where the folder should be', async () => {
     await writeFile(join(folder.path, 'data'), '')
     expectSentence(await start(), /can't (write|be read)/)
-  }, 30_000)
+  }, 180_000)
 
   test.skipIf(!canTryNobody)(
     'a folder that it may not write',
@@ -57,11 +57,11 @@ describe('latchkey start, when it can not', () => {
       const outcome = await latchkey(['start'], { cwd: folder.path, env: address.env, uid: NOBODY })
       expectSentence(outcome, /^Latchkey can't write in .*data \(EACCES\); start it in a folder of your own/)
     },
-    30_000,
+    180_000,
   )
 
   test('a database that nobody answers for', async () => {
-    const port = await findFreePort(0)
+    const port = await reservePort()
     const outcome = await start({
       LATCHKEY_DATABASE__URI: `postgresql://me:hunter2@127.0.0.1:${port}/latchkey`,
     })
@@ -72,7 +72,7 @@ describe('latchkey start, when it can not', () => {
     expect(outcome.err + outcome.out).not.toContain('hunter2')
     // With `database` configured, no embedded server starts.
     expect(await readdir(join(folder.path, 'data'))).toEqual(['config.yaml'])
-  }, 30_000)
+  }, 180_000)
 
   test('a database that does not exist, a wrong password', async () => {
     const { uri, name, drop } = await createTestDatabase({ migrated: false })
@@ -84,7 +84,7 @@ describe('latchkey start, when it can not', () => {
     const wrong = uri.replace(/:[^:@]+@/, ':wrong-password@')
     expectSentence(await start({ LATCHKEY_DATABASE__URI: wrong }), /refuses the user name or password/)
     await drop()
-  }, 30_000)
+  }, 180_000)
 
   test('a database without encryption, or with a certificate that nobody vouches for (ssl_mode)', async () => {
     const certificate = await selfSigned('localhost')
@@ -98,7 +98,7 @@ describe('latchkey start, when it can not', () => {
       })
     })
     let encrypted = false
-    const port = await findFreePort(0)
+    const port = await reservePort()
     await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
     const uri = `postgresql://me:hunter2@127.0.0.1:${port}/latchkey?sslmode=`
     expectSentence(
@@ -113,7 +113,7 @@ describe('latchkey start, when it can not', () => {
       )
     }
     server.close()
-  }, 30_000)
+  }, 180_000)
 
   test("MAS's own database: refused, nothing written", async () => {
     const { sql, uri, drop } = await createTestDatabase({ migrated: false })
@@ -125,7 +125,7 @@ describe('latchkey start, when it can not', () => {
     const schemas = await sql`select nspname from pg_namespace where nspname like 'latchkey%'`
     expect(schemas).toHaveLength(0)
     await drop()
-  }, 30_000)
+  }, 180_000)
 
   test('a database newer than the code', async () => {
     const { sql, uri, drop } = await createTestDatabase()
@@ -135,7 +135,7 @@ describe('latchkey start, when it can not', () => {
       /^This database was migrated by a newer Latchkey \(9999_later\)/,
     )
     await drop()
-  }, 30_000)
+  }, 180_000)
 
   test('a broken configuration: every problem, one a line', async () => {
     await writeFile(
@@ -148,5 +148,5 @@ describe('latchkey start, when it can not', () => {
     expect(lines.length).toBeGreaterThan(1)
     expect(lines.join('\n')).toMatch(/kimd/)
     expect(outcome.err).not.toMatch(/^\s+at /m)
-  }, 30_000)
+  }, 180_000)
 })

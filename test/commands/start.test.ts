@@ -56,12 +56,12 @@ describe('latchkey start', () => {
     expect(code).toBe(0)
     expect(out).toContain('Latchkey has stopped')
     expect(await isAlive(postgres)).toBe(false)
-  }, 60_000)
+  }, 180_000)
 
   test('the sign-up page gets its strength meter', async () => {
     const server = await beginReady(['start'], options())
     let script: string | undefined
-    for (let tries = 0; tries < 100 && script === undefined; tries++) {
+    for (let tries = 0; tries < 1000 && script === undefined; tries++) {
       const page = await (await fetch(new URL('/register', address.url))).text()
       script = page.match(/data-strength="([^"]+)"/)?.[1]
       await Bun.sleep(50)
@@ -71,7 +71,7 @@ describe('latchkey start', () => {
     expect(await response.text()).toContain('estimate')
     server.kill('SIGTERM')
     expect((await server.ended).code).toBe(0)
-  }, 60_000)
+  }, 180_000)
 
   test('again: keeps configuration and accounts, also after SIGKILL', async () => {
     const first = await beginReady(['start'], options())
@@ -104,7 +104,7 @@ describe('latchkey start', () => {
       'Created @bob:localhost',
     )
     expect(await postgresPid(cluster()).catch(() => undefined)).toBeUndefined()
-  }, 60_000)
+  }, 180_000)
 
   test('PostgreSQL is killed: it is started again, and the service finds back', async () => {
     const server = await beginReady(['start'], options())
@@ -130,7 +130,7 @@ describe('latchkey start', () => {
     expect(await stat(join(folder.path, 'data')).catch(() => undefined)).toBeUndefined()
     server.kill('SIGINT')
     expect((await server.ended).code).toBe(0)
-  }, 60_000)
+  }, 180_000)
 
   test.skipIf(!canTryNobody)(
     'as an ordinary user',
@@ -143,7 +143,7 @@ describe('latchkey start', () => {
       server.kill('SIGINT')
       expect((await server.ended).code).toBe(0)
     },
-    60_000,
+    180_000,
   )
 
   test.skipIf(process.getuid?.() !== 0)(
@@ -159,6 +159,6 @@ describe('latchkey start', () => {
         await closed.remove()
       }
     },
-    60_000,
+    180_000,
   )
 })

@@ -3,7 +3,7 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { findFreePort } from '../../src/commands/demo/ports.ts'
+import { reservePort } from '../support/ports.ts'
 
 export const MAIN = join(import.meta.dirname, '..', '..', 'src', 'main.ts')
 const READY = /Latchkey is ready|"server\.ready"|"worker\.ready"/
@@ -117,7 +117,7 @@ export async function newFolder(closed = false): Promise<{ path: string; remove:
 export async function freeAddress(
   more: string[] = [],
 ): Promise<{ port: number; url: string; env: Record<string, string> }> {
-  const port = await findFreePort(0)
+  const port = await reservePort()
   const url = `http://localhost:${port}/`
   const resources = ['discovery', 'human', 'oauth', 'assets', 'health', ...more].map((name) => ({ name }))
   const listeners = JSON.stringify([{ name: 'web', resources, binds: [{ host: 'localhost', port }] }])

@@ -64,7 +64,7 @@ test.skipIf(process.platform !== 'linux')(
     expect(children.filter(lives)).toEqual([])
     expect(await health().catch(() => 'closed')).toBe('closed')
   },
-  60_000,
+  180_000,
 )
 
 test.skipIf(process.platform !== 'linux')(
@@ -80,7 +80,7 @@ test.skipIf(process.platform !== 'linux')(
     expect(await childrenOf(parent.pid)).toContain(first)
     await until(() => parent.said().split('"server.ready"').length === 4)
   },
-  60_000,
+  180_000,
 )
 
 test.skipIf(process.platform !== 'linux')(
@@ -93,7 +93,7 @@ test.skipIf(process.platform !== 'linux')(
     await until(() => !children.some(lives))
     expect(await health().catch(() => 'closed')).toBe('closed')
   },
-  60_000,
+  180_000,
 )
 
 test('server --workers: a port that another program uses, and a number that is none, end with a sentence', async () => {
@@ -107,7 +107,7 @@ test('server --workers: a port that another program uses, and a number that is n
   await taken.stop(true)
   expect([busy.code, busy.err]).toEqual([1, expect.stringContaining('another program uses this port')])
   expect((await latchkey(['server', '--workers', 'many'], options())).code).toBe(2)
-}, 60_000)
+}, 180_000)
 
 test('server --workers 2: when one can not start, none is left, and the command ends with 1', async () => {
   const { env, ...rest } = options()
@@ -118,4 +118,4 @@ test('server --workers 2: when one can not start, none is left, and the command 
   const { code, err } = await latchkey(['server', '--workers', '2'], broken)
   expect([code, err]).toEqual([1, expect.stringContaining('A worker could not start')])
   expect(err).not.toContain('server.ready')
-}, 60_000)
+}, 180_000)

@@ -55,7 +55,7 @@ afterAll(async () => {
 
 /** Waits for the browser to set out for a private-scheme address, which it hands to the system. */
 async function setsOutFor({ page, requests }: Visitor, prefix: string): Promise<URL> {
-  for (let attempt = 0; attempt < 75; attempt++) {
+  for (let attempt = 0; attempt < 150; attempt++) {
     const found = requests.find((request) => request.startsWith(prefix))
     if (found) return new URL(found)
     await page.waitForTimeout(200)
@@ -193,7 +193,8 @@ describe('the redirect back to the application, through sign-in and consent in o
         await page.getByRole('heading', { name: `Continue to ${webApp.name}?` }).waitFor()
         await page.reload()
         await consent(page, webApp.name)
-        for (let attempt = 0; attempt < 75 && problems.length === 0; attempt++) await page.waitForTimeout(200)
+        for (let attempt = 0; attempt < 150 && problems.length === 0; attempt++)
+          await page.waitForTimeout(200)
         expect(wasThere).toBe(true)
         expect(problems.join('\n')).toContain('form-action')
         expect(web.unread).toBe(0)
@@ -288,7 +289,7 @@ describe('the pages in Chromium', () => {
     () =>
       chromium.visit({}, async ({ page, problems }) => {
         // The estimator is built after the start.
-        for (let attempt = 0; attempt < 60; attempt++) {
+        for (let attempt = 0; attempt < 240; attempt++) {
           await page.goto(`${stack.latchkeyUrl}/register`)
           if (await page.locator('[data-strength]:not([data-strength=""])').count()) break
           await page.waitForTimeout(500)

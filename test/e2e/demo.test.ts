@@ -109,7 +109,7 @@ describe('the demo, as a Matrix client sees it', () => {
     await ada.sendTextMessage(roomId, 'hello over the front')
     expect(await received).toBe('hello over the front')
     bob.stopClient()
-  }, 30_000)
+  }, 180_000)
 
   test('a token that Latchkey calls inactive is M_UNKNOWN_TOKEN (reference 10.2)', async () => {
     const client = createClient({ baseUrl: stack.frontUrl, accessToken: 'unknown', logger: SILENT })
@@ -144,5 +144,5 @@ describe('the files of the demo', () => {
     const settings = { kind: 'synapse', homeserver: 'localhost', endpoint: stack.synapseUrl } as const
     const homeserver = createHomeserver({ ...settings, secret: stack.secret }, { fetch })
     expect(await homeserver.queryUser('ada')).toMatchObject({ displayName: 'ada' })
-  }, 120_000)
+  }, 180_000)
 })

@@ -65,14 +65,14 @@ const signedIn = (login: { user_id: string; device_id: string; access_token: str
 
 const anonymous = (): MatrixClient => createClient({ baseUrl: stack.frontUrl, logger: SILENT })
 
-/** What Synapse says of a token once it refuses it, at most 15 seconds from now. */
+/** What Synapse says of a token once it refuses it, at most 30 seconds from now. */
 async function whenRefused(token: string): Promise<{ errcode?: string; soft_logout?: boolean }> {
   for (let attempt = 0; ; attempt++) {
     const response = await fetch(`${stack.frontUrl}/_matrix/client/v3/account/whoami`, {
       headers: { authorization: `Bearer ${token}` },
     })
     const answer = (await response.json()) as object
-    if (!response.ok || attempt >= 75) return answer
+    if (!response.ok || attempt >= 150) return answer
     await Bun.sleep(200)
   }
 }
@@ -197,7 +197,7 @@ describe('matrix-js-sdk with the login API, and Synapse', () => {
         await visitor.page.waitForURL(/complete-compat-sso/)
         expect(await visitor.page.textContent('main')).toContain('org.tern.chat')
         await visitor.page.getByRole('button', { name: 'Continue' }).click()
-        for (let waited = 0; waited < 50; waited++) {
+        for (let waited = 0; waited < 300; waited++) {
           if (visitor.requests.some((url) => url.startsWith('org.tern.chat:'))) break
           await Bun.sleep(100)
         }

@@ -2,13 +2,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parse } from 'yaml'
-import { findFreePort } from '../../src/commands/demo/ports.ts'
 import type { Finding } from '../../src/commands/doctor/finding.ts'
 import { beginReady, endAll, latchkey, newFolder, type Running } from '../commands/support.ts'
 import { createBrowser } from '../support/browser.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import type { Harness } from '../support/harness.ts'
 import { exchange, obtainCode, PASSWORD, registerClient } from '../support/oauth.ts'
+import { reservePort } from '../support/ports.ts'
 import { SYNAPSE_START_MS, startTestSynapse, type TestSynapse } from '../support/synapse.ts'
 import { isInstalled, WEB_SERVERS, type WebServer, type WebServerName } from '../support/web-server.ts'
 
@@ -58,8 +58,8 @@ describe.each(Object.entries(CASES))('latchkey setup, %s', (_name, planned) => {
   beforeAll(async () => {
     folder = await newFolder()
     database = await createTestDatabase({ migrated: false })
-    const port = await findFreePort(0)
-    const synapsePort = await findFreePort(0, new Set([port]))
+    const port = await reservePort()
+    const synapsePort = await reservePort()
     const args = ['--domain', 'example.org', '--database', database.uri, '--listen', `localhost:${port}`]
     args.push('--homeserver-endpoint', `http://localhost:${synapsePort}/`, '-o', 'plan', ...planned.args)
     expect(await run(['setup', ...args])).toMatchObject({ code: 0, err: '' })
@@ -90,7 +90,7 @@ describe.each(Object.entries(CASES))('latchkey setup, %s', (_name, planned) => {
     let web: WebServer
     beforeAll(async () => {
       if (installed) web = await WEB_SERVERS[name](at(WRITTEN[name]), HOSTS)
-    }, 30_000)
+    }, 180_000)
     afterAll(() => web?.stop())
 
     const request = (path: string, init?: RequestInit) =>

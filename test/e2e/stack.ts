@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { type Stack, startStack } from '../../src/commands/demo/demo.ts'
 import { cacheDirectory } from '../../src/commands/demo/install-synapse.ts'
 import type { ConfigInput } from '../../src/config/schema.ts'
+import { reservePort } from '../support/ports.ts'
 
 /** Tests do in seconds what people do in days. */
 const PLENTY = { burst: 10_000, per_second: 1000 }
@@ -36,7 +37,7 @@ export async function startTestStack(
       directory,
       cacheDir: cacheDirectory(process.env),
       log,
-      ports: { latchkey: 0, synapse: 0, front: 0 },
+      ports: { latchkey: await reservePort(), synapse: await reservePort(), front: await reservePort() },
       config: { ...CONFIG, ...config },
       appServices: registrations,
     })

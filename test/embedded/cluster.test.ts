@@ -73,7 +73,7 @@ async function killHard(holder: Holder): Promise<void> {
 }
 
 async function gone(pid: number): Promise<boolean> {
-  for (let tries = 0; tries < 100; tries++) {
+  for (let tries = 0; tries < 600; tries++) {
     if (!(await isAlive(pid))) return true
     await Bun.sleep(50)
   }

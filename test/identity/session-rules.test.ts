@@ -193,7 +193,7 @@ describe('one session for each device', () => {
       }),
       { numRuns: 12 },
     )
-  }, 60_000)
+  }, 180_000)
 
   test('all sessions end while a code is exchanged: no tokens, and the device goes', async () => {
     const upserts: Gate = createGate(here.homeserver.fetch, 'upsert_device')

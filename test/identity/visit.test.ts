@@ -44,14 +44,17 @@ async function sendBodySlowly(
 ): Promise<Response> {
   const type = form.headers.get('content-type') ?? ''
   const bytes = await form.bytes()
-  const body = new ReadableStream({
-    async pull(controller) {
-      await Bun.sleep(50)
-      await meanwhile()
-      controller.enqueue(bytes)
-      controller.close()
+  // Nothing is prepared: this is called when the server asks for the body, and so knows who sends it.
+  const body = new ReadableStream(
+    {
+      async pull(controller) {
+        await meanwhile()
+        controller.enqueue(bytes)
+        controller.close()
+      },
     },
-  })
+    { highWaterMark: 0 },
+  )
   return harness.request(path, {
     method: 'POST',
     body,

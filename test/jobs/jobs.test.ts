@@ -63,7 +63,7 @@ const enqueue = (name: 'sync-devices' | 'provision-user', userId: string) =>
 const skipDelay = () => database.sql`update latchkey_jobs.job set start_after = now() where state = 'retry'`
 
 const eventually = async (holds: () => boolean | Promise<boolean>) => {
-  for (let tries = 0; tries < 200; tries++) {
+  for (let tries = 0; tries < 1000; tries++) {
     if (await holds()) return
     await Bun.sleep(25)
   }

@@ -313,7 +313,7 @@ describe('delivery', () => {
     expect(received.map(({ path }) => path)).toContain(quick.path)
     const states = (await jobStates()) as { state: string }[]
     expect(states.map(({ state }) => state).sort()).toEqual(['completed', 'retry'])
-  }, 20_000)
+  }, 180_000)
 
   test('an answer of any size is not read', async () => {
     await app()

@@ -100,7 +100,7 @@ describe('jwks_uri', () => {
     answer = () => new Promise(() => {})
     const { present } = await client(await clientKey())
     expect(await present()).toBe(401)
-  }, 20_000)
+  }, 180_000)
 })
 
 describe('addresses that a stranger may not make us call (reference edge 25)', () => {

@@ -301,7 +301,7 @@ describe('POST /oauth2/token, refresh_token: another secrets.encryption', () => 
 
 /** Until another connection waits for a row that this test holds. */
 async function waitUntilBlocked(): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
+  for (let tries = 0; tries < 2000; tries++) {
     const rows = await world.harness.database.sql`
       select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
     if (rows.length > 0) return

@@ -309,7 +309,7 @@ test('of two people who sign up first at the same instant, one becomes the admin
     await two.close()
     await one.close()
   }
-}, 20_000)
+}, 180_000)
 
 test('nobody becomes the first admin by a name that is not ours: another site can lead one here (DNS rebinding)', async () => {
   const config = { matrix: { kind: 'standalone' as const } }
@@ -325,7 +325,7 @@ test('nobody becomes the first admin by a name that is not ours: another site ca
     expect([origin, ...rows.map((row) => row.is_admin)]).toEqual([origin, isAdmin])
     await alone.close()
   }
-}, 20_000)
+}, 180_000)
 
 describe('limits and switches', () => {
   test('the sign-up limit: three an hour from one address, only for forms in order, shared by processes', async () => {

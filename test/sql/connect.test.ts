@@ -89,10 +89,12 @@ describe('createSql: values', () => {
 describe('createSql: outages', () => {
   test('a connection that the server ends fails its query as an outage, and the next query succeeds', async () => {
     const sql = pool({ max: 1 })
-    const query = sql`select pg_sleep(5)`.execute()
-    await Bun.sleep(50)
+    const query = outage(sql`select pg_sleep(50)`.execute())
+    const sleeping = () =>
+      database.sql`select 1 from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'`
+    while ((await sleeping()).length === 0) await Bun.sleep(20)
     await terminateConnections(database.name)
-    expect(await outage(query)).toBe(true)
+    expect(await query).toBe(true)
     expect([...(await sql`select 1 as one`)]).toEqual([{ one: 1 }])
   })
 
@@ -218,21 +220,22 @@ describe('transact', () => {
 
   test('a transaction whose connection was lost writes nothing more, not even on the connection that replaces it', async () => {
     const sql = pool({ max: 1 })
-    let late: Promise<unknown> = Promise.resolve()
+    const { promise: late, resolve: goOn } = Promise.withResolvers<void>()
+    const lateEnd = outage(late)
     const attempt = transact(sql, async (tx) => {
       await tx`insert into note values (4)`
       await terminateConnections(database.name)
       await Bun.sleep(50)
-      late = (async () => {
+      const writing = (async () => {
         await sql`select 1`
         await tx`insert into note values (5)`
       })()
-      await late
+      goOn(writing)
+      await writing
     })
     expect(await outage(attempt)).toBe(true)
     // The callback goes on alone; its statements are refused.
-    await Bun.sleep(100)
-    expect(await outage(late)).toBe(true)
+    expect(await lateEnd).toBe(true)
     expect(await ids()).toEqual([1, 3])
     expect([...(await sql`select 1 as one`)]).toEqual([{ one: 1 }])
   })

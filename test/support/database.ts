@@ -52,10 +52,11 @@ export async function createTestDatabase(
   }
 }
 
-/** Kills every connection to the database on the server's side, as a failover or a restart does. */
+/** Kills every connection to the database on the server's side, as a failover or a restart does; they are gone then. */
 export async function terminateConnections(name: string): Promise<number> {
   const { admin } = await prepare()
-  const rows = await admin`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${name}`
+  const rows =
+    await admin`select pg_terminate_backend(pid, 30000) from pg_stat_activity where datname = ${name}`
   return rows.length
 }
 

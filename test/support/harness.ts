@@ -85,7 +85,8 @@ export async function createHarness(options: HarnessOptions = {}): Promise<Harne
     database: {
       uri: options.databaseUri?.(database) ?? database.uri,
       max_connections: 5,
-      connect_timeout: 2,
+      // Short where a test stalls the way to it; a busy machine may need longer than that.
+      connect_timeout: options.databaseUri ? 2 : 20,
     },
     log: recordingLog(logged),
     clock,

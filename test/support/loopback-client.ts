@@ -7,7 +7,7 @@ const PATIENCE_MS = 30_000
 /** An application's own end of the redirect: a server that really listens. */
 export interface RedirectTarget {
   port: number
-  /** The address of the next request for `/callback`, posted fields in its query. Rejects after 15 seconds. */
+  /** The address of the next request for `/callback`, posted fields in its query. Rejects after 30 seconds. */
   callback(): Promise<URL>
   /** How many requests nobody has asked for yet. */
   readonly unread: number

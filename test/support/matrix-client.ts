@@ -171,7 +171,7 @@ export function openDevice(app: App, oauth: OAuth2, login: Login): Device {
   return { client, id, clientId: app.clientId, oauth, tokens: kept }
 }
 
-/** Device ids that Synapse has for this person, once `settled` is true of them or 15 seconds have passed. */
+/** Device ids that Synapse has for this person, once `settled` is true of them or 30 seconds have passed. */
 export async function devicesOnce(
   client: MatrixClient,
   settled: (ids: string[]) => boolean,
@@ -184,7 +184,7 @@ export async function devicesOnce(
   }
 }
 
-/** Waits until a message `text` comes over sync, at most 15 seconds. Starts and stops the syncing. */
+/** Waits until a message `text` comes over sync, at most 30 seconds. Starts and stops the syncing. */
 export async function readMessage(client: MatrixClient, text: string): Promise<{ sender: string }> {
   const { promise, resolve, reject } = Promise.withResolvers<{ sender: string }>()
   client.on(RoomEvent.Timeline, (event) => {

@@ -6,8 +6,8 @@ import {
   installSynapse,
   LEGACY_SYNAPSE_VERSION,
 } from '../../src/commands/demo/install-synapse.ts'
-import { findFreePort } from '../../src/commands/demo/ports.ts'
 import { startSynapse } from '../../src/commands/demo/start-synapse.ts'
+import { reservePort } from './ports.ts'
 
 /** How long `beforeAll` may take, in milliseconds: the first run on a machine installs Synapse. */
 export const SYNAPSE_START_MS = 600_000
@@ -49,7 +49,7 @@ export async function startTestSynapse(options: {
   const settings = {
     directory,
     serverName,
-    port: await findFreePort(0),
+    port: await reservePort(),
     publicBaseUrl: 'http://localhost/',
     macaroonSecret: 'macaroon-secret-of-a-test',
     formSecret: 'form-secret-of-a-test',

@@ -1,8 +1,8 @@
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { findFreePort } from '../../src/commands/demo/ports.ts'
 import { selfSigned } from './certificate.ts'
+import { reservePort } from './ports.ts'
 
 /** A real web server on loopback, which serves some hosts on one port. */
 export interface WebServer {
@@ -34,7 +34,7 @@ const SEARCH = `${process.env.PATH ?? ''}:/usr/sbin`
 /** nginx with a written configuration, unchanged but for the port and the folder of the certificates. */
 async function startNginx(written: string, hosts: readonly string[]): Promise<WebServer> {
   const folder = await mkdtemp(join(tmpdir(), 'latchkey-nginx-'))
-  const port = await findFreePort(0)
+  const port = await reservePort()
   const { cert, key } = await selfSigned(hosts, 60)
   for (const host of hosts) {
     await mkdir(join(folder, host))
@@ -62,8 +62,8 @@ async function startNginx(written: string, hosts: readonly string[]): Promise<We
 /** Caddy with a written configuration, unchanged: the options before it choose the port and its own authority. */
 async function startCaddy(written: string): Promise<WebServer> {
   const folder = await mkdtemp(join(tmpdir(), 'latchkey-caddy-'))
-  const port = await findFreePort(0)
-  const plain = await findFreePort(0, new Set([port]))
+  const port = await reservePort()
+  const plain = await reservePort()
   const options = [
     'admin off',
     'local_certs',
@@ -103,7 +103,7 @@ async function run(
       (error: Error & { code?: string }) => error.code !== 'ConnectionRefused',
     )
     if (up && (await Bun.file(caFile).exists())) break
-    if (child.exitCode !== null || attempt === 100) {
+    if (child.exitCode !== null || attempt === 600) {
       const said = await output.text()
       await stop()
       throw new Error(`${name} did not start: ${said.slice(-3000)}`)
