@@ -34,5 +34,5 @@ describe('the weight of pages', () => {
     }
     expect(count).toBeGreaterThan(1000)
     expect(heavy).toEqual([])
-  })
+  }, 180_000)
 })

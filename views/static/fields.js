@@ -1,26 +1,14 @@
 // Makes fields more comfortable on pages with a name or a password to type; enhance.js has what every page needs.
 // Pages work without it; all texts come from the page, in its language.
 
-/**
- * A button that moves away while it is pressed is not clicked. What changes the height of the page for another reason
- * than a key waits until nothing is pressed, and the click has been told.
- */
-let pressed = false
-const held = []
-addEventListener('pointerdown', (event) => {
-  pressed = event.button === 0
-})
-for (const end of ['pointerup', 'pointercancel'])
-  addEventListener(end, () => {
-    pressed = false
-    setTimeout(() => {
-      if (!pressed) for (const change of held.splice(0)) change()
-    }, 100)
+/** A button that moves while it is pressed is not clicked: what would move it waits for the release. */
+let released = Promise.resolve()
+addEventListener('pointerdown', () => {
+  released = new Promise((resolve) => {
+    for (const end of ['pointerup', 'pointercancel'])
+      addEventListener(end, () => setTimeout(resolve, 100), { once: true })
   })
-function whenReleased(change) {
-  if (pressed || held.length > 0) held.push(change)
-  else change()
-}
+})
 
 /** Buttons that show and hide a password. Made here, so that without script nobody sees a button that does nothing. */
 for (const box of document.querySelectorAll('[data-reveal]')) {
@@ -99,7 +87,7 @@ function prove(input) {
   const finish = (solution) => {
     over = true
     if (solution) form.elements.altcha.value = btoa(JSON.stringify({ challenge, solution }))
-    whenReleased(() => {
+    released.then(() => {
       state.textContent = solution ? state.dataset.done : ''
       state.classList.toggle('captcha-done', Boolean(solution))
     })
@@ -186,18 +174,16 @@ function checkUsername(field) {
       // The answer comes in the language of this page, which may not be the browser's own.
       const headers = { accept: 'application/json', 'accept-language': document.documentElement.lang }
       const response = await fetch(url, { signal: pending.signal, headers })
-      if (!response.ok) return whenReleased(() => input.value === asked && say('', ''))
-      const answer = await response.json()
-      whenReleased(() => {
-        if (input.value !== asked) return
-        say(/^[a-z_]+$/.test(answer.status) ? answer.status : '', String(answer.message ?? ''))
-        suggest(Array.isArray(answer.suggestions) ? answer.suggestions.map(String) : [])
-      })
+      const answer = response.ok && (await response.json())
+      await released
+      if (input.value !== asked) return
+      if (!answer) return say('', '')
+      say(/^[a-z_]+$/.test(answer.status) ? answer.status : '', String(answer.message ?? ''))
+      suggest(Array.isArray(answer.suggestions) ? answer.suggestions.map(String) : [])
     } catch (error) {
       if (error.name === 'AbortError') return
-      whenReleased(() => {
-        if (input.value === asked) say('unavailable', field.dataset.failed)
-      })
+      await released
+      if (input.value === asked) say('unavailable', field.dataset.failed)
     }
   }
 }
@@ -220,13 +206,14 @@ function measureStrength(field) {
     input.removeEventListener('focus', load)
     try {
       ;({ estimate } = await import(field.dataset.strength))
-      whenReleased(show)
+      show()
     } catch {
       // No meter then; the server checks all the same.
     }
   }
-  const show = () => {
+  const show = async () => {
     if (!estimate) return
+    await released
     box.hidden = input.value === ''
     if (input.value === '') {
       advice.hidden = true
@@ -256,6 +243,6 @@ function measureStrength(field) {
   if (document.activeElement === input) load()
   input.addEventListener('input', () => {
     clearTimeout(timer)
-    timer = setTimeout(() => whenReleased(show), 200)
+    timer = setTimeout(show, 200)
   })
 }
