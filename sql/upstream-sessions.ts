@@ -78,6 +78,14 @@ export const findCompletedSession = (sql: Db, linkId: string, browserHash: Uint8
     and s.completed_at is not null and s.consumed_at is null
   order by s.id desc limit 1`
 
+/** A way of a browser that led to a link, and to an account after `since`: what was sent twice is done. */
+export const findJustConsumedSession = (sql: Db, linkId: string, browserHash: Uint8Array, since: Date) => sql<
+  { id: string; continuation: string; consumed_at: Date }[]
+>`
+  select s.id, s.continuation, s.consumed_at from latchkey.upstream_sessions s
+  where s.link_id = ${linkId} and s.browser_hash = ${browserHash} and s.consumed_at > ${since}
+  order by s.id desc limit 1`
+
 /** Uses a way up, for a session of a browser where it led to one; no row when it was used before. What the provider said goes. */
 export const consumeUpstreamSession = (
   sql: Db,

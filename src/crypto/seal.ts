@@ -14,6 +14,8 @@ export type Secrets = {
   codes: Uint8Array
   /** Signs what the check against robots hands out. */
   captcha: Uint8Array
+  /** Derives the cookie of the session that a sign-up ends in. */
+  signUp: Uint8Array
   /** Signs the tokens with which we ask the homeserver in the name of a person. */
   internal: Uint8Array
   /**
@@ -38,12 +40,13 @@ export async function deriveSecrets(
   random: Random = systemRandom,
 ): Promise<Secrets> {
   const master = await importMaster(current)
-  const [csrf, refresh, limits, codes, captcha, internal, newest, ...older] = await Promise.all([
+  const [csrf, refresh, limits, codes, captcha, signUp, internal, newest, ...older] = await Promise.all([
     subkey(master, 'csrf'),
     subkey(master, 'refresh'),
     subkey(master, 'limits'),
     subkey(master, 'codes'),
     subkey(master, 'captcha'),
+    subkey(master, 'sign-up'),
     subkey(master, 'internal'),
     sealingKey(master),
     ...old.map(async (hex) => sealingKey(await importMaster(hex))),
@@ -56,6 +59,7 @@ export async function deriveSecrets(
     limits,
     codes,
     captcha,
+    signUp,
     internal,
     async seal(plain, context) {
       const nonce = random.bytes(NONCE)

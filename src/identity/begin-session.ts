@@ -15,16 +15,17 @@ export const KNOWN_LIFETIME = 400 * 24 * 3600
 /**
  * Begins a session for a person who just proved who they are, in the caller's transaction: the session, its place in
  * the security log, and a notice when this browser was not used for the account before. After a sign-up or a recovery
- * (`quiet`) the log and the mail have said that already. `cookies` are for the response.
+ * (`quiet`) the log and the mail have said that already. `secret` is that of its cookie, where it is made already.
+ * `cookies` are for the response.
  */
 export async function beginSession(
   deps: SecurityLogNeeds & Pick<Deps, 'urls'>,
   tx: Db,
   { browser, requester }: Pick<Visit, 'browser' | 'requester'>,
   userId: string,
-  { quiet = false }: { quiet?: boolean } = {},
+  { quiet = false, secret }: { quiet?: boolean; secret?: string } = {},
 ): Promise<{ id: string; cookies: string[] }> {
-  const session = await startSession(deps, tx, userId, requester)
+  const session = await startSession(deps, tx, userId, requester, secret)
   const known = browser.knownSecret ?? base64url(deps.random.bytes(32))
   const [noted] = await noteKnownBrowser(tx, userId, knownHash(userId, known), deps.clock.now())
   if (!quiet) {

@@ -59,16 +59,16 @@ export async function loadSession(
   return { state: session.owes_terms ? 'terms' : 'active', session }
 }
 
-/** Begins a browser session for a user and gives the secret for its cookie. */
+/** Begins a browser session for a user and gives the secret for its cookie; `secret` where one is made already. */
 export async function startSession(
   deps: Pick<Deps, 'clock' | 'random'>,
   tx: Db,
   userId: string,
   requester: Requester,
+  secret: string = base64url(deps.random.bytes(32)),
 ): Promise<{ id: string; secret: string }> {
   const now = deps.clock.now()
   const id = newId(now, deps.random)
-  const secret = base64url(deps.random.bytes(32))
   await insertBrowserSession(tx, {
     id,
     userId,

@@ -1,7 +1,11 @@
 import { completeRegistration, markNeedsApproval, type RegistrationRow } from '../../sql/registrations.ts'
 import { insertTerms } from '../../sql/terms.ts'
 import type { Deps } from '../deps.ts'
+import { sessionCookie } from '../http/browser.ts'
 import { isOwnName } from '../http/urls.ts'
+import { base64url } from '../lib/base64url.ts'
+import { addSeconds } from '../lib/clock.ts'
+import { hmacSha256 } from '../lib/digest.ts'
 import { transact } from '../lib/transact.ts'
 import { beginSession } from './begin-session.ts'
 import { provisionUser } from './devices.ts'
@@ -81,7 +85,8 @@ export async function completeSignUp(
       if (wayId !== null) await takeLink(deps, tx, wayId, user.id, null)
       return 'waits' as const
     }
-    const session = await beginSession(deps, tx, visit, user.id, { quiet: true })
+    const secret = sessionSecret(deps, visit, registration)
+    const session = await beginSession(deps, tx, visit, user.id, { quiet: true, secret })
     if (wayId !== null) await takeLink(deps, tx, wayId, user.id, session.id)
     return { user, session }
   }).catch((error: unknown) => {
@@ -95,6 +100,34 @@ export async function completeSignUp(
     deps.log.warn('provision.failed', { user_id: created.user.id, error }),
   )
   return { result: 'created', userId: created.user.id, cookies: created.session.cookies }
+}
+
+/**
+ * The secret of the session that a sign-up ends in: the same for each time that its last form comes, since only the answer
+ * to the last one arrives. Whoever wants to guess it needs our key.
+ */
+const sessionSecret = (
+  { secrets }: Pick<Deps, 'secrets'>,
+  { browser }: Pick<Visit, 'browser'>,
+  { id, upstream_session_id: wayId }: Pick<RegistrationRow, 'id' | 'upstream_session_id'>,
+): string => base64url(hmacSha256(secrets.signUp, `${wayId ?? id}\n${browser.id}`))
+
+/** Seconds in which a form may come a second time. */
+export const TWICE = 30
+
+/**
+ * The cookie of the session that a sign-up just ended in, for a browser that sent its last form twice, as without script a
+ * double click does: the first answer, which had it, never arrived. None later, and none for whoever is signed in.
+ */
+export function cookiesAgain(
+  deps: Pick<Deps, 'secrets' | 'urls' | 'clock'>,
+  visit: Visit,
+  signUp: Pick<RegistrationRow, 'id' | 'upstream_session_id'>,
+  completedAt: Date | null,
+): string[] {
+  const isLate = completedAt === null || addSeconds(completedAt, TWICE) <= deps.clock.now()
+  if (isLate || !['none', 'ended'].includes(visit.session.state)) return []
+  return [sessionCookie(deps.urls, sessionSecret(deps, visit, signUp))]
 }
 
 /** Rolls back. */

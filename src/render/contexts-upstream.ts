@@ -1,6 +1,7 @@
 import type { ProviderNotice } from '../identity/provider-notice.ts'
 import type { ClientSummary, Continuation, FieldErrors, FormError, Instant } from './contexts.ts'
 import type { AccountArea } from './contexts-account.ts'
+import type { CaptchaBox } from './contexts-captcha.ts'
 
 /** A provider that people may sign in with. `brand` picks a picture where there is one. */
 export interface ProviderButton {
@@ -36,6 +37,8 @@ export interface UpstreamRegisterPage {
   display_name?: { value: string; fixed: boolean }
   terms_uri?: string
   client?: ClientSummary
+  /** The check against robots, where there is one. */
+  captcha?: CaptchaBox
 }
 
 /** Somebody who is signed in comes back with an identity that is nobody's yet. */

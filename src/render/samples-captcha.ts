@@ -2,7 +2,7 @@ import type { RegisterPage } from './contexts.ts'
 import type { CaptchaBox } from './contexts-captcha.ts'
 import { HOSTILE, NO_ERRORS, type Sample } from './sample-base.ts'
 
-const CHALLENGE = btoa(
+export const CHALLENGE = btoa(
   JSON.stringify({
     parameters: {
       algorithm: 'PBKDF2/SHA-256',

@@ -1,5 +1,5 @@
 import type { RegisterContexts } from './contexts-register.ts'
-import { CONTINUATION, ELEMENT, GRANT, HOSTILE, HOSTILE_URI, LONG, type Sample } from './sample-base.ts'
+import { BACK, CONTINUATION, ELEMENT, GRANT, HOSTILE, HOSTILE_URI, LONG, type Sample } from './sample-base.ts'
 
 /** Pages of the sign-up beside its first. */
 export const registerSamples: { [P in keyof RegisterContexts]: Sample<P>[] } = {
@@ -55,6 +55,7 @@ export const registerSamples: { [P in keyof RegisterContexts]: Sample<P>[] } = {
         accepted_before: true,
         continuation: CONTINUATION,
       },
+      base: { back: BACK },
     },
     {
       label: 'hostile',

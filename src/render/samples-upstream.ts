@@ -11,6 +11,7 @@ import {
   type Sample,
   sampleArea,
 } from './sample-base.ts'
+import { CHALLENGE } from './samples-captcha.ts'
 
 const IDENTITY = { provider: 'Harbour Login', account: 'alice@harbour.example' }
 const SINCE = '2026-11-20T08:00:00.000Z'
@@ -82,8 +83,14 @@ const problems = [
 export const upstreamSamples: { [P in keyof UpstreamContexts]: Sample<P>[] } = {
   upstream_register: [
     {
-      label: 'nothing known',
-      context: { link_id: GRANT, identity: { provider: 'Harbour Login' }, form: FORM, fixed_username: false },
+      label: 'nothing known, with a check against robots',
+      context: {
+        link_id: GRANT,
+        identity: { provider: 'Harbour Login' },
+        form: { ...FORM, errors: { captcha: [{ code: 'failed' }] } },
+        fixed_username: false,
+        captcha: { service: 'altcha', challenge: CHALLENGE },
+      },
     },
     {
       label: 'everything suggested, for a client, with terms',
@@ -96,6 +103,11 @@ export const upstreamSamples: { [P in keyof UpstreamContexts]: Sample<P>[] } = {
         display_name: { value: 'Alice Liddell', fixed: false },
         terms_uri: 'https://example.org/terms',
         client: ELEMENT,
+        captcha: {
+          service: 'hcaptcha',
+          site_key: 'public-key',
+          script: 'https://captcha.example.org/api.js',
+        },
       },
     },
     {

@@ -4,7 +4,7 @@ import { PageError } from '../http/errors.ts'
 import { redirect } from '../http/reply.ts'
 import { type Continuation, storedContinuation } from '../identity/continuation.ts'
 import { type Provider, providerName } from '../identity/providers.ts'
-import { openVisit, type Visit } from '../identity/visit.ts'
+import type { Visit } from '../identity/visit.ts'
 import { ulidFromUuid, uuidFromUlid } from '../lib/ulid.ts'
 import { type Flow, openFlow } from '../oauth/grant-context.ts'
 import type { UpstreamIdentity } from '../render/contexts-upstream.ts'
@@ -21,8 +21,7 @@ export interface Arrival {
 }
 
 /** @throws PageError when there is none: used, too old, another browser's, or the provider is gone */
-export async function openArrival(deps: Deps, request: Request, ulid: string): Promise<Arrival> {
-  const came = await openVisit(deps, request)
+export async function openArrival(deps: Deps, came: Visit, ulid: string): Promise<Arrival> {
   const id = uuidFromUlid(ulid)
   const way = id === undefined ? undefined : await findWay(deps, came, id)
   const provider = way && deps.upstream.provider(ulidFromUuid(way.provider_id))

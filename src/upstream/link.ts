@@ -1,16 +1,21 @@
 import type { BrowserSessionRow } from '../../sql/browser-sessions.ts'
 import type { UpstreamLinkRow } from '../../sql/upstream-links.ts'
+import { findJustConsumedSession } from '../../sql/upstream-sessions.ts'
 import { findUser } from '../../sql/users.ts'
 import type { Deps } from '../deps.ts'
+import { browserHash } from '../http/browser.ts'
 import { PageError } from '../http/errors.ts'
 import type { PageOptions } from '../http/page-response.ts'
+import { redirect } from '../http/reply.ts'
 import type { PathParams, Route } from '../http/route.ts'
+import { storedContinuation } from '../identity/continuation.ts'
 import { providerName } from '../identity/providers.ts'
+import { cookiesAgain, TWICE } from '../identity/sign-up.ts'
 import { stoppedPage, stopReason } from '../identity/stopped-page.ts'
 import { linkThrough, renewThrough, signInThrough } from '../identity/upstream.ts'
-import { activeSession, page, readOwnForm, summary } from '../identity/visit.ts'
+import { activeSession, openVisit, page, readOwnForm, summary, type Visit } from '../identity/visit.ts'
 import { addSeconds } from '../lib/clock.ts'
-import { ulidFromUuid } from '../lib/ulid.ts'
+import { ulidFromUuid, uuidFromUlid } from '../lib/ulid.ts'
 import { type Arrival, goOn, identityOf, openArrival } from './arrival.ts'
 import { holds } from './claims.ts'
 import { problemPage, register, showRegister } from './register.ts'
@@ -18,7 +23,7 @@ import { syncPerson } from './sync-person.ts'
 
 /** GET /upstream/link/{id}: signs in, asks whether to link, or begins a sign-up (reference flows 4.7). */
 async function show(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
-  const arrival = await openArrival(deps, request, id)
+  const arrival = await openArrival(deps, await openVisit(deps, request), id)
   if (holds(deps, arrival.provider, 'allow_if', arrival.way.said) === false) return turnedAway(deps, arrival)
   const session = activeSession(arrival.visit)
   const { user_id: ownerId } = arrival.link
@@ -55,9 +60,34 @@ async function signIn(
   return signInThrough(deps, visit, way.id, link)
 }
 
-/** POST /upstream/link/{id}: `action=link` for who is signed in, `action=register` for who is not. */
+/** POST /upstream/link/{id}: what its page asks; a form that comes twice goes on to where the first one led. */
 async function answer(deps: Deps, request: Request, params: PathParams): Promise<Response> {
-  const arrival = await openArrival(deps, request, params.id ?? '')
+  const visit = await openVisit(deps, request)
+  try {
+    const response = await answerOnce(deps, request, visit, params)
+    return response.status < 400 ? response : ((await doneAlready(deps, visit, params)) ?? response)
+  } catch (error) {
+    const done = error instanceof PageError ? await doneAlready(deps, visit, params) : undefined
+    if (!done) throw error
+    return done
+  }
+}
+
+/** Where the way just led that a form belongs to, with the cookie of the sign-up that it ended in. */
+async function doneAlready(deps: Deps, visit: Visit, { id = '' }: PathParams): Promise<Response | undefined> {
+  const uuid = uuidFromUlid(id)
+  const since = addSeconds(deps.clock.now(), -TWICE)
+  const [way] =
+    uuid === undefined ? [] : await findJustConsumedSession(deps.sql, uuid, browserHash(visit.browser), since)
+  if (!way) return undefined
+  const cookies = cookiesAgain(deps, visit, { id: way.id, upstream_session_id: way.id }, way.consumed_at)
+  const { path } = storedContinuation(way.continuation)
+  return redirect(deps.urls.path(path), [...visit.browser.cookies, ...cookies])
+}
+
+/** `action=link` for who is signed in, `action=register` for who is not. */
+async function answerOnce(deps: Deps, request: Request, visit: Visit, params: PathParams): Promise<Response> {
+  const arrival = await openArrival(deps, visit, params.id ?? '')
   if (holds(deps, arrival.provider, 'allow_if', arrival.way.said) === false) return turnedAway(deps, arrival)
   const { form, own } = await readOwnForm(deps, arrival.visit)
   const session = activeSession(arrival.visit)

@@ -1,22 +1,24 @@
 import { insertProvenVerification } from '../../sql/email-verifications.ts'
-import { findRegistration, insertRegistration } from '../../sql/registrations.ts'
+import { findLiveRegistration, findRegistration, insertRegistration } from '../../sql/registrations.ts'
 import { findUserByEmail, findUserByName, type UserRow } from '../../sql/users.ts'
 import type { Deps } from '../deps.ts'
 import { browserHash } from '../http/browser.ts'
 import { PageError, RateLimited, Unavailable } from '../http/errors.ts'
 import type { Params } from '../http/params.ts'
 import { redirect } from '../http/reply.ts'
+import { asksForCaptcha, captchaBox, captchaPolicy, checkCaptcha, claimPass } from '../identity/captcha.ts'
 import { foldEmail } from '../identity/email-address.ts'
 import { beginVerification, takeCodeLimits, uselessHash } from '../identity/email-verification.ts'
 import { limitSubject, take } from '../identity/limits.ts'
 import { providerName } from '../identity/providers.ts'
-import { completeSignUp, FORM_LIMIT } from '../identity/sign-up.ts'
+import { completeSignUp, FORM_LIMIT, SIGN_UP_LIFETIME } from '../identity/sign-up.ts'
 import { checkSignUpName } from '../identity/sign-up-names.ts'
 import { stoppedPage, stopReason } from '../identity/stopped-page.ts'
 import { adoptThrough } from '../identity/upstream.ts'
 import { usernameError } from '../identity/username-errors.ts'
 import { localpartOf, type UsernameAnswer } from '../identity/usernames.ts'
 import { page } from '../identity/visit.ts'
+import { addSeconds } from '../lib/clock.ts'
 import { fold } from '../lib/fold.ts'
 import { transact } from '../lib/transact.ts'
 import { newId, ulidFromUuid } from '../lib/ulid.ts'
@@ -48,16 +50,22 @@ export async function showRegister(deps: Deps, arrival: Arrival): Promise<Respon
   const newcomer = await meetNewcomer(deps, arrival)
   if (newcomer instanceof Response) return newcomer
   const { username, displayName, email } = newcomer
-  if (arrival.provider.claims_imports.skip_confirmation && username)
+  if (arrival.provider.claims_imports.skip_confirmation && username) {
+    await takeRegistration(deps, arrival)
     return begin(deps, arrival, newcomer, {
       username: username.value,
       displayName: displayName?.value ?? username.value,
       email: email?.value,
       unproven: email?.unproven ?? false,
     })
+  }
   const form = { username: username?.value ?? '', import_email: 'on', import_display_name: 'on' }
   return registerPage(deps, arrival, newcomer, form)
 }
+
+/** @throws RateLimited when so many accounts were made from one address, by whichever way */
+const takeRegistration = (deps: Deps, { visit }: Arrival): Promise<void> =>
+  take(deps, 'registration.ip', limitSubject(visit.requester.ip), deps.config.rate_limiting.registration)
 
 /** POST with `action=register` (reference flows 4.8). */
 export async function register(deps: Deps, arrival: Arrival, form: Params, own: boolean): Promise<Response> {
@@ -72,22 +80,28 @@ export async function register(deps: Deps, arrival: Arrival, form: Params, own: 
     email: email?.fixed || form.import_email ? email?.value : undefined,
     unproven: email?.unproven ?? false,
   }
+  let pass: string | undefined
   try {
-    // Those who sign up were let in by their provider, often many from one address: only scripts are slowed down.
     await take(deps, 'sign-up-form.ip', limitSubject(arrival.visit.requester.ip), FORM_LIMIT)
     const errors = await checkChoice(deps, arrival, form, choice)
-    if (Object.keys(errors).length > 0) return registerPage(deps, arrival, newcomer, form, { errors })
+    const captcha = asksForCaptcha(deps) ? await checkCaptcha(deps, arrival.visit, form) : undefined
+    if (captcha?.result === 'passed') pass = captcha.pass
+    if (captcha?.result === 'failed') errors.captcha = [captcha.error]
+    if (captcha?.result === 'unavailable')
+      return registerPage(deps, arrival, newcomer, form, { errors, formError: captcha.formError })
+    if (Object.keys(errors).length > 0) return registerPage(deps, arrival, newcomer, form, { errors, pass })
+    await takeRegistration(deps, arrival)
     if (choice.email !== undefined && choice.unproven)
       await takeCodeLimits(deps, arrival.visit.requester, choice.email)
   } catch (error) {
     if (error instanceof RateLimited) {
       const formError: FormError = { code: 'rate_limited', retry_after_seconds: error.retryAfter }
-      return registerPage(deps, arrival, newcomer, form, { formError })
+      return registerPage(deps, arrival, newcomer, form, { formError, pass })
     }
     if (!(error instanceof Unavailable)) throw error
-    return registerPage(deps, arrival, newcomer, form, { formError: { code: 'unavailable' } })
+    return registerPage(deps, arrival, newcomer, form, { formError: { code: 'unavailable' }, pass })
   }
-  return begin(deps, arrival, newcomer, choice, form)
+  return begin(deps, arrival, newcomer, choice, { fields: form, pass })
 }
 
 async function checkChoice(deps: Deps, arrival: Arrival, form: Params, choice: Choice): Promise<FieldErrors> {
@@ -162,7 +176,7 @@ async function begin(
   arrival: Arrival,
   newcomer: Newcomer,
   choice: Choice,
-  form?: Params,
+  form?: { fields: Params; pass: string | undefined },
 ): Promise<Response> {
   const { visit, provider, way, continuation } = arrival
   const { username, displayName, email, unproven } = choice
@@ -171,7 +185,8 @@ async function begin(
   const id = newId(now, deps.random)
   const tokenRequired =
     provider.registration_token_required || deps.config.account.registration_token_required
-  await transact(deps.sql, async (tx) => {
+  const begun = await transact(deps.sql, async (tx) => {
+    if (form?.pass !== undefined && !(await claimPass(deps, tx, visit, form.pass))) return false
     await insertRegistration(tx, {
       id,
       browserHash: browserHash(visit.browser),
@@ -191,11 +206,11 @@ async function begin(
       userAgent: visit.requester.userAgent ?? null,
       now,
     })
-    if (email === undefined) return
+    if (email === undefined) return true
     if (unproven) {
       const claimant = { username, lang: visit.lang, requester: visit.requester }
       await beginVerification(deps, tx, { registrationId: id }, email, claimant)
-      return
+      return true
     }
     const verification = {
       id: newId(now, deps.random),
@@ -205,8 +220,18 @@ async function begin(
       now,
     }
     await insertProvenVerification(tx, verification)
+    return true
   })
-  const steps = redirect(deps.urls.path(`/register/steps/${ulidFromUuid(id)}/finish`), visit.browser.cookies)
+  if (!begun && form) {
+    // The same form twice: the check against robots let the first one in, and this one goes on with it.
+    const since = addSeconds(now, -SIGN_UP_LIFETIME)
+    const [twin] = await findLiveRegistration(deps.sql, browserHash(visit.browser), since)
+    if (twin?.upstream_session_id === way.id)
+      return redirect(deps.urls.path(stepsOf(twin.id)), visit.browser.cookies)
+    const errors: FieldErrors = { captcha: [{ code: 'failed' }] }
+    return registerPage(deps, arrival, newcomer, form.fields, { errors })
+  }
+  const steps = redirect(deps.urls.path(stepsOf(id)), visit.browser.cookies)
   const isAsked = tokenRequired || displayName === undefined || (email !== undefined && unproven)
   const [registration] = isAsked ? [] : await findRegistration(deps.sql, id)
   if (!registration || displayName === undefined) return steps
@@ -217,23 +242,29 @@ async function begin(
   }
   if (done.result === 'taken' && form) {
     const errors: FieldErrors = { username: [{ code: 'taken' }] }
-    return registerPage(deps, arrival, newcomer, form, { errors })
+    return registerPage(deps, arrival, newcomer, form.fields, { errors })
   }
   if (done.result === 'link_gone') throw new PageError('upstream_gone', 409)
   return steps
 }
 
-function registerPage(
+/** The steps of a sign-up that are left. */
+const stepsOf = (id: string): string => `/register/steps/${ulidFromUuid(id)}/finish`
+
+/** `pass`: the check against robots was passed, and is not asked for again. */
+async function registerPage(
   deps: Deps,
   arrival: Arrival,
   { username, displayName, email }: Newcomer,
   form: Params,
-  state?: { errors?: FieldErrors; formError?: FormError },
-): Response {
+  state?: { errors?: FieldErrors; formError?: FormError; pass?: string | undefined },
+): Promise<Response> {
   const { tos_uri } = deps.config.branding
   const { flow, link } = arrival
   const limited = state?.formError?.retry_after_seconds
-  const away = state?.formError?.code === 'unavailable'
+  const away = ['unavailable', 'captcha_unavailable'].includes(state?.formError?.code ?? '')
+  const known = { pass: state?.pass, challenge: form.altcha_challenge }
+  const box = await captchaBox(deps, arrival.visit, known)
   return page(
     deps,
     arrival.visit,
@@ -254,8 +285,10 @@ function registerPage(
       ...(displayName && { display_name: displayName }),
       ...(tos_uri !== undefined && { terms_uri: tos_uri }),
       ...(flow.client && { client: flow.client }),
+      ...(box && { captcha: box }),
     },
     {
+      ...captchaPolicy(box),
       formAction: flow.formAction,
       images: flow.images,
       status: state === undefined ? 200 : limited !== undefined ? 429 : away ? 503 : 422,

@@ -203,6 +203,56 @@ describe('the sign-up as a whole', () => {
     expect(await accounts('leo')).toBe(1)
   })
 
+  test('a double click on the last step without script ends signed in, on the next page, in one session', async () => {
+    const { client_id } = await registerClient(harness)
+    const browser = harness.browser()
+    const login = await browser.open(authorizeUrl(client_id))
+    const step = await (await browser.open(`/register${login.url.search}`)).submit(
+      { username: 'lola', password: PASSWORD, password_confirm: PASSWORD },
+      { action: 'register/password' },
+    )
+    const clicks = [1, 2, 3].map(() => {
+      // The answer to a click that another one follows never arrives.
+      const copy = harness.browser()
+      for (const [key, value] of browser.cookies) copy.cookies.set(key, value)
+      return copy
+    })
+    const csrf = /name="csrf" value="([^"]+)"/.exec(step.text)?.[1] ?? ''
+    const form = { csrf, display_name: 'Lola', action: 'set' }
+    const [early, twin, late] = clicks
+    const both = await Promise.all([early, twin].map((one) => one?.post(step.url.pathname, form)))
+    for (const page of both) expect(page?.url.pathname).toStartWith('/consent/')
+    const after = await late?.post(step.url.pathname, form)
+    expect(after?.url.pathname).toStartWith('/consent/')
+    for (const one of clicks) expect((await one.open('/account/')).text).toContain('@lola:example.test')
+    const rows = await harness.deps.sql`
+      select 1 from latchkey.browser_sessions b join latchkey.users u on u.id = b.user_id
+      where u.username = 'lola' and b.finished_at is null`
+    expect([await accounts('lola'), rows.length]).toEqual([1, 1])
+  })
+
+  test('the cookie is given again for half a minute, in that browser, and to nobody who signed out', async () => {
+    const browser = harness.browser()
+    const step = await begin(browser, 'luca')
+    const form = {
+      csrf: /name="csrf" value="([^"]+)"/.exec(step.text)?.[1] ?? '',
+      display_name: 'L',
+      action: 'set',
+    }
+    const late = harness.browser()
+    for (const [key, value] of browser.cookies) late.cookies.set(key, value)
+    const stranger = harness.browser()
+    await finish(step)
+    expect((await stranger.post(step.url.pathname, form)).status).toBe(404)
+    expect(stranger.cookies.has('session')).toBe(false)
+    await (await browser.open('/account/')).submit({}, { action: 'logout' })
+    await browser.post(step.url.pathname, form)
+    expect((await browser.open('/account/')).url.pathname).toBe('/login')
+    harness.clock.advance(30)
+    await late.post(step.url.pathname, form)
+    expect(late.cookies.has('session')).toBe(false)
+  })
+
   test('two submits at the same instant, in two processes, make one account and no error', async () => {
     for (let round = 0; round < 8; round++) {
       const name = `mallory${round}`

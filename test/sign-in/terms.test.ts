@@ -66,6 +66,27 @@ describe('terms', () => {
     expect(isTerms(await browser.open('/account/sessions'))).toBe(false)
   })
 
+  test('who refuses reads what happens, and finds the way back to the app, which hears access_denied', async () => {
+    const { client_id } = await registerClient(none)
+    await signUp(none.browser(), 'berta')
+    const browser = harness.browser()
+    await signIn(browser, 'berta')
+    const page = await browser.open(authorizeUrl(client_id))
+    expect(isTerms(page)).toBe(true)
+    expect(page.text).toContain('apps that are signed in go on working')
+    expect(page.text).toContain('Test App only hears that you did not go on.')
+    const back =
+      /<a class="button button-quiet" href="([^"]+)">Go back to Test App/.exec(page.text)?.[1] ?? ''
+    const answer = new URL(back.replaceAll('&amp;', '&'))
+    expect(answer.origin + answer.pathname).toBe('https://app.example.com/callback')
+    expect([answer.searchParams.get('error'), answer.searchParams.get('state')]).toEqual([
+      'access_denied',
+      'a-state',
+    ])
+    // Nothing was decided by that: the terms can still be accepted.
+    expect((await accept(page)).url.pathname).toStartWith('/consent/')
+  })
+
   test('prompt=none answers login_required while they are due', async () => {
     const { client_id } = await registerClient(none)
     await signUp(none.browser(), 'carla')

@@ -619,6 +619,7 @@ const FILES = [
       [ID, { linkId: ID, answer: {}, subject: 's', sid: null, sealedIdToken: null, now: NOW }],
     ],
     findCompletedSession: [[ID, HASH, NOW]],
+    findJustConsumedSession: [[ID, HASH, NOW]],
     consumeUpstreamSession: [[ID, ID, NOW]],
     findSealedIdToken: [[ID]],
     listSessionsThrough: [[ID, { subject: 's', sid: null }]],

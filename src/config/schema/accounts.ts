@@ -183,7 +183,11 @@ export const rateLimiting = section(
       },
       'Sign-in.',
     ),
-    registration: limiter(3, 3 / HOUR, 'Registrations by address of the requester.'),
+    registration: limiter(
+      3,
+      3 / HOUR,
+      'Registrations by address of the requester, through other providers too.',
+    ),
     email_authentication: section(
       {
         per_ip: limiter(5, 1 / MINUTE, 'Codes sent by address of the requester.'),

@@ -1,5 +1,10 @@
 import { reopenEmailVerification } from '../../../sql/email-verifications.ts'
-import { findRegistration, renameRegistration, setRegistrationToken } from '../../../sql/registrations.ts'
+import {
+  findRegistration,
+  type RegistrationRow,
+  renameRegistration,
+  setRegistrationToken,
+} from '../../../sql/registrations.ts'
 import type { Deps } from '../../deps.ts'
 import { PageError, RateLimited, Unavailable } from '../../http/errors.ts'
 import type { Params } from '../../http/params.ts'
@@ -8,7 +13,7 @@ import type { PathParams, Route } from '../../http/route.ts'
 import { uselessHash } from '../../identity/email-verification.ts'
 import { limitSubject, take } from '../../identity/limits.ts'
 import { DISPLAY_NAME_LIMIT } from '../../identity/profile.ts'
-import { completeSignUp, FORM_LIMIT } from '../../identity/sign-up.ts'
+import { completeSignUp, cookiesAgain, FORM_LIMIT } from '../../identity/sign-up.ts'
 import { checkSignUpName } from '../../identity/sign-up-names.ts'
 import { usernameError } from '../../identity/username-errors.ts'
 import { localpartOf } from '../../identity/usernames.ts'
@@ -40,10 +45,11 @@ async function finish(deps: Deps, request: Request, { id = '' }: PathParams): Pr
   const visit = await openVisit(deps, request)
   const step = await findStep(deps, visit, id)
   const next = nextPath(deps, step)
+  const { form, own } = await readOwnForm(deps, visit)
+  if (step.registration.completed_at && own) return doneAlready(deps, visit, step.registration)
   if (next !== stepPath(step.registration.id, 'display-name'))
     return redirect(deps.urls.path(next), visit.browser.cookies)
   assertProven(deps, step)
-  const { form, own } = await readOwnForm(deps, visit)
   const typed = form.display_name?.trim() ?? ''
   if (!own) {
     const { username } = form
@@ -63,6 +69,15 @@ async function finish(deps: Deps, request: Request, { id = '' }: PathParams): Pr
     skip ? username : typed,
   )
 }
+
+/** The last form came twice: on to where the sign-up leads, signed in by the cookie that the first answer had. */
+const doneAlready = (deps: Deps, visit: Visit, registration: RegistrationRow): Response =>
+  redirect(deps.urls.path(stepPath(registration.id, 'finish')), [
+    ...visit.browser.cookies,
+    ...(registration.needs_approval
+      ? []
+      : cookiesAgain(deps, visit, registration, registration.completed_at)),
+  ])
 
 /** Somebody was faster with the name: the page then asks for another one beside the display name. */
 const usernameOf = (deps: Deps, { registration }: Step, form: Params): string =>
@@ -97,7 +112,7 @@ async function usernameRefusal(
     }
     // Taken by this very sign-up, sent twice: on to where it leads.
     const [now] = await findRegistration(deps.sql, step.registration.id)
-    if (now?.completed_at) return redirect(deps.urls.path(stepPath(now.id, 'finish')), visit.browser.cookies)
+    if (now?.completed_at) return doneAlready(deps, visit, now)
     return stepPage(deps, step, typed, {
       username,
       errors: { username: [usernameError(answer, deps.config.matrix.homeserver)] },
@@ -123,7 +138,11 @@ async function usernameRefusal(
 async function create(deps: Deps, visit: Visit, step: Step, displayName: string): Promise<Response> {
   const { registration, verification, continuation } = step
   const created = await completeSignUp(deps, visit, registration, verification?.email, displayName)
-  if (created.result === 'done' || created.result === 'waits')
+  if (created.result === 'done') {
+    const [now] = await findRegistration(deps.sql, registration.id)
+    return doneAlready(deps, visit, now ?? registration)
+  }
+  if (created.result === 'waits')
     return redirect(deps.urls.path(stepPath(registration.id, 'finish')), visit.browser.cookies)
   if (created.result === 'token_spent') return tokenSpent(deps, visit, step)
   if (created.result === 'email_taken') return emailTaken(deps, visit, step)
