@@ -115,7 +115,9 @@ function connectionOptions(location: DatabaseLocation): Record<string, unknown> 
   const { hosts, ports, username, password, database } = location
   return {
     ...(hosts.length === 1 && { host: hosts[0] }),
-    ...(hosts.length > 1 && { host: hosts }),
+    // Or a connection would stay on a standby for half an hour, where nothing can be written: hosts are tried in turn, each
+    // new connection beginning with the next one.
+    ...(hosts.length > 1 && { host: hosts, target_session_attrs: 'primary' }),
     ...(ports.length > 0 && {
       port: hosts.length > 1 ? hosts.map((_, index) => ports[index] ?? ports[0]) : ports[0],
     }),

@@ -4,10 +4,10 @@ import { obtainCode, PASSWORD, pkce, signUp } from '../support/oauth.ts'
 import { browserOn } from './browser-on.ts'
 import { createDeployment, type Deployment, type Latchkey } from './deployment.ts'
 import { type App, introspect, patiently, post, presentRefresh, seedApps, take, waitFor } from './load.ts'
-import { said } from './outages.ts'
 import { createDatabase, createPostgres } from './postgres.ts'
 import type { Fault, Report } from './report.ts'
 import { type StatementProxy, statementProxy } from './statement-proxy.ts'
+import { said } from './under-load.ts'
 
 /** A server that a statement will kill, with its own way to the database. */
 interface Victim {

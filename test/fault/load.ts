@@ -28,8 +28,8 @@ export async function post(
     })
     const text = await response.text()
     return { status: response.status, retryAfter: response.headers.get('retry-after'), body: parse(text) }
-  } catch {
-    return { status: 0, retryAfter: null, body: {} }
+  } catch (error) {
+    return { status: 0, retryAfter: null, body: { error: String(error) } }
   }
 }
 
@@ -54,20 +54,25 @@ export interface Tally {
   text(): string
   requests(): number
   /** Answers with this status. */
-  of(status: number | 'broken'): number
+  of(status: number): number
   /** 4xx, 500, and 503 without Retry-After, in words. */
   wrong: string[]
+  /** How connections broke. */
+  broken: string[]
 }
 
 export function createTally(): Tally {
   const counts = new Map<string, number>()
   const wrong: string[] = []
+  const broken: string[] = []
   return {
     wrong,
+    broken,
     count(kind, answer) {
       const name = `${kind} ${answer.status === 0 ? 'broken' : answer.status}`
       counts.set(name, (counts.get(name) ?? 0) + 1)
       const { status, retryAfter } = answer
+      if (status === 0) broken.push(`${name}: ${answer.body.error}`)
       const bad = (status >= 300 && status !== 503) || (status === 503 && retryAfter === null)
       if (bad) wrong.push(`${name} ${JSON.stringify(answer.body).slice(0, 200)}`)
     },
@@ -127,13 +132,16 @@ export function beginLoad(processes: () => readonly Latchkey[], clientId: string
     return all[turn++ % all.length] ?? { port: 1 }
   }
   const live = async (app: App) => {
+    // A refresh that was not answered may have replaced the access token; the next refresh says by what.
+    let sure = true
     while (!stopping) {
       const asked = await introspect(next(), app.access)
       tally.count('introspection', asked)
-      if (asked.status === 200 && asked.body.active !== true) return void signedOut.push('inactive')
+      if (sure && asked.status === 200 && asked.body.active !== true) return void signedOut.push('inactive')
       const answer = await presentRefresh(next(), clientId, app.refresh)
       tally.count('refresh', answer)
-      if (answer.status === 200) take(app, answer)
+      sure = answer.status === 200
+      if (sure) take(app, answer)
       else if (answer.status >= 400 && answer.status < 500)
         return void signedOut.push(String(answer.body.error))
       await Bun.sleep(answer.status === 200 ? PACE : 3 * PACE)

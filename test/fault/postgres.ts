@@ -23,11 +23,16 @@ export interface Postgres {
   runs(): boolean
   /** SIGINT: the fast shutdown; SIGKILL of every process: the machine is gone. */
   end(signal: 'SIGINT' | 'SIGKILL'): Promise<void>
-  /** A copy of the stopped cluster that follows this one; the caller starts it. */
-  standby(): Promise<Postgres & { promote(): Promise<void> }>
+  /** A copy of the stopped cluster that follows this one; the caller starts both. */
+  standby(): Promise<Standby>
   /** What it wrote to its log. */
   said(): Promise<string>
   remove(): Promise<void>
+}
+
+export interface Standby extends Postgres {
+  /** Makes it the one that takes writes. */
+  promote(): Promise<void>
 }
 
 /** Seconds for PostgreSQL to be ready: a recovery on a busy machine takes some. */
@@ -90,7 +95,7 @@ async function describe(parts: Parts): Promise<Postgres> {
       for (let waited = 0; waited < START_LIMIT * 20; waited++) {
         if (!self.runs()) break
         const lines = (await readFile(join(cluster, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n')
-        if (Number(lines[0]) === started.pid && lines[7]?.trim() === 'ready') return
+        if (Number(lines[0]) === started.pid && ['ready', 'standby'].includes(lines[7]?.trim() ?? '')) return
         await Bun.sleep(50)
       }
       throw new Error(`PostgreSQL did not start: ${(await said()).slice(-1000)}`)
@@ -99,9 +104,10 @@ async function describe(parts: Parts): Promise<Postgres> {
     async end(signal) {
       const pid = child?.pid
       if (pid === undefined) return
-      // A postmaster alone would leave its backends, which notice its death only when they look.
-      if (signal === 'SIGKILL') for (const one of await backendsOf(pid)) kill(one, signal)
+      const backends = signal === 'SIGKILL' ? await backendsOf(pid) : []
       kill(pid, signal)
+      // They would notice the death of the postmaster only when they look.
+      for (const one of backends) kill(one, signal)
       await gone
     },
     async standby() {

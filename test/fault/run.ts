@@ -1,10 +1,10 @@
 /** `bun run faults`: a running service under every kind of trouble. See README.md. */
 import { parseArgs } from 'node:util'
+import { databaseFaults } from './database.ts'
 import { killed } from './kills.ts'
-import { restarted } from './outages.ts'
 import { type Fault, type Finding, runFault, summarize } from './report.ts'
 
-const FAULTS: readonly Fault[] = [restarted, killed]
+const FAULTS: readonly Fault[] = [...databaseFaults, killed]
 
 const { values: options } = parseArgs({
   options: {

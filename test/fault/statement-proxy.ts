@@ -56,10 +56,8 @@ export async function statementProxy(uri: string): Promise<StatementProxy> {
         to.destroy()
       })
     }
-    const pass = (to: Socket, data: Uint8Array) => {
-      if (proxy.delay === 0) to.write(data)
-      else setTimeout(() => to.write(data), proxy.delay)
-    }
+    const pass = createQueue(() => proxy.delay)
+    const answer = createQueue(() => proxy.delay)
     client.on('data', (data: Buffer) => {
       if (first) counts = data.toString('latin1').includes(OWN_POOL)
       first = false
@@ -73,7 +71,7 @@ export async function statementProxy(uri: string): Promise<StatementProxy> {
           if (connecting) connecting = false
           else if (!note()) return
         }
-      pass(client, data)
+      answer(client, data)
     })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -94,6 +92,17 @@ export async function statementProxy(uri: string): Promise<StatementProxy> {
       }),
   }
   return proxy
+}
+
+/** Passes pieces on in their order, each after the delay of the moment. */
+function createQueue(delay: () => number): (to: Socket, data: Uint8Array) => void {
+  let free = 0
+  return (to, data) => {
+    const now = performance.now()
+    free = Math.max(free, now + delay())
+    if (free <= now) to.write(data)
+    else setTimeout(() => to.write(data), free - now)
+  }
 }
 
 /** Gives the types of the messages that are complete with each piece: a byte, a length of four with itself, the rest. */

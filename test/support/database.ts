@@ -139,6 +139,8 @@ export interface DatabaseProxy {
   stall(): void
   /** Back to normal. */
   restore(): Promise<void>
+  /** Sockets that are open, on both sides. */
+  open(): number
   close(): Promise<void>
 }
 
@@ -184,6 +186,7 @@ export async function proxy(uri: string): Promise<DatabaseProxy> {
   return {
     uri: target.toString(),
     cut,
+    open: () => sockets.size,
     stall: () => {
       stalled = true
     },

@@ -1,7 +1,7 @@
-import { createDeployment, type Deployment, type Latchkey } from './deployment.ts'
+import { type BeginOptions, createDeployment, type Deployment, type Latchkey } from './deployment.ts'
 import { beginLoad, introspect, type Load, seedApps, stillSignedIn, waitFor } from './load.ts'
 import { createDatabase, createPostgres, type Postgres } from './postgres.ts'
-import type { Fault, Report } from './report.ts'
+import type { Report } from './report.ts'
 
 /** Apps of a load. */
 const APPS = 12
@@ -16,20 +16,30 @@ export interface Scene {
   load: Load
 }
 
+export interface SceneOptions {
+  /** In place of a new one, which is removed at the end. */
+  postgres?: Postgres
+  /** The address of a database by its name, where it is not that of `postgres`. */
+  addressOf?(name: string): string
+  /** The way of the servers, where it is another one. */
+  way?: string
+  server?: BeginOptions
+}
+
 /** Sets the scene, lets `trouble` happen in it, and checks what every outage has in common. */
 export async function underLoad(
   report: Report,
   name: string,
   trouble: (scene: Scene) => Promise<void>,
-  options: { postgres?: Postgres; uri?: string; settings?: readonly string[] } = {},
+  options: SceneOptions = {},
 ): Promise<void> {
   const postgres = options.postgres ?? (await createPostgres())
-  if (!postgres.runs()) await postgres.start(options.settings)
-  const uri = await createDatabase(postgres, name)
-  const deployment = await createDeployment(uri)
+  if (!postgres.runs()) await postgres.start()
+  await createDatabase(postgres, name)
+  const deployment = await createDeployment((options.addressOf ?? postgres.uri)(name))
   try {
-    const way = options.uri ?? uri
-    const servers = [await deployment.begin({ uri: way }), await deployment.begin({ uri: way, worker: true })]
+    const begun = { ...options.server, uri: options.way ?? deployment.uri }
+    const servers = [await deployment.begin(begun), await deployment.begin({ ...begun, worker: true })]
     const apps = await seedApps(deployment.sql, deployment.client.id, APPS)
     const load = beginLoad(() => servers, deployment.client.clientId, apps)
     await Bun.sleep(1500)
@@ -54,8 +64,8 @@ export async function underLoad(
     )
     report.check(
       'no connection to the service breaks',
-      tally.of('broken') === 0,
-      `${tally.requests()} requests`,
+      tally.broken.length === 0,
+      said(tally.broken, `${tally.requests()} requests`),
     )
     const [server] = servers
     const wrong = server ? await stillSignedIn(server, deployment.client.clientId, apps) : ['no server']
@@ -90,18 +100,4 @@ async function liveTokens({ sql }: Deployment): Promise<number> {
       select s.id from latchkey.oauth_sessions s left join latchkey.tokens t on t.session_id = s.id and t.consumed_at is null
       where s.finished_at is null group by s.id having count(t.id) <> 1) odd`
   return row?.count ?? -1
-}
-
-export const restarted: Fault = {
-  name: 'database-restarted',
-  title: 'PostgreSQL is stopped and started, then killed with all of its processes',
-  run: (report) =>
-    underLoad(report, 'restarted', async ({ postgres }) => {
-      for (const signal of ['SIGINT', 'SIGKILL'] as const) {
-        await postgres.end(signal)
-        await Bun.sleep(2500)
-        await postgres.start()
-        await Bun.sleep(1500)
-      }
-    }),
 }
