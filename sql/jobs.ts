@@ -1,4 +1,4 @@
-import type { Db } from './connect.ts'
+import type { Db, Json } from './connect.ts'
 import {
   bounds,
   type Counting,
@@ -74,6 +74,10 @@ export const findJob = (sql: Db, id: string) => sql<JobRow[]>`
 export const hurryJobs = (sql: Db, names: readonly string[]) => sql`
   update latchkey_jobs.job set start_after = now()
   where name = any(${[...names]}::text[]) and state = 'retry' and start_after > now()`
+
+/** A job of this kind with the same data that waits for another try. */
+export const findRetry = (sql: Db, name: string, data: Json) => sql<{ id: string }[]>`
+  select id from latchkey_jobs.job where name = ${name} and state = 'retry' and data = ${sql.json(data)} limit 1`
 
 /**
  * Lets a job that was given up be tried anew, as often as a new one; no row when it was not given up, or when another one

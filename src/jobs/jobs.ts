@@ -1,5 +1,6 @@
 import type { PgBoss } from 'pg-boss'
 import { createSql, type Db, type Sql } from '../../sql/connect.ts'
+import { findRetry } from '../../sql/jobs.ts'
 import type { DatabaseConfig } from '../../sql/location.ts'
 import type { DriftProgress } from '../identity/drift.ts'
 import { monotonic } from '../lib/clock.ts'
@@ -116,7 +117,10 @@ const SCHEMA = 'latchkey_jobs'
  */
 export function createJobs(database: DatabaseConfig, log: Log, options: JobsOptions = {}): Jobs {
   const kept = options.kept?.finished_jobs ?? 30 * 24 * 3600
-  const run = runner(log, options)
+  const run = runner(log, options, async (name, data) => {
+    const [other] = own ? await findRetry(own, name, { ...data }) : []
+    return other !== undefined
+  })
   const stopping = new AbortController()
   let starting: Promise<PgBoss> | undefined
   let own: Sql | undefined
@@ -206,8 +210,16 @@ const optionsOf = (name: JobName) => ({
   ...RETRIES[name],
 })
 
-/** Runs jobs with their figures, and their traces where the configuration wants them. */
-function runner(log: Log, { metrics, tracing }: JobsOptions) {
+/**
+ * Runs jobs with their figures, and their traces where the configuration wants them. `isRepeated`: whether another job that
+ * does the same waits for its next try. One that fails beside it is over: the queue has room for one such job, and would
+ * give this one up at once, as if it had been tried for a day.
+ */
+function runner(
+  log: Log,
+  { metrics, tracing }: JobsOptions,
+  isRepeated: (name: JobName, data: JobData[JobName]) => Promise<boolean>,
+) {
   const attempt = async <Name extends JobName>(
     handlers: JobHandlers,
     name: Name,
@@ -222,7 +234,7 @@ function runner(log: Log, { metrics, tracing }: JobsOptions) {
       result = 'success'
     } catch (error) {
       log.warn('job.failed', { job: name, subject: subjectOf(data), error })
-      throw error
+      if (!(await isRepeated(name, data).catch(() => false))) throw error
     } finally {
       metrics?.jobsUnderWay.change(-1, name)
       metrics?.jobs.record(monotonic() - begin, name, result)
@@ -245,6 +257,7 @@ function subjectOf(data: JobData[JobName]): string {
   if ('client_id' in data) return `${data.client_id} ${data.browser_session_id}`
   if ('mail_id' in data) return data.mail_id
   if ('recovery_id' in data) return data.recovery_id
+  if ('erase' in data) return data.erase ? `${data.user_id} erase` : data.user_id
   return 'user_id' in data ? data.user_id : 'everyone'
 }
 

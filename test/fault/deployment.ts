@@ -12,6 +12,7 @@ import { seedClient } from '../bench/seed.ts'
 import { createFakeHomeserver, type FakeHomeserver } from '../support/fake-homeserver.ts'
 import { type MailServer, mailConfig, startMailServer } from '../support/mail-server.ts'
 import { WEB_CLIENT } from '../support/oauth.ts'
+import { createFront, type Front } from './front.ts'
 
 const CHECKOUT = join(import.meta.dirname, '..', '..')
 
@@ -44,10 +45,14 @@ export interface BeginOptions {
 /** A homeserver on a socket, so that processes meet it, and its outages. */
 export interface Homeserver {
   fake: FakeHomeserver
-  endpoint: string
-  /** Closes its port: connections are refused. */
-  down(): Promise<void>
-  up(): void
+  front: Front
+  close(): Promise<void>
+}
+
+/** A mail server, and its outages. */
+export interface Mail {
+  server: MailServer
+  front: Front
 }
 
 /** A database with an app, the servers around it, and the configuration that all processes share. */
@@ -56,7 +61,7 @@ export interface Deployment {
   sql: Sql
   client: { id: string; clientId: string }
   homeserver: Homeserver
-  mail: MailServer
+  mail: Mail
   /** Starts a server and waits until it answers. */
   begin(options?: BeginOptions): Promise<Latchkey>
   /** Runs a command to its end; throws with what it said unless it ends with 0. */
@@ -82,8 +87,9 @@ export async function createDeployment(
     ? await seedClient(sql, WEB_CLIENT.redirect_uris[0] ?? '')
     : { id: '', clientId: '' }
   const homeserver = await startHomeserver()
-  const mail = await startMailServer()
-  const base = baseConfig(homeserver.endpoint, mail, await generateSigningKeys())
+  const server = await startMailServer()
+  const mail = { server, front: await createFront(server.port) }
+  const base = baseConfig(homeserver.front.port, mail.front.port, await generateSigningKeys())
   const begun: Latchkey[] = []
   const write = async (options: BeginOptions, port: number) => {
     const path = join(folder, `${port}.yaml`)
@@ -136,8 +142,9 @@ export async function createDeployment(
       for (const one of begun) one.kill('SIGKILL')
       await Promise.all(begun.map(({ ended }) => ended))
       await sql.end({ timeout: 1 })
-      await homeserver.down()
-      await mail.close()
+      await homeserver.close()
+      await mail.front.close()
+      await server.close()
       await rm(folder, { recursive: true, force: true })
     },
   }
@@ -154,7 +161,8 @@ const listeners = (port: number) =>
 
 const MANY = { burst: 1_000_000, per_second: 1000 }
 
-function baseConfig(endpoint: string, mail: MailServer, keys: { kid: string; pem: string }[]): ConfigInput {
+function baseConfig(homeserver: number, mail: number, keys: { kid: string; pem: string }[]): ConfigInput {
+  const endpoint = `http://127.0.0.1:${homeserver}/`
   return {
     http: { public_base: 'http://auth.test/' },
     matrix: { kind: 'synapse', homeserver: 'example.test', secret: SECRET, endpoint },
@@ -162,11 +170,19 @@ function baseConfig(endpoint: string, mail: MailServer, keys: { kid: string; pem
       encryption: '0123456789abcdef'.repeat(4),
       keys: keys.map(({ kid, pem }) => ({ kid, key: pem })),
     },
-    account: { password_registration_enabled: true, password_registration_email_required: false },
+    account: {
+      password_registration_enabled: true,
+      password_registration_email_required: false,
+      password_recovery_enabled: true,
+    },
     // Everybody comes from one address, and the suite is not about hashing.
     passwords: { schemes: [{ version: 1, algorithm: 'bcrypt', cost: 4 }] },
-    rate_limiting: { login: { per_ip: MANY, per_account: MANY }, registration: MANY },
-    email: mailConfig(mail),
+    rate_limiting: {
+      login: { per_ip: MANY, per_account: MANY },
+      registration: MANY,
+      account_recovery: { per_ip: MANY, per_address: MANY },
+    },
+    email: mailConfig({ port: mail }),
   } as ConfigInput
 }
 
@@ -198,26 +214,19 @@ function watch(child: ReturnType<typeof spawn>, port: number): Latchkey {
 
 async function startHomeserver(): Promise<Homeserver> {
   const fake = createFakeHomeserver({ serverName: 'example.test', secret: SECRET })
-  const port = await findFreePort(0)
-  const serve = () =>
-    Bun.serve({
-      hostname: '127.0.0.1',
-      port,
-      // A slow homeserver is silent for longer than the ten seconds after which Bun would give up.
-      idleTimeout: 0,
-      fetch: async (request) => fake.fetch(request),
-      error: () => new Response(null, { status: 500 }),
-    })
-  let server: ReturnType<typeof serve> | undefined = serve()
+  const server = Bun.serve({
+    hostname: '127.0.0.1',
+    port: 0,
+    fetch: async (request) => fake.fetch(request),
+    error: () => new Response(null, { status: 500 }),
+  })
+  const front = await createFront(server.port ?? 0)
   return {
     fake,
-    endpoint: `http://127.0.0.1:${port}/`,
-    async down() {
-      await server?.stop(true)
-      server = undefined
-    },
-    up() {
-      server ??= serve()
+    front,
+    async close() {
+      await front.close()
+      await server.stop(true)
     },
   }
 }

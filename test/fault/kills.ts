@@ -3,6 +3,7 @@ import type { Browser } from '../support/browser.ts'
 import { obtainCode, PASSWORD, pkce, signUp } from '../support/oauth.ts'
 import { browserOn } from './browser-on.ts'
 import { createDeployment, type Deployment, type Latchkey } from './deployment.ts'
+import { checkJobs } from './jobs.ts'
 import { type App, introspect, patiently, post, presentRefresh, seedApps, take, waitFor } from './load.ts'
 import { createDatabase, createPostgres } from './postgres.ts'
 import type { Fault, Report } from './report.ts'
@@ -242,17 +243,4 @@ export const killed: Fault = {
       await postgres.remove()
     }
   },
-}
-
-/** Every job that was committed was done. */
-export async function checkJobs(report: Report, { sql }: Deployment, limit = 120): Promise<void> {
-  const open = () => sql<{ name: string; state: string; count: number }[]>`
-    select name, state::text as state, count(*)::int as count from latchkey_jobs.job
-    where name not like '\\_\\_pgboss%' and state::text <> 'completed' and start_after < now() + interval '5 minutes'
-    group by 1, 2`
-  const took = await waitFor(limit, async () => (await open()).length === 0)
-  const left = (await open()).map(({ name, state, count }) => `${count} ${name} ${state}`)
-  const [done] = await sql<{ count: number }[]>`
-    select count(*)::int as count from latchkey_jobs.job where state = 'completed' and name not like '\\_\\_pgboss%'`
-  report.check('no job is lost: all of them are done', took !== undefined, said(left, `${done?.count} jobs`))
 }

@@ -120,9 +120,15 @@ const PACE = 40
 
 /**
  * Begins the load. An app behaves as a good one does: it refreshes, and tries the same token again until it is answered;
- * the homeserver asks about what it got. `processes` is asked each time; the load goes around among them.
+ * the homeserver asks about what it got. `processes` is asked each time; the load goes around among them. `expiring`: an
+ * access token may run out at any time, and the app refreshes.
  */
-export function beginLoad(processes: () => readonly Latchkey[], clientId: string, apps: App[]): Load {
+export function beginLoad(
+  processes: () => readonly Latchkey[],
+  clientId: string,
+  apps: App[],
+  { expiring = false }: { expiring?: boolean } = {},
+): Load {
   const tally = createTally()
   const signedOut: string[] = []
   let stopping = false
@@ -137,7 +143,8 @@ export function beginLoad(processes: () => readonly Latchkey[], clientId: string
     while (!stopping) {
       const asked = await introspect(next(), app.access)
       tally.count('introspection', asked)
-      if (sure && asked.status === 200 && asked.body.active !== true) return void signedOut.push('inactive')
+      if (sure && !expiring && asked.status === 200 && asked.body.active !== true)
+        return void signedOut.push('inactive')
       const answer = await presentRefresh(next(), clientId, app.refresh)
       tally.count('refresh', answer)
       sure = answer.status === 200

@@ -1,10 +1,13 @@
 /** `bun run faults`: a running service under every kind of trouble. See README.md. */
 import { parseArgs } from 'node:util'
+import { clockFaults } from './clocks.ts'
 import { databaseFaults } from './database.ts'
+import { diskFaults } from './disk.ts'
 import { killed } from './kills.ts'
 import { type Fault, type Finding, runFault, summarize } from './report.ts'
+import { serviceFaults } from './services.ts'
 
-const FAULTS: readonly Fault[] = [...databaseFaults, killed]
+const FAULTS: readonly Fault[] = [...databaseFaults, ...diskFaults, ...clockFaults, ...serviceFaults, killed]
 
 const { values: options } = parseArgs({
   options: {

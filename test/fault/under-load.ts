@@ -24,6 +24,8 @@ export interface SceneOptions {
   /** The way of the servers, where it is another one. */
   way?: string
   server?: BeginOptions
+  /** Access tokens may run out. */
+  expiring?: boolean
 }
 
 /** Sets the scene, lets `trouble` happen in it, and checks what every outage has in common. */
@@ -41,7 +43,7 @@ export async function underLoad(
     const begun = { ...options.server, uri: options.way ?? deployment.uri }
     const servers = [await deployment.begin(begun), await deployment.begin({ ...begun, worker: true })]
     const apps = await seedApps(deployment.sql, deployment.client.id, APPS)
-    const load = beginLoad(() => servers, deployment.client.clientId, apps)
+    const load = beginLoad(() => servers, deployment.client.clientId, apps, options)
     await Bun.sleep(1500)
     await trouble({ deployment, postgres, servers, load })
     const app = apps[0] ?? { access: '', refresh: '' }

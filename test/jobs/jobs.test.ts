@@ -192,6 +192,37 @@ describe('running', () => {
     expect(ran).toHaveLength(3)
   })
 
+  test('a job that fails while one for the same waits for its retry is no dead letter: that one does its work', async () => {
+    const { ran, handlers } = recorder(() => true)
+    for (let times = 0; times < 3; times++) {
+      await enqueue('sync-devices', ALICE)
+      await jobs.runDue(handlers)
+    }
+    const states = () => database.sql<{ state: string; count: number }[]>`
+      select state::text as state, count(*)::int as count from latchkey_jobs.job
+      where name = 'sync-devices' group by 1 order by 1`
+    expect([...(await states())]).toEqual([
+      { state: 'completed', count: 2 },
+      { state: 'retry', count: 1 },
+    ])
+    await skipDelay()
+    await jobs.runDue(recorder().handlers)
+    expect([...(await states())]).toEqual([{ state: 'completed', count: 3 }])
+    expect(ran).toEqual(['sync alice', 'sync alice', 'sync alice'])
+  })
+
+  test('a deactivation that erases is not left to one that does not', async () => {
+    const { handlers } = recorder(() => true)
+    for (const erase of [false, true]) {
+      await transact(database.sql, (tx) => jobs.enqueue(tx, 'deactivate-user', { user_id: ALICE, erase }))
+      await jobs.runDue(handlers)
+    }
+    await skipDelay()
+    const erased: boolean[] = []
+    await jobs.runDue({ ...handlers, 'deactivate-user': async ({ erase }) => void erased.push(erase) })
+    expect(erased.toSorted()).toEqual([false, true])
+  })
+
   test('workers run jobs by themselves, and a stopped one leaves the rest to the others', async () => {
     const { ran, handlers } = recorder()
     await jobs.work(handlers)

@@ -735,6 +735,7 @@ const FILES = [
     ] as never),
     countListedJobs: countings([{ state: 'waiting', name: undefined }]),
     findJob: [[ID]],
+    findRetry: [['sync-devices', { user_id: ID }]],
     reviveJob: [[ID]],
     hurryJobs: [[['sync-devices']]],
   }),
