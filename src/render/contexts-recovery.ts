@@ -6,7 +6,7 @@ export interface RecoverPage {
   continuation: Continuation
 }
 
-/** "Look into your mail", whoever the address belongs to. */
+/** "Check your mail", whoever the address belongs to. */
 export interface RecoverProgressPage {
   /** ULID: the form posts to `recover/progress/<id>` and has the mail sent again. */
   recovery_id: string
