@@ -17,7 +17,7 @@ type TemplateFunction = (base: BaseContext, ...args: unknown[]) => unknown
  * - `wait(seconds)`, `ago(instant)`, `date_time(instant)`, `moment(instant)`: times in words, the last with its zone
  * - `initial(name)`, `tone(text)`: letter and colour number (1 to 6) of a picture that is not there
  * - `session_name(session)`: what a person calls it
- * - `strength_texts()`: JSON of all texts of the strength meter, for its script
+ * - `strength_texts()`: all texts of the strength meter, for its script
  */
 export function templateFunctions(
   translate: Translate,
@@ -181,12 +181,13 @@ const WARNINGS =
 const SUGGESTIONS =
   'l33t reverseWords allUppercase capitalization dates recentYears associatedYears sequences repeated longerKeyboardPattern anotherWord useWords noNeed pwned'
 
+/** A line for each text, `warning.dates=…`: JSON would be a kilobyte of quotes more, escaped as they are in a page. */
 function strengthTexts(translate: Translate, lang: string): string {
-  const texts = (prefix: string, keys: string): Record<string, string> =>
-    Object.fromEntries(keys.split(' ').map((key) => [key, translate.text(lang, `${prefix}.${key}`)]))
-  return JSON.stringify({
-    scores: [0, 1, 2, 3, 4].map((score) => translate.text(lang, `password_score.${score}`)),
-    warnings: texts('password_warning', WARNINGS),
-    suggestions: texts('password_suggestion', SUGGESTIONS),
-  })
+  const lines = (name: string, keys: string): string[] =>
+    keys.split(' ').map((key) => `${name}.${key}=${translate.text(lang, `password_${name}.${key}`)}`)
+  return [
+    ...lines('score', '0 1 2 3 4'),
+    ...lines('warning', WARNINGS),
+    ...lines('suggestion', SUGGESTIONS),
+  ].join('\n')
 }

@@ -198,7 +198,7 @@ function measureStrength(field) {
   const box = field.querySelector('[data-meter]')
   const text = field.querySelector('[data-meter-text]')
   const advice = field.querySelector('[data-advice]')
-  const texts = JSON.parse(field.dataset.texts)
+  const texts = Object.fromEntries(field.dataset.texts.split('\n').map((line) => line.split(/=(.*)/, 2)))
   const minimum = Number(field.dataset.minimum)
   let estimate
   let timer
@@ -225,10 +225,10 @@ function measureStrength(field) {
       [username, field.dataset.inputs].filter(Boolean),
     )
     meter.value = Math.max(score, 0.2)
-    text.textContent = texts.scores[score]
-    const lines = [texts.warnings[warning], ...suggestions.map((key) => texts.suggestions[key])].filter(
-      Boolean,
-    )
+    text.textContent = texts[`score.${score}`]
+    const lines = [`warning.${warning}`, ...suggestions.map((key) => `suggestion.${key}`)]
+      .map((key) => texts[key])
+      .filter(Boolean)
     const shown = score < Math.max(minimum, 3) ? lines.slice(0, 3) : []
     advice.hidden = shown.length === 0
     advice.replaceChildren(
