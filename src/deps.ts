@@ -14,6 +14,7 @@ import { createOutgoingFetch, createProxyOf } from './http/outgoing.ts'
 import { createPlaces } from './http/places.ts'
 import { createUrls, type Urls } from './http/urls.ts'
 import { type Activity, createActivity } from './identity/activity.ts'
+import { directoryFaults } from './identity/directory-claims.ts'
 import { registerFigures } from './identity/figures.ts'
 import type { Guessers } from './identity/limits.ts'
 import { createPolicyData, type PolicyDataSource } from './identity/policy-data.ts'
@@ -187,7 +188,11 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
   const { dsn } = config.telemetry.sentry
   if (dsn !== undefined && !readDsn(dsn))
     warnings.push('telemetry.sentry.dsn is not like https://KEY@HOST/PROJECT: no errors are reported.')
-  return { deps, warnings: [...warnings, ...templateFaults(deps.upstream, config)] }
+  const faults = [
+    ...templateFaults(deps.upstream, config),
+    ...directoryFaults(deps.upstream.templates, config),
+  ]
+  return { deps, warnings: [...warnings, ...faults] }
 }
 
 /** Counts the queries of the request that runs, and makes spans of them where it is traced. */

@@ -5,6 +5,7 @@ import { AdminError } from '../http/errors.ts'
 import { setAdminRight } from '../identity/admin-right.ts'
 import { approve, reject } from '../identity/approvals.ts'
 import { deleteAccount, renameAccount } from '../identity/delete-account.ts'
+import { isDirectoryAccount } from '../identity/directory.ts'
 import { deactivate, killSessions, lock, reactivate, setPassword, unlock } from '../identity/lifecycle.ts'
 import { DISPLAY_NAME_LIMIT, setDisplayName } from '../identity/profile.ts'
 import type { Operation } from './operation.ts'
@@ -33,6 +34,7 @@ const setPasswordOperation = operation({
   refusals: [
     { status: 400, code: 'password_weak', when: 'The password is too easy to guess.' },
     { status: 403, code: 'passwords_off', when: 'Passwords are off on this server.' },
+    { status: 409, code: 'password_in_directory', when: 'The directory decides about this password.' },
     ADMIN_ACCOUNT,
     NO_USER,
   ],
@@ -40,6 +42,8 @@ const setPasswordOperation = operation({
     const { deps, body } = call
     const user = await userOf(call)
     await requireRightsOver(call, user)
+    if (await isDirectoryAccount(deps, user.id))
+      throw new AdminError(409, 'password_in_directory', 'The directory decides about this password.')
     await setPassword(deps, user.id, await newPassword(deps, body, user.username))
     return { status: 204, target: single(call, USER, user).target }
   },

@@ -6,6 +6,7 @@ import { debugRoutes } from './debug-routes.ts'
 import { doctorRoute } from './doctor/route.ts'
 import { explain } from './explain.ts'
 import { configFlag, configOnly } from './flags.ts'
+import { ldapRoute } from './ldap/route.ts'
 import { manageRoutes } from './manage/routes.ts'
 import { setupRoute } from './setup/route.ts'
 import { syn2masRoutes } from './syn2mas-routes.ts'
@@ -170,6 +171,7 @@ export const createCli = (version: () => Promise<string>): Application<Context> 
         doctor: doctorRoute,
         health,
         manage: manageRoutes,
+        ldap: ldapRoute,
         token: tokenRoute,
         upstream: upstreamRoutes,
         keys,

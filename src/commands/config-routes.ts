@@ -17,8 +17,8 @@ export const configRoutes = buildRouteMap({
       docs: {
         brief: 'Check the configuration',
         fullDescription: `Names every mistake, and loads keys, certificates, own pages and texts, an own policy module. With --deep it also
-opens the database, signs in to the mail server, asks the homeserver whether the secret is right, in both directions,
-and each provider as a sign-in would. Nothing is changed.
+opens the database, signs in to the mail server and the directory, asks the homeserver whether the secret is right, in
+both directions, and each provider as a sign-in would. Nothing is changed.
 
 Examples: latchkey config check
           latchkey config check --deep -c config.yaml -c secrets.yaml`,

@@ -6,6 +6,7 @@ import { secretsOf } from './doctor/doctor.ts'
 import { type Check, examine } from './doctor/examine.ts'
 import { type Finding, withoutSecrets } from './doctor/finding.ts'
 import { checkSecretIn, checkSecretOut } from './doctor/homeserver.ts'
+import { checkDirectory } from './doctor/ldap.ts'
 import { checkMail } from './doctor/mail.ts'
 import { createReach } from './doctor/reach.ts'
 import { createSite } from './doctor/site.ts'
@@ -20,6 +21,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
   secret_to_homeserver: checkSecretOut,
   secret_from_homeserver: checkSecretIn,
   upstream: checkUpstream,
+  ldap: checkDirectory,
 }
 
 /** Tries what the configuration names, over the network and in the database, and changes nothing there. */

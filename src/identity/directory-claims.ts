@@ -1,5 +1,6 @@
 import type { Deps } from '../deps.ts'
 import type { Entry } from '../ldap/entry.ts'
+import type { ClaimTemplates } from '../render/claim-templates.ts'
 import { parseEmail } from './email-address.ts'
 import { DISPLAY_NAME_LIMIT } from './profile.ts'
 
@@ -26,7 +27,10 @@ export function valuesOf(entry: Entry): {
   return { user: { ...user, dn: entry.dn, groups: entry.groups }, attributes }
 }
 
-type Needs = Pick<Deps, 'config' | 'upstream' | 'log'>
+type Needs = Pick<Deps, 'config'> & {
+  upstream: Pick<Deps['upstream'], 'templates'>
+  log: Pick<Deps['log'], 'warn'>
+}
 
 /** What the templates make of an entry, and what its expressions say; one that fails says nothing, which the log says. */
 export function claimsOf(
@@ -69,4 +73,22 @@ export function claimsOf(
     isAllowed: condition('allow_if'),
     isAdmin: condition('admin_if'),
   }
+}
+
+/** What is wrong with the templates and expressions of the section `ldap`, a sentence each: for the start. */
+export function directoryFaults(templates: ClaimTemplates, { ldap }: Pick<Deps['config'], 'ldap'>): string[] {
+  if (!ldap) return []
+  const { localpart, displayname, email } = ldap.attributes
+  const condition = (text: string | undefined) => text && `{% if ${text} %}{% endif %}`
+  const named: [name: string, template: string | undefined][] = [
+    ['attributes.localpart', localpart],
+    ['attributes.displayname', displayname],
+    ['attributes.email', email],
+    ['allow_if', condition(ldap.allow_if)],
+    ['admin_if', condition(ldap.admin_if)],
+  ]
+  return named.flatMap(([name, template]) => {
+    const fault = template === undefined ? undefined : templates.fault(template)
+    return fault === undefined ? [] : [`ldap.${name} cannot be read and never holds: ${fault}`]
+  })
 }

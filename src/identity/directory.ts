@@ -19,7 +19,7 @@ import { provisionUser } from './devices.ts'
 import { claimsOf } from './directory-claims.ts'
 import { addEmail } from './emails.ts'
 import { createUser } from './lifecycle.ts'
-import { recordSecurityEvent } from './security-log.ts'
+import { recordSecurityEvent, type SecurityLogNeeds } from './security-log.ts'
 import { takeOver } from './take-over.ts'
 import { checkUsername } from './usernames.ts'
 
@@ -215,3 +215,18 @@ export async function isDirectoryAccount(
   const [link] = await findDirectoryLink(deps.sql, userId)
   return link !== undefined
 }
+
+/** Takes the entry of the directory from an account; false when it has none. */
+export const unlinkDirectory = (
+  deps: SecurityLogNeeds & Pick<Deps, 'sql'>,
+  userId: string,
+): Promise<boolean> =>
+  transact(deps.sql, async (tx) => {
+    await lockSessionsOf(tx, userId)
+    const [gone] = await deleteDirectoryLink(tx, userId)
+    if (!gone) return false
+    const details = { name: 'LDAP' }
+    await recordSecurityEvent(deps, tx, { userId, kind: 'identity_unlinked', details, actor: 'admin' })
+    deps.log.info('directory.unlinked', { user_id: userId })
+    return true
+  })

@@ -19,6 +19,7 @@ import type { Requester } from '../http/requester.ts'
 import { transact } from '../lib/transact.ts'
 import { newId, ulidFromUuid } from '../lib/ulid.ts'
 import { beginSession } from './begin-session.ts'
+import { isDirectoryAccount } from './directory.ts'
 import { reauthenticate } from './reauthentication.ts'
 import { recordSecurityEvent, type SecurityLogNeeds } from './security-log.ts'
 import type { Visit } from './visit.ts'
@@ -176,7 +177,8 @@ export const unlinkIdentity = (
     if (!link) return 'gone'
     const others = links.filter(({ id, provider_disabled }) => id !== linkId && !provider_disabled)
     const [password] = deps.config.passwords.enabled ? await findPassword(tx, userId) : []
-    if (!password && others.length === 0) return 'last'
+    const hasOther = password !== undefined || others.length > 0 || (await isDirectoryAccount(deps, userId))
+    if (!hasOther) return 'last'
     await deleteUpstreamLink(tx, linkId, userId)
     const name = link.provider_name ?? link.provider_issuer ?? ulidFromUuid(link.provider_id)
     await recordSecurityEvent(deps, tx, { userId, kind: 'identity_unlinked', details: { name }, requester })

@@ -34,7 +34,7 @@ export const BINARY_ATTRIBUTES = ['objectGUID', 'objectSid']
 /** Begins to speak LDAP on a connection. */
 export async function openSession(socket: Socket): Promise<Session> {
   // On first use: most deployments have no directory.
-  const { Client, SASL_MECHANISMS } = await import('ldapts')
+  const { Client, FilterParser, SASL_MECHANISMS } = await import('ldapts')
   let given = false
   const client: Client = new Client({
     // Not used: the connection is there.
@@ -60,20 +60,30 @@ export async function openSession(socket: Socket): Promise<Session> {
         return refusalOf(error) ?? fail(error)
       }
     },
-    async search({ base, limit, ...options }) {
+    async search({ base, limit, filter, ...options }) {
+      const parsed = parse(filter, (text) => FilterParser.parseString(text))
       try {
         const found = await client.search(base, {
           ...options,
+          filter: parsed,
           sizeLimit: limit,
           explicitBufferAttributes: BINARY_ATTRIBUTES,
         })
         return found.searchEntries
       } catch (error) {
-        // The base is not there, or not ours to see.
         return fail(error)
       }
     },
     close: () => client.unbind().catch(() => {}),
+  }
+}
+
+/** @throws DirectoryError for a filter that is none */
+function parse<T>(filter: string, read: (filter: string) => T): T {
+  try {
+    return read(filter)
+  } catch (cause) {
+    throw new DirectoryError('misconfigured', messageOf(cause), { cause })
   }
 }
 

@@ -123,6 +123,7 @@ export function secretsOf({
   outgoing,
   captcha,
   upstream_oauth2,
+  ldap,
 }: Config): string[] {
   const passwordOf = (uri: string | undefined) =>
     uri !== undefined && URL.canParse(uri)
@@ -137,6 +138,7 @@ export function secretsOf({
     database?.password,
     ...[database?.uri, database?.direct_uri, outgoing.https_proxy, outgoing.http_proxy].flatMap(passwordOf),
     captcha.secret_key,
+    ldap?.bind_password,
     ...upstream_oauth2.providers.map(({ client_secret: secret }) => secret),
     ...upstream_oauth2.providers.map(({ sign_in_with_apple: apple }) => apple?.private_key),
   ]

@@ -4,6 +4,7 @@ import { checkAdminApi } from './admin-api.ts'
 import { checkDiscovery, checkWellKnown } from './documents.ts'
 import { type Finding, findingsOf } from './finding.ts'
 import { checkHomeserver, checkSecretIn, checkSecretOut } from './homeserver.ts'
+import { checkDirectory } from './ldap.ts'
 import { checkLegacyRoutes } from './legacy.ts'
 import { checkMail } from './mail.ts'
 import { checkAddress, checkNames } from './names.ts'
@@ -31,6 +32,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
   mail: checkMail,
   database: checkDatabase,
   upstream: checkUpstream,
+  ldap: checkDirectory,
 }
 
 /**

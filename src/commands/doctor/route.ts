@@ -29,7 +29,7 @@ const everything = buildCommand({
   docs: {
     brief: 'Check all of it (what doctor does without another word)',
     fullDescription: `Looks at names and certificates, the documents, the homeserver and the secret in both directions, the
-routes of older clients, the admin API, mail, the database, clocks, keys, the queue and the providers. Each check says what it saw and,
+routes of older clients, the admin API, mail, the database, clocks, keys, the queue, the providers and the directory. Each check says what it saw and,
 where something is wrong, what to do. Changes nothing. Ends with 1 when a check failed.
 
 Examples: latchkey doctor -c /etc/latchkey/config.yaml

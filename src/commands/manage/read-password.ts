@@ -24,6 +24,12 @@ export async function readNewPassword(context: Context): Promise<string> {
   return first
 }
 
+/** The password that somebody has: asked for in a terminal, else what standard input holds (one line break is cut). */
+export const readPassword = async (context: Context): Promise<string> =>
+  context.stdin.isTTY
+    ? ask(context, 'Password: ', { hidden: true })
+    : (await readAll(context)).replace(/\r?\n$/, '')
+
 /** Checks a new password against the configured rules and hashes it. @throws CommandError */
 export async function hashNewPassword(
   deps: Pick<Deps, 'config' | 'passwords'>,

@@ -1,7 +1,7 @@
 import { issueRecoveryLink } from '../../identity/recovery.ts'
 import { CommandError, type Context, say } from '../context.ts'
 import type { ConfigOnly } from '../flags.ts'
-import { requireUser, runJobs, withLatchkey } from './with-latchkey.ts'
+import { requireOwnPassword, requireUser, runJobs, withLatchkey } from './with-latchkey.ts'
 
 /** `latchkey manage issue-recovery-link`. */
 export default async function recoveryLink(
@@ -15,6 +15,7 @@ export default async function recoveryLink(
       throw new CommandError(
         'Passwords are off on this server (passwords.enabled); there is no link to make.',
       )
+    await requireOwnPassword(deps, user)
     if (user.deactivated_at)
       throw new CommandError(`${user.username} is deactivated; nobody can use it again.`)
     if (user.locked_at)

@@ -3,6 +3,7 @@ import type { Context } from '../context.ts'
 import { phrase } from './accounts.ts'
 import { type ChangeFlags, changeAccount } from './answer.ts'
 import { hashNewPassword, readNewPassword, refuseArgument } from './read-password.ts'
+import { requireOwnPassword } from './with-latchkey.ts'
 
 /** `latchkey manage set-password`. */
 export default async function setPassword(
@@ -14,6 +15,7 @@ export default async function setPassword(
   if (argument !== undefined)
     throw refuseArgument(`printf '%s' "$PASSWORD" | latchkey manage set-password ${username}`)
   await changeAccount(this, flags, username, async (deps, user) => {
+    await requireOwnPassword(deps, user)
     const password = await readNewPassword(this)
     const hash = await hashNewPassword(deps, password, {
       personal: [user.username, user.display_name ?? ''],

@@ -1,6 +1,7 @@
 import { findAdminUser } from '../../../sql/admin-users.ts'
 import { findUser, findUserByName, type UserRow } from '../../../sql/users.ts'
 import { createDeps, type Deps } from '../../deps.ts'
+import { isDirectoryAccount } from '../../identity/directory.ts'
 import { localpartOf } from '../../identity/usernames.ts'
 import { jobHandlers } from '../../jobs/handlers.ts'
 import { fold } from '../../lib/fold.ts'
@@ -64,4 +65,12 @@ export async function requireUser(deps: Pick<Deps, 'config' | 'sql'>, input: str
   const [there] = await findAdminUser(deps.sql, user.id)
   if (!there) throw new CommandError(`${user.username} was deleted; the name stays reserved.`)
   return user
+}
+
+/** @throws CommandError for an account whose password is the directory's: one of ours would open nothing */
+export async function requireOwnPassword(deps: Pick<Deps, 'config' | 'sql'>, user: UserRow): Promise<void> {
+  if (await isDirectoryAccount(deps, user.id))
+    throw new CommandError(
+      `The directory decides about the password of ${user.username}. To take it out of the directory: latchkey ldap unlink ${user.username}`,
+    )
 }
