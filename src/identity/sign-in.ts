@@ -94,7 +94,10 @@ async function decide(
   if (deps.directory && (link || (typed !== undefined && mayBeFound(deps, user)))) {
     const known = link && { id: link.entry_id, dn: link.dn }
     const asked = await signInByDirectory(deps, { name: typed, known }, password, requester)
-    if (asked.result === 'right') return answer(asked.user, { entryId: asked.entryId })
+    if (asked.result === 'right') {
+      deps.log.debug('login.password_right', { user_id: asked.user.id })
+      return answer(asked.user, { entryId: asked.entryId })
+    }
     if (asked.result === 'refused') return asked
   }
   // Not what was typed: now and then it is the password, in the wrong field.

@@ -59,9 +59,22 @@ function checkWay(raw: RawLdap, path: Path, report: Report): void {
     report.problem([...path, 'bind_dn'], 'and `bind_password` must be given together')
   if (dn !== undefined && raw.bind_dn !== undefined)
     report.problem([...path, 'bind_dn'], 'belongs to `search`: with `user_dn` people read their own entry')
+  checkFilter(search?.filter, [...path, 'search', 'filter'], report)
+  checkFilter(groups?.filter, [...path, 'groups', 'filter'], report)
   checkTemplate(search?.filter, 'username', [...path, 'search', 'filter'], report)
   checkTemplate(dn, 'username', [...path, 'user_dn'], report)
   checkTemplate(groups?.filter, 'dn', [...path, 'groups', 'filter'], report)
+}
+
+/** A filter in parentheses, each of which is closed (RFC 4515): inside a value they are written as `\\28` and `\\29`. */
+function checkFilter(filter: string | undefined, path: Path, report: Report): void {
+  if (filter === undefined) return
+  let depth = 0
+  const isClosed = [...filter].every((sign, index) => {
+    depth += sign === '(' ? 1 : sign === ')' ? -1 : 0
+    return depth > 0 || index === filter.length - 1
+  })
+  if (!isClosed || depth !== 0) report.problem(path, 'must be one filter in parentheses, all of them closed')
 }
 
 /** What is put into filters and names is put there literally, so only these few are known. */
