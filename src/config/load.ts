@@ -1,6 +1,7 @@
-import { parseDocument } from 'yaml'
+import { LineCounter, parseDocument } from 'yaml'
 import { codeOf } from '../lib/thrown.ts'
 import { applyEnvironment } from './environment.ts'
+import { type LineOf, lastLineOf, linesOf } from './lines.ts'
 import { emptyLayers, mergeDocument, originOf } from './merge.ts'
 import { addProxyVariables } from './proxy-variables.ts'
 import type { Files, Reading } from './reading.ts'
@@ -53,9 +54,9 @@ export async function loadConfig(
   const layers = emptyLayers()
   const problems: string[] = []
   for (const { file, text } of texts) {
-    const document = parseYaml(text, file)
-    if (typeof document === 'string') problems.push(document)
-    else mergeDocument(layers, document, file)
+    const parsed = parseYaml(text, file)
+    if (typeof parsed === 'string') problems.push(parsed)
+    else mergeDocument(layers, parsed.value, { name: file, lineOf: parsed.lineOf })
   }
   if (problems.length > 0) throw new ConfigError(problems)
 
@@ -107,15 +108,20 @@ async function readFiles(options: Parameters<typeof loadConfig>[0]): Promise<Sou
 }
 
 /** The mapping in a YAML text, or a sentence on what is wrong with it. */
-function parseYaml(text: string, file: string): Record<string, unknown> | string {
-  const document = parseDocument(text)
+function parseYaml(text: string, file: string): { value: Record<string, unknown>; lineOf: LineOf } | string {
+  const lineCounter = new LineCounter()
+  const document = parseDocument(text, { lineCounter })
   const error = document.errors[0]
   // The first line only: the library goes on with an excerpt of the file, which may hold a secret.
-  if (error !== undefined) return `${file}: ${error.message.split('\n')[0]?.replace(/:$/, '')}.`
+  if (error !== undefined) {
+    const begun = error.code === 'MISSING_CHAR' ? lastLineOf(document, lineCounter) : undefined
+    const where = begun === undefined ? '' : `; what is not closed begins on line ${begun}`
+    return `${file}: ${error.message.split('\n')[0]?.replace(/:$/, '')}${where}.`
+  }
   try {
     const value: unknown = document.toJS() ?? {}
     return isMapping(value)
-      ? value
+      ? { value, lineOf: linesOf(document, lineCounter) }
       : `${file}: must be a mapping of sections such as \`http\` and \`matrix\`.`
   } catch (cause) {
     return `${file}: ${cause instanceof Error ? cause.message : 'is not usable YAML'}.`

@@ -1,17 +1,31 @@
+import type { LineOf } from './lines.ts'
 import { dotted, type Path } from './report.ts'
 import { isMapping } from './validate.ts'
 
 /** The configuration as it comes together from files and variables, and where each part of it came from. */
 export interface Layers {
   tree: Record<string, unknown>
-  /** The file or variable that last set a path, by dotted path. */
-  origins: Map<string, string>
+  /** What last set a path, by dotted path. */
+  origins: Map<string, Origin>
+}
+
+/** A file or variable that set something. */
+interface Origin {
+  source: string
+  /** In a file: where in its document that is, and the lines of it. */
+  at?: { path: Path; lineOf: LineOf }
+}
+
+/** A file that is laid over others. */
+interface Source {
+  name: string
+  lineOf: LineOf
 }
 
 export const emptyLayers = (): Layers => ({ tree: {}, origins: new Map() })
 
 /** Lays a document over what is there, as MAS does: mappings recursively, lists appended, the rest replaced. */
-export function mergeDocument(layers: Layers, document: Record<string, unknown>, source: string): void {
+export function mergeDocument(layers: Layers, document: Record<string, unknown>, source: Source): void {
   mergeInto(layers, layers.tree, document, source, [])
 }
 
@@ -19,19 +33,21 @@ function mergeInto(
   layers: Layers,
   target: Record<string, unknown>,
   document: Record<string, unknown>,
-  source: string,
+  source: Source,
   path: Path,
 ): void {
+  const { name, lineOf } = source
   for (const [key, value] of Object.entries(document)) {
     const here = [...path, key]
     const before = Object.hasOwn(target, key) ? target[key] : undefined
-    layers.origins.set(dotted(here), source)
+    layers.origins.set(dotted(here), { source: name, at: { path: here, lineOf } })
     if (isMapping(value) && isMapping(before)) {
       mergeInto(layers, before, value, source, here)
     } else if (Array.isArray(value)) {
       const kept: unknown[] = Array.isArray(before) ? before : []
       value.forEach((_, index) => {
-        layers.origins.set(dotted([...here, kept.length + index]), source)
+        const at = { path: [...here, index], lineOf }
+        layers.origins.set(dotted([...here, kept.length + index]), { source: name, at })
       })
       define(target, key, [...kept, ...value])
     } else if (isMapping(value)) {
@@ -61,23 +77,25 @@ export function replaceAt(layers: Layers, path: readonly string[], value: unknow
     if (value === undefined) return
     const fresh: Record<string, unknown> = {}
     define(target, key, fresh)
-    layers.origins.set(dotted(path.slice(0, depth + 1)), source)
+    layers.origins.set(dotted(path.slice(0, depth + 1)), { source })
     target = fresh
   }
   const last = path.at(-1) ?? ''
   for (const known of layers.origins.keys()) {
     if (known.startsWith(`${dotted(path)}.`)) layers.origins.delete(known)
   }
-  layers.origins.set(dotted(path), source)
+  layers.origins.set(dotted(path), { source })
   if (value === undefined) delete target[last]
   else define(target, last, value)
 }
 
-/** Who set `path`, or the nearest part above it that anybody set; otherwise all the sources. */
+/** Who set `path`, or the nearest part above it that anybody set, with the line; otherwise all the sources. */
 export function originOf(layers: Layers, path: Path, otherwise: string): string {
   for (let length = path.length; length > 0; length--) {
-    const source = layers.origins.get(dotted(path.slice(0, length)))
-    if (source !== undefined) return source
+    const origin = layers.origins.get(dotted(path.slice(0, length)))
+    if (origin === undefined) continue
+    const line = origin.at?.lineOf([...origin.at.path, ...path.slice(length)])
+    return line === undefined ? origin.source : `${origin.source}, line ${line}`
   }
   return otherwise
 }

@@ -54,8 +54,51 @@ describe('finding files', () => {
 describe('YAML', () => {
   test('a mistake is named with file, line and column, without the text of the file', async () => {
     const [problem] = await problemsOf(load({ 'config.yaml': 'matrix:\n  secret: "hunter2\n' }))
-    expect(problem).toMatch(/^config\.yaml: .*line \d+, column \d+\.$/)
+    expect(problem).toMatch(/^config\.yaml: .*line \d+, column \d+; what is not closed begins on line 2\.$/)
     expect(problem).not.toContain('hunter2')
+  })
+
+  describe('one mistake in 10,000 lines: its line and the mend, and nothing else', () => {
+    const before = MINIMAL.trimEnd().split('\n').length
+    /** The clients of the file, the one at place 1700 with the mistake. */
+    const clients = (mistake: string[]) =>
+      Array.from({ length: 2500 }, (_, index) => [
+        `  - client_id: 01J44Q10GR4AMTFZEEF93${String(index).padStart(5, '0')}`,
+        '    client_auth_method: none',
+        ...(index === 1700 ? mistake : ['    redirect_uris:', `      - https://app${index}.example.org/`]),
+      ]).flat()
+    const LINE = before + 1 + 1700 * 4 + 3
+    test.each([
+      [
+        ['    redirect_urs:', '      - https://app.example.org/'],
+        `clients.1700.redirect_urs in config.yaml, line ${LINE}: is not a known key. Did you mean \`redirect_uris\`?`,
+      ],
+      [
+        ['    redirect_uris:', '      - 7'],
+        `clients.1700.redirect_uris.0 in config.yaml, line ${LINE + 1}: must be `,
+      ],
+      [
+        ['    client_auth_method: none', '    redirect_uris: []'],
+        `config.yaml: Map keys must be unique at line ${LINE}, column 5.`,
+      ],
+      [
+        ['\tredirect_uris:', '      - https://app.example.org/'],
+        `config.yaml: Tabs are not allowed as indentation at line ${LINE}, column 1.`,
+      ],
+      [
+        ['    redirect_uris:', '      - "https://app.example.org/'],
+        /^config\.yaml: Missing closing "quote at line \d+, column \d+; what is not closed begins on line 6\d{3}\.$/,
+      ],
+    ])('%j', async (mistake, told) => {
+      const text = [MINIMAL.trimEnd(), 'clients:', ...clients(mistake)].join('\n')
+      const problems = await problemsOf(load({ 'config.yaml': text }))
+      expect(problems).toHaveLength(1)
+      if (typeof told === 'string') expect(problems[0]).toStartWith(told)
+      else {
+        expect(problems[0]).toMatch(told)
+        expect(problems[0]).toContain(`line ${LINE + 1}`)
+      }
+    })
   })
 
   test('a key given twice is a mistake', async () => {
@@ -65,7 +108,9 @@ describe('YAML', () => {
 
   test('YAML 1.2: yes and no are text', async () => {
     const problems = await problemsOf(load({ 'config.yaml': `${MINIMAL}\npasswords: { enabled: yes }\n` }))
-    expect(problems).toEqual(['passwords.enabled in config.yaml: must be `true` or `false`.'])
+    expect(problems).toEqual([
+      expect.stringMatching(/^passwords\.enabled in config\.yaml, line \d+: must be `true` or `false`\.$/),
+    ])
   })
 })
 
@@ -102,8 +147,8 @@ describe('merging', () => {
       ),
     )
     expect(problems.map((line) => line.split(':')[0])).toEqual([
-      'oauth.refresh_token_reuse in b.yaml',
-      'http.issuer in b.yaml',
+      'oauth.refresh_token_reuse in b.yaml, line 2',
+      'http.issuer in b.yaml, line 1',
     ])
     const rules = await problemsOf(
       load(
@@ -115,7 +160,7 @@ describe('merging', () => {
         named,
       ),
     )
-    expect(rules[0]).toStartWith('http.trusted_proxies.1 in b.yaml: ')
+    expect(rules[0]).toStartWith('http.trusted_proxies.1 in b.yaml, line 1: ')
   })
 })
 
