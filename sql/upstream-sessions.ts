@@ -86,6 +86,12 @@ export const findJustConsumedSession = (sql: Db, linkId: string, browserHash: Ui
   where s.link_id = ${linkId} and s.browser_hash = ${browserHash} and s.consumed_at > ${since}
   order by s.id desc limit 1`
 
+/** What a provider said of somebody who signs up; nothing when it was used. */
+export const findUpstreamAnswer = (sql: Db, id: string) => sql<
+  { provider_id: string; answer: Json | null }[]
+>`
+  select provider_id, answer from latchkey.upstream_sessions where id = ${id} and consumed_at is null`
+
 /** Uses a way up, for a session of a browser where it led to one; no row when it was used before. What the provider said goes. */
 export const consumeUpstreamSession = (
   sql: Db,

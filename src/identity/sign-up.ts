@@ -1,5 +1,7 @@
+import type { Db } from '../../sql/connect.ts'
 import { completeRegistration, markNeedsApproval, type RegistrationRow } from '../../sql/registrations.ts'
 import { insertTerms } from '../../sql/terms.ts'
+import { findUpstreamAnswer } from '../../sql/upstream-sessions.ts'
 import type { Deps } from '../deps.ts'
 import { sessionCookie } from '../http/browser.ts'
 import { isOwnName } from '../http/urls.ts'
@@ -7,6 +9,7 @@ import { base64url } from '../lib/base64url.ts'
 import { addSeconds } from '../lib/clock.ts'
 import { hmacSha256 } from '../lib/digest.ts'
 import { transact } from '../lib/transact.ts'
+import { ulidFromUuid } from '../lib/ulid.ts'
 import { beginSession } from './begin-session.ts'
 import { provisionUser } from './devices.ts'
 import { addEmail } from './emails.ts'
@@ -63,11 +66,12 @@ export async function completeSignUp(
   const created = await transact(deps.sql, async (tx) => {
     const [claimed] = await completeRegistration(tx, registration.id, displayName, now)
     if (!claimed) throw new Failed('done')
+    const isAdmin = wayId !== null && (await isAdminThere(deps, tx, wayId))
     const user = await createUser(deps, tx, {
       username: registration.username,
       displayName,
       password: version === null || hash === null ? undefined : { version, hash },
-      isAdmin: false,
+      isAdmin,
       foreignName: !isOwnName(deps.urls, visit.request),
       approvalIn: deps.config.account.registration_requires_approval ? visit.lang : undefined,
     })
@@ -128,6 +132,12 @@ export function cookiesAgain(
   const isLate = completedAt === null || addSeconds(completedAt, TWICE) <= deps.clock.now()
   if (isLate || !['none', 'ended'].includes(visit.session.state)) return []
   return [sessionCookie(deps.urls, sessionSecret(deps, visit, signUp))]
+}
+
+/** The right that comes with a claim (`admin_if`) is there from the first sign-in on. */
+async function isAdminThere(deps: Pick<Deps, 'upstream'>, tx: Db, wayId: string): Promise<boolean> {
+  const [way] = await findUpstreamAnswer(tx, wayId)
+  return way !== undefined && deps.upstream.isAdmin(ulidFromUuid(way.provider_id), way.answer) === true
 }
 
 /** Rolls back. */

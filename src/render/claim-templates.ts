@@ -26,9 +26,9 @@ export function createClaimTemplates(): ClaimTemplates {
     environment.enablePyCompat()
     environment.fuel = FUEL
     for (const [name, filter] of Object.entries(FILTERS))
-      environment.addFilter(name, (value: unknown) => {
+      environment.addFilter(name, (value: unknown, ...rest: unknown[]) => {
         try {
-          return filter(value)
+          return filter(value, ...rest)
         } catch (error) {
           failure ??= error
           return ''
@@ -95,14 +95,35 @@ function bytesOf(value: unknown): Uint8Array {
     : new TextEncoder().encode(String(value))
 }
 
+const wordsOf = (value: unknown): string[] => String(value).split(/\s+/).filter(Boolean)
+
+/** The first argument of a filter, by place or by name: names come as a map behind the others. */
+function argument(rest: readonly unknown[], name: string): unknown {
+  const [first] = rest
+  return first instanceof Map ? first.get(name) : first
+}
+
 /** Filters that the engine does not bring. */
-const FILTERS: Record<string, (value: unknown) => unknown> = {
+const FILTERS: Record<string, (value: unknown, ...rest: unknown[]) => unknown> = {
   // Of any alphabet, padded or not: JWTs and directories differ.
   b64decode: (value) =>
     textOf(Uint8Array.fromBase64(String(value).replaceAll('-', '+').replaceAll('_', '/').replace(/=+$/, ''))),
   b64encode: (value) => bytesOf(value).toBase64(),
   string: (value) => (typeof value === 'string' ? new TextDecoder().decode(bytesOf(value)) : String(value)),
   from_json: (value) => JSON.parse(String(value)) as unknown,
+  urlencode: (value) => encodeURIComponent(String(value)),
+  wordcount: (value) => wordsOf(value).length,
+  wordwrap(value, ...rest) {
+    const width = Number(argument(rest, 'width') ?? 79)
+    const lines: string[] = []
+    for (const word of wordsOf(value)) {
+      const line = lines.at(-1)
+      if (line !== undefined && line.length + 1 + word.length <= width)
+        lines[lines.length - 1] = `${line} ${word}`
+      else lines.push(word)
+    }
+    return lines.join('\n')
+  },
   // A list by tag, since the engine takes no numbers as keys from here.
   tlvdecode(value) {
     const bytes = bytesOf(value)

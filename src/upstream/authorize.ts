@@ -40,7 +40,7 @@ async function beginAtProvider(deps: Deps, request: Request, { id = '' }: PathPa
   await beginWay(deps, visit, uuid, state, secrets, continuation)
   const extra = {
     ...extraParameters(deps, provider, await templateValues(deps, flow)),
-    ...(isAskedAgain(flow) && { prompt: 'login' }),
+    ...freshness(flow),
   }
   const url = authorizationUrl(deps, provider, metadata, { state, secrets, extra })
   return redirect(url.href, visit.browser.cookies)
@@ -81,10 +81,18 @@ async function templateValues(deps: Deps, { visit, grant }: Flow) {
   }
 }
 
-/** The request on the way wants whoever is signed in to prove it once more: so does the provider, then. */
-function isAskedAgain({ visit, grant }: Flow): boolean {
+/**
+ * The request on the way wants whoever is signed in to prove it once more, or a sign-in that is not too old: so does the
+ * provider, then.
+ */
+function freshness({ visit, grant }: Flow): { prompt?: 'login'; max_age?: string } {
   const session = activeSession(visit)
-  return grant !== undefined && session !== undefined && signInNeeded(grant, session) === 'again'
+  if (!grant || (session && signInNeeded(grant, session) !== 'again')) return {}
+  const { authenticated_after: after, created_at } = grant
+  if (session) return { prompt: 'login' }
+  if (after === null) return {}
+  const seconds = Math.round((created_at.getTime() - after.getTime()) / 1000)
+  return seconds > 0 ? { max_age: String(seconds) } : { prompt: 'login' }
 }
 
 /** A nonce where there is an ID token to hold it, a code verifier where the provider takes one (RFC 7636). */

@@ -6,7 +6,7 @@ import { equalSecrets } from '../lib/digest.ts'
 import { ProviderError } from './provider-error.ts'
 
 /** Seconds that the clocks of a provider and of this server may differ. */
-const TOLERANCE = 300
+export const TOLERANCE = 300
 
 export type TokenNeeds = Pick<Deps, 'clock' | 'upstream'> & { keys: Pick<Keystore, 'decrypt'> }
 

@@ -16,15 +16,20 @@ import { linkThrough, renewThrough, signInThrough } from '../identity/upstream.t
 import { activeSession, openVisit, page, readOwnForm, summary, type Visit } from '../identity/visit.ts'
 import { addSeconds } from '../lib/clock.ts'
 import { ulidFromUuid, uuidFromUlid } from '../lib/ulid.ts'
+import { signInNeeded } from '../oauth/authorization/sign-in-needed.ts'
 import { type Arrival, goOn, identityOf, openArrival } from './arrival.ts'
 import { holds } from './claims.ts'
+import { TOLERANCE } from './id-token.ts'
+import { ProviderError } from './provider-error.ts'
 import { problemPage, register, showRegister } from './register.ts'
 import { syncPerson } from './sync-person.ts'
+import { turnBack } from './way.ts'
 
 /** GET /upstream/link/{id}: signs in, asks whether to link, or begins a sign-up (reference flows 4.7). */
 async function show(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
   const arrival = await openArrival(deps, await openVisit(deps, request), id)
-  if (holds(deps, arrival.provider, 'allow_if', arrival.way.said) === false) return turnedAway(deps, arrival)
+  const refused = refusal(deps, arrival)
+  if (refused) return refused
   const session = activeSession(arrival.visit)
   const { user_id: ownerId } = arrival.link
   if (ownerId === null) return session ? suggestPage(deps, arrival, session) : showRegister(deps, arrival)
@@ -39,11 +44,37 @@ async function show(deps: Deps, request: Request, { id = '' }: PathParams): Prom
   return goOn(deps, arrival, cookies)
 }
 
+/** Whoever the operator does not let in, and whoever signed in there too long ago for the request on the way. */
+function refusal(deps: Deps, arrival: Arrival): Response | undefined {
+  const { provider, way, visit, continuation } = arrival
+  if (holds(deps, provider, 'allow_if', way.said) === false) return turnedAway(deps, arrival)
+  if (!isTooOld(arrival)) return undefined
+  deps.log.warn('upstream.failed', {
+    provider_id: provider.id,
+    error: new ProviderError('failed', 'the sign-in there (auth_time) is older than the request allows'),
+  })
+  return turnBack(deps, visit, continuation, 'failed', provider)
+}
+
+/**
+ * `prompt=login` and `max_age` are about the person, who may have been signed in at the provider for weeks. One that says
+ * when that was (OpenID Connect Core section 2, auth_time) is taken by its word.
+ */
+function isTooOld({ way, visit, flow: { grant } }: Arrival): boolean {
+  const session = activeSession(visit)
+  const { auth_time: at } = way.said.id_token_claims ?? {}
+  if (!grant || grant.authenticated_after === null || typeof at !== 'number') return false
+  if (session && signInNeeded(grant, session) !== 'again') return false
+  return at * 1000 < addSeconds(grant.authenticated_after, -TOLERANCE).getTime()
+}
+
 /** The provider knows who it is, and the operator does not let them in. */
 function turnedAway(deps: Deps, arrival: Arrival): Response {
   const { provider, link } = arrival
   deps.log.warn('upstream.turned_away', { provider_id: provider.id, link_id: link.id })
-  const { allow_if_message: message } = provider
+  const { allow_if_message: usual, allow_if_messages: messages } = provider
+  const { lang } = arrival.visit
+  const message = messages?.[lang] ?? messages?.[lang.split('-')[0] ?? ''] ?? usual
   return problemPage(deps, arrival, { problem: 'not_allowed', ...(message !== undefined && { message }) })
 }
 
@@ -88,7 +119,8 @@ async function doneAlready(deps: Deps, visit: Visit, { id = '' }: PathParams): P
 /** `action=link` for who is signed in, `action=register` for who is not. */
 async function answerOnce(deps: Deps, request: Request, visit: Visit, params: PathParams): Promise<Response> {
   const arrival = await openArrival(deps, visit, params.id ?? '')
-  if (holds(deps, arrival.provider, 'allow_if', arrival.way.said) === false) return turnedAway(deps, arrival)
+  const refused = refusal(deps, arrival)
+  if (refused) return refused
   const { form, own } = await readOwnForm(deps, arrival.visit)
   const session = activeSession(arrival.visit)
   if (arrival.link.user_id !== null) return show(deps, request, params)

@@ -3,12 +3,15 @@ import type { PublicFetchOptions } from '../http/fetch-public.ts'
 import { createOutgoingFetch, type ProxyOf } from '../http/outgoing.ts'
 import { enabledProviders, type Provider } from '../identity/providers.ts'
 import type { Clock } from '../lib/clock.ts'
+import { isRecord } from '../lib/record.ts'
 import { createKeySets, type KeySet, parseKeySet } from '../oauth/client-keys.ts'
 import { type ClaimTemplates, createClaimTemplates } from '../render/claim-templates.ts'
 import type { Log } from '../telemetry/log.ts'
 import { type Ask, createAsk } from './ask.ts'
+import { holds } from './claims.ts'
 import { createMetadataCache, type MetadataCache } from './metadata.ts'
 import { ProviderError } from './provider-error.ts'
+import type { ProviderSaid } from './way.ts'
 
 /** The providers, and how they are reached. */
 export interface Upstream {
@@ -19,6 +22,8 @@ export interface Upstream {
   /** The keys that a provider signs with; `fresh` as for the keys of clients. @throws ProviderError */
   keys(provider: Provider, fresh?: boolean): Promise<KeySet>
   templates: ClaimTemplates
+  /** Whether somebody may administer by what a provider said of them (`admin_if`); undefined where that says nothing. */
+  isAdmin(providerId: string, said: unknown): boolean | undefined
 }
 
 /** Builds what one process needs to talk to the providers; asks none of them yet. */
@@ -39,7 +44,7 @@ export function createUpstream({
   const ask = createAsk(createOutgoingFetch(proxyOf), publicFetch)
   const metadata = createMetadataCache({ clock, ask, log })
   const sets = createKeySets(clock)
-  return {
+  const upstream: Upstream = {
     provider: (id) => providers.get(id.toUpperCase()),
     metadata,
     ask,
@@ -59,7 +64,13 @@ export function createUpstream({
       return sets.at(`${provider.id} ${jwksUri.href}`, load, fresh)
     },
     templates: createClaimTemplates(),
+    isAdmin(providerId, said) {
+      const provider = upstream.provider(providerId)
+      if (!provider || !isRecord(said)) return undefined
+      return holds({ config, upstream, log }, provider, 'admin_if', said as unknown as ProviderSaid)
+    },
   }
+  return upstream
 }
 
 /** What is wrong with the templates and expressions of the providers, a sentence each: for the start. */

@@ -59,6 +59,7 @@ const ELSEWHERE = [
   'upstream_oauth2.providers[].claims_imports.email.unverified',
   'upstream_oauth2.providers[].allow_if',
   'upstream_oauth2.providers[].allow_if_message',
+  'upstream_oauth2.providers[].allow_if_messages',
   'upstream_oauth2.providers[].allow_registration',
   'upstream_oauth2.providers[].admin_if',
   'upstream_oauth2.providers[].sync_on_login',

@@ -26,6 +26,15 @@ describe('claim templates', () => {
     ['{{ (user.card | b64decode | tlvdecode)[2] }}', 'Byron'],
     ['{{ (\'{"a":{"b":[1,2]}}\' | from_json).a.b[1] }}', '2'],
     ["{{ ('//79' | b64decode) | b64encode }}", '//79'],
+    ["{{ 'a b/c' | urlencode }}", 'a%20b%2Fc'],
+    ["{{ ' one  two three ' | wordcount }}", '3'],
+    ["{{ 'one two three' | wordwrap(7) }}", 'one two\nthree'],
+    ["{{ 'one two three' | wordwrap(width=3) }}", 'one\ntwo\nthree'],
+    // These are the engine's own.
+    ["{{ 'abc def ghi' | truncate(length=5) }}", 'ab...'],
+    ["{{ '<b>x</b>' | striptags }}", 'x'],
+    ['{{ 1000000 | filesizeformat }}', '1.0 MB'],
+    ['group{{ user.groups | length | pluralize }}', 'groups'],
     ['  {{ user.sub }}\n', '17'],
     ['<{{ user.sub }}>', '<17>'],
   ])('%s gives %s', (template, text) => {

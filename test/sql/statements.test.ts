@@ -620,6 +620,7 @@ const FILES = [
     ],
     findCompletedSession: [[ID, HASH, NOW]],
     findJustConsumedSession: [[ID, HASH, NOW]],
+    findUpstreamAnswer: [[ID]],
     consumeUpstreamSession: [[ID, ID, NOW]],
     findSealedIdToken: [[ID]],
     listSessionsThrough: [[ID, { subject: 's', sid: null }]],

@@ -44,6 +44,22 @@ describe('allow_if', () => {
     }
   })
 
+  test('turns away in the language of the person, where the operator wrote it', async () => {
+    await start({
+      allow_if: "'crew' in user.groups",
+      allow_if_message: 'Only the crew comes aboard.',
+      allow_if_messages: { de: 'Nur die Besatzung kommt an Bord.' },
+    })
+    world.fake.claims = { sub: 'a', preferred_username: 'a' }
+    for (const [lang, sentence] of [
+      ['de-AT', 'Nur die Besatzung kommt an Bord.'],
+      ['fr', 'Only the crew comes aboard.'],
+    ] as const) {
+      const page = await world.through(world.harness.browser({ 'accept-language': lang }))
+      expect(page.text).toContain(sentence)
+    }
+  })
+
   test('that fails lets nobody in', async () => {
     await start({ allow_if: 'user.groups.nothing.like.this' })
     world.fake.claims = { sub: 'a', preferred_username: 'anna' }
@@ -76,6 +92,68 @@ test('sync_on_login takes name and address over again, and admin_if gives and ta
   await world.through(browser)
   expect(await user('anna')).toMatchObject({ display_name: 'Anna B.', is_admin: false })
   expect((await browser.open('/account/emails')).text).toContain('anna.b@harbour.example')
+})
+
+test('admin_if holds from the sign-up on, also where steps are left to the person', async () => {
+  const claims_imports = { localpart: { action: 'require' as const } }
+  await start({ admin_if: "'captains' in user.groups", claims_imports })
+  const { harness, fake } = world
+  // The first account is an admin by itself.
+  await newPerson({ sub: 'first', preferred_username: 'first', groups: ['captains'] })
+  for (const [name, groups] of [
+    ['captain', ['captains']],
+    ['sailor', []],
+  ] as const) {
+    fake.claims = { sub: name, preferred_username: name, groups }
+    const browser = harness.browser()
+    const step = await signUpThere(await world.through(browser), {})
+    expect(step.url.pathname).toEndWith('/display-name')
+    expect(await user(name)).toBeUndefined()
+    await step.submit({ display_name: name, action: 'set' })
+    expect((await browser.open('/account/')).url.pathname).toBe('/account/')
+    expect((await user(name))?.is_admin).toBe(name === 'captain')
+  }
+})
+
+describe('max_age and prompt=login, where the provider says when somebody signed in there (auth_time)', () => {
+  const seconds = () => Math.floor(world.harness.clock.now().getTime() / 1000)
+
+  test('are asked of the provider too, and an old sign-in there is not taken', async () => {
+    await start()
+    const { harness, fake } = world
+    const claims = { sub: 'anna', preferred_username: 'anna' }
+    await newPerson(claims)
+    const { client_id } = await registerClient(harness)
+    for (const [params, asked] of [
+      [{ max_age: '60' }, ['max_age', '60']],
+      [{ prompt: 'login' }, ['prompt', 'login']],
+    ] as const) {
+      const address = authorizeUrl(client_id, params)
+      const go = async (age: number | undefined) => {
+        fake.claims = { ...claims, ...(age !== undefined && { auth_time: seconds() - age }) }
+        const browser = harness.browser()
+        const login = await browser.open(address)
+        const id = login.url.searchParams.get('id') ?? ''
+        const start = `/upstream/authorize/${PROVIDER}?kind=continue_authorization_grant&id=${id}`
+        const away = await browser.open(start)
+        expect(away.url.searchParams.get(asked[0])).toBe(asked[1])
+        return { browser, page: await browser.open(fake.answer(away.url).href) }
+      }
+      const old = await go(3600)
+      expect(old.page.url.pathname).toBe('/login')
+      expect(old.page.text).toContain('Signing in with Harbour did not work.')
+      expect(old.browser.cookies.has('session')).toBe(false)
+      for (const age of [0, 120, undefined])
+        expect((await go(age)).page.url.pathname).toStartWith('/consent/')
+    }
+  })
+
+  test('an old sign-in there is as good as any where the request does not ask', async () => {
+    await start()
+    const claims = { sub: 'anna', preferred_username: 'anna', auth_time: seconds() - 86_400 }
+    const browser = await newPerson(claims)
+    expect((await browser.open('/account/')).url.pathname).toBe('/account/')
+  })
 })
 
 describe('an address that the provider calls unverified', () => {

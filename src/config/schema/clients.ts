@@ -212,6 +212,11 @@ export const upstream = section(
           'Who is let in: an expression over the claims, in the language of the templates, such as `"staff" in user.groups`. Asked at every sign-in.',
         ),
         allow_if_message: text('What those read whom `allow_if` turns away.'),
+        allow_if_messages: Type.Optional(
+          Type.Record(Type.String(), Type.String({ minLength: 1 }), {
+            description: 'The same by language (`de`, `fr`), for those who read one of these.',
+          }),
+        ),
         allow_registration: bool(
           true,
           '`false`: the provider signs in who has an account, and creates none.',
