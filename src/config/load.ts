@@ -158,6 +158,10 @@ async function resolve(input: unknown, reading: Reading): Promise<{ config: Conf
   checkExperimental(raw.experimental, of('experimental'))
   checkPolicy(raw.policy, of('policy'))
   const { database, ldap, ...sections } = raw
+  const around = {
+    passwordsEnabled: raw.passwords.enabled,
+    isRegistrationOpen: raw.account.password_registration_enabled,
+  }
   const config: MutableConfig = {
     ...sections,
     policy: { ...raw.policy, ...(policyData !== undefined && { data: policyData }) },
@@ -169,7 +173,7 @@ async function resolve(input: unknown, reading: Reading): Promise<{ config: Conf
     email: await resolveEmail(raw.email, of('email')),
     upstream_oauth2: await resolveUpstream(raw.upstream_oauth2, of('upstream_oauth2')),
     ...(database === undefined ? {} : { database: await resolveDatabase(database, of('database')) }),
-    ...(ldap && { ldap: await resolveLdap(ldap, raw.passwords.enabled, of('ldap')) }),
+    ...(ldap && { ldap: await resolveLdap(ldap, around, of('ldap')) }),
   }
   if (report.problems.length > 0) throw new ConfigError(report.problems.map(asSentence))
   for (const { path, applies, sentence } of [...UNBUILT, ...DEAD]) {

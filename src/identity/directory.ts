@@ -1,3 +1,4 @@
+import type { Db } from '../../sql/connect.ts'
 import {
   deleteDirectoryLink,
   findDirectoryLink,
@@ -19,6 +20,7 @@ import { provisionUser } from './devices.ts'
 import { claimsOf } from './directory-claims.ts'
 import { addEmail } from './emails.ts'
 import { createUser } from './lifecycle.ts'
+import { take } from './limits.ts'
 import { recordSecurityEvent, type SecurityLogNeeds } from './security-log.ts'
 import { takeOver } from './take-over.ts'
 import { checkUsername } from './usernames.ts'
@@ -46,7 +48,7 @@ const refused = (reason: DirectoryRefusal): DirectorySignIn & { result: 'refused
  * Asks the directory about a password, and finds, links or makes the account of who it is. `user` comes from the entry and
  * not from the name that was typed. Whether the account may sign in, the caller looks.
  *
- * @throws Unavailable when the directory cannot be asked, Overloaded
+ * @throws Unavailable when the directory cannot be asked, Overloaded, RateLimited
  */
 export async function signInByDirectory(
   deps: Deps,
@@ -87,10 +89,12 @@ export async function signInByDirectory(
   return user ? { result: 'right', user, entryId: entry.id } : { result: 'wrong' }
 }
 
-async function ask({ directory, log }: Deps, who: Who, password: string): Promise<Authentication> {
+async function ask(deps: Deps, who: Who, password: string): Promise<Authentication> {
+  const { directory, log } = deps
   if (!directory) throw new Error('there is no directory')
   try {
-    return await directory.authenticate(who, password)
+    const { per_account: limit } = deps.config.rate_limiting.login
+    return await directory.authenticate(who, password, (id) => take(deps, 'login.entry', id, limit))
   } catch (error) {
     if (!(error instanceof DirectoryError)) throw error
     log.error('directory.failed', { problem: error.problem, error })
@@ -210,9 +214,10 @@ const create = (
 export async function isDirectoryAccount(
   deps: Pick<Deps, 'config' | 'sql'>,
   userId: string,
+  sql: Db = deps.sql,
 ): Promise<boolean> {
   if (!deps.config.ldap) return false
-  const [link] = await findDirectoryLink(deps.sql, userId)
+  const [link] = await findDirectoryLink(sql, userId)
   return link !== undefined
 }
 

@@ -9,6 +9,7 @@ import {
   rehashPassword,
   type UserRow,
 } from '../../sql/users.ts'
+import { PASSWORD_LIMIT } from '../crypto/passwords.ts'
 import type { Deps } from '../deps.ts'
 import type { Requester } from '../http/requester.ts'
 import { fold } from '../lib/fold.ts'
@@ -91,7 +92,8 @@ async function decide(
     if (verdict.upgrade) await upgrade(deps, stored.id, password)
     return answer(user, { passwordId: stored.id })
   }
-  if (deps.directory && (link || (typed !== undefined && mayBeFound(deps, user)))) {
+  const isAsked = link !== undefined || (typed !== undefined && mayBeFound(deps, user))
+  if (deps.directory && isAsked && password.length <= PASSWORD_LIMIT) {
     const known = link && { id: link.entry_id, dn: link.dn }
     const asked = await signInByDirectory(deps, { name: typed, known }, password, requester)
     if (asked.result === 'right') {

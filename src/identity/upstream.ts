@@ -177,7 +177,8 @@ export const unlinkIdentity = (
     if (!link) return 'gone'
     const others = links.filter(({ id, provider_disabled }) => id !== linkId && !provider_disabled)
     const [password] = deps.config.passwords.enabled ? await findPassword(tx, userId) : []
-    const hasOther = password !== undefined || others.length > 0 || (await isDirectoryAccount(deps, userId))
+    const hasOther =
+      password !== undefined || others.length > 0 || (await isDirectoryAccount(deps, userId, tx))
     if (!hasOther) return 'last'
     await deleteUpstreamLink(tx, linkId, userId)
     const name = link.provider_name ?? link.provider_issuer ?? ulidFromUuid(link.provider_id)

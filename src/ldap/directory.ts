@@ -25,10 +25,18 @@ export type Authentication =
   | { result: 'ok'; entry: Entry }
   | { result: 'refused'; reason: BindRefusal['reason'] | 'ambiguous'; code: string }
 
+/** Whether the password of an entry may be tried now; throws when not. */
+export type Admit = (entryId: string) => Promise<void>
+
 /** The directory that the configuration names. */
 export interface Directory {
-  /** @throws DirectoryError, Overloaded */
-  authenticate(who: Who, password: string): Promise<Authentication>
+  /**
+   * Asks about a password. A directory takes many spellings for one name (RFC 4518), so `admit` is asked about the entry
+   * that was found; where nothing is looked up, names have but the spellings that `fold` knows.
+   *
+   * @throws DirectoryError, Overloaded, what `admit` throws
+   */
+  authenticate(who: Who, password: string, admit?: Admit): Promise<Authentication>
   /** Tries each address: connects, signs in, and looks for somebody who is not there. Gives why not, or undefined. */
   check(): Promise<{ url: string; problem: DirectoryError | undefined }[]>
 }
@@ -86,14 +94,14 @@ export function createDirectory(
   }
 
   return {
-    async authenticate(who, password) {
+    async authenticate(who, password, admit = async () => {}) {
       if (!isUsable(who, password)) return { result: 'refused', reason: 'wrong', code: 'not usable' }
       return enqueue(() =>
         circuit.run(async () => {
           const session = await open(AbortSignal.timeout(settings.timeout * 1000))
           try {
             return settings.user_dn === undefined
-              ? await searchAndBind(settings, session, who, password)
+              ? await searchAndBind(settings, session, who, password, admit)
               : await bindAndRead(settings, session, settings.user_dn, who, password)
           } finally {
             await session.close()
@@ -164,6 +172,7 @@ async function searchAndBind(
   session: Session,
   { name, known }: Who,
   password: string,
+  admit: Admit,
 ): Promise<Authentication> {
   const byName = name === undefined ? undefined : await findByName(settings, session, name)
   if (byName === 'several') return { result: 'refused', reason: 'ambiguous', code: 'several entries' }
@@ -173,6 +182,7 @@ async function searchAndBind(
     await session.bind(`cn=${NOBODY},${settings.search?.base}`, password)
     return { result: 'refused', reason: 'wrong', code: 'no entry' }
   }
+  await admit(found.id)
   const entry = { ...found, groups: await groupsOf(settings, session, found) }
   const bound = await session.bind(entry.dn, password)
   return bound === 'ok' ? { result: 'ok', entry } : { result: 'refused', ...bound }
@@ -186,6 +196,8 @@ async function bindAndRead(
   { name, known }: Who,
   password: string,
 ): Promise<Authentication> {
+  if (name !== undefined && !/^[!-~]+$/.test(name))
+    return { result: 'refused', reason: 'wrong', code: 'not usable' }
   const dn = name === undefined ? known?.dn : fill(template, () => name, escapeDnValue)
   const bound = await session.bind(dn ?? '', password)
   if (bound !== 'ok') return { result: 'refused', ...bound }

@@ -54,6 +54,15 @@ describe('ldap', () => {
     expect(problems).toEqual([expect.stringContaining('passwords.enabled')])
   })
 
+  test('`on_conflict` where anyone can register is a warning: they would share accounts', async () => {
+    const ldap = { ...GOOD, on_conflict: 'add' }
+    const warned = async (open: boolean) =>
+      (
+        await withMinimal(JSON.stringify({ ldap, account: { password_registration_enabled: open } }))
+      ).warnings.filter((line) => line.startsWith('ldap.on_conflict'))
+    expect([await warned(true), await warned(false)].map(({ length }) => length)).toEqual([1, 0])
+  })
+
   test('reads its files, and the dump masks the password of the reader', async () => {
     const ldap = { ...GOOD, bind_dn: 'cn=a', bind_password_file: '/password', tls: { ca_file: '/ca.pem' } }
     const files = { '/password': 'hushhush\n', '/ca.pem': 'a certificate\n' }

@@ -322,9 +322,10 @@ describe.skipIf(!there)('the password of an account that is the directory’s', 
     expect(answer.body.errors[0].code).toBe('password_in_directory')
   })
 
-  test('guesses are limited as those of any password, by what was typed', async () => {
+  test('guesses are limited as those of any password, also by the entry that several spellings lead to', async () => {
     const limits = { per_ip: { burst: 100, per_second: 1 }, per_account: { burst: 2, per_second: 0.01 } }
-    await start({}, { config: { rate_limiting: { login: limits } } })
+    const filter = '(|(uid={{ username }})(mail={{ username }}))'
+    await start({ search: { base: PEOPLE, filter } }, { config: { rate_limiting: { login: limits } } })
     const guess = (username: string) =>
       checkPassword(
         harness.deps,
@@ -334,6 +335,8 @@ describe.skipIf(!there)('the password of an account that is the directory’s', 
         ({ result }) => result,
         (error: Error) => error.name,
       )
+    expect([await guess('bruno'), await guess('bruno@harbour.example')]).toEqual(['wrong', 'wrong'])
+    expect(await guess('bruno')).toBe('RateLimited')
     expect([await guess('anna'), await guess('ANNA'), await guess('anna')]).toEqual([
       'wrong',
       'wrong',

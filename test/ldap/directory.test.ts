@@ -88,7 +88,16 @@ describe.skipIf(!there)('a directory', () => {
   test('a user name makes no other entry of user_dn (RFC 4514 section 2.4)', async () => {
     const more = direct(`uid={{ username }},${PEOPLE}`)
     expect((await ask('anna', DIRECTORY_PASSWORD, more)).result).toBe('ok')
-    for (const name of [`anna,${PEOPLE}`, 'anna+cn=anna', 'EXTERNAL', '#616e6e61', 'anna\0', '']) {
+    for (const name of [
+      `anna,${PEOPLE}`,
+      'anna+cn=anna',
+      'EXTERNAL',
+      '#616e6e61',
+      'anna\0',
+      'an\u00adna',
+      'an na',
+      '',
+    ]) {
       const { result } = await ask(name, DIRECTORY_PASSWORD, more)
       expect([name, result]).toEqual([name, 'refused'])
     }

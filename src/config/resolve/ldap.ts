@@ -10,12 +10,17 @@ const PLACEHOLDER = /\{\{\s*([^{}]*?)\s*\}\}/g
 /** `ldap`: the rules of the section, and its secrets read. */
 export async function resolveLdap(
   raw: RawLdap,
-  passwordsEnabled: boolean,
+  { passwordsEnabled, isRegistrationOpen }: { passwordsEnabled: boolean; isRegistrationOpen: boolean },
   reading: Reading,
 ): Promise<NonNullable<MutableConfig['ldap']>> {
   const { report } = reading
   const path: Path = ['ldap']
   if (!passwordsEnabled) report.problem(path, 'needs `passwords.enabled`: people type a password')
+  if (raw.on_conflict !== 'fail' && isRegistrationOpen)
+    report.warn(
+      [...path, 'on_conflict'],
+      `is \`${raw.on_conflict}\` while anyone can register: whoever takes the name of a colleague first shares the account with them`,
+    )
   checkUrls(raw, path, report)
   checkWay(raw, path, report)
   const { bind_password_file: _, tls, ...rest } = raw
