@@ -70,7 +70,7 @@ function faultsOfLayout(): string[] {
 async function faultsOfKeyboard(page: Page): Promise<string[]> {
   const count = await page.evaluate(() => {
     const all = [
-      ...document.querySelectorAll<HTMLElement>('a[href], button, input, select, textarea, summary'),
+      ...document.querySelectorAll<HTMLElement>('a[href], button, input, select, textarea, summary, iframe'),
     ]
     const reachable = all.filter(
       (element) =>
@@ -100,7 +100,10 @@ async function faultsOfKeyboard(page: Page): Promise<string[]> {
       return {
         order: element.dataset.order ?? '',
         name: `${element.tagName.toLowerCase()} ${element.textContent?.trim() || element.id}`,
-        shows: style.outlineStyle !== 'none' && Number.parseFloat(style.outlineWidth) >= 2,
+        // Within a frame its page shows where the focus is.
+        shows:
+          element.tagName === 'IFRAME' ||
+          (style.outlineStyle !== 'none' && Number.parseFloat(style.outlineWidth) >= 2),
         seen: bottom > 0 && top < innerHeight && right > 0 && left < innerWidth,
       }
     })

@@ -28,7 +28,7 @@ if (zones?.value === '') {
 
 document.querySelector('form[data-auto-submit]')?.submit()
 
-/** After a failed form the summary is what is read first. */
+/** What came of a form is what is read first: what is wrong with it, or that it is done. */
 document.querySelector('[data-summary]')?.focus()
 for (const link of document.querySelectorAll('[data-summary] a')) {
   link.addEventListener('click', (event) => {
