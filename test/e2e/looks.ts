@@ -25,6 +25,11 @@ export const LOOKS: Record<string, BrowserContextOptions> = {
   },
 }
 
+/** For what a page does, whose appearance is looked at elsewhere: light and dark, with script and without. */
+export const SOME_LOOKS = Object.entries(LOOKS).filter(([name]) =>
+  /^(desktop, light|phone, dark), with J|without J/.test(name),
+)
+
 /** Where pictures of the pages go, for somebody who wants to look at them. */
 const pictures = process.env.LATCHKEY_TEST_PICTURES
 

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import type { BrowserContextOptions } from 'playwright-core'
 import { findUserByName } from '../../sql/users.ts'
 import type { ConfigInput } from '../../src/config/schema.ts'
 import { approve } from '../../src/identity/approvals.ts'
@@ -6,7 +7,7 @@ import { type CaptchaService, startCaptchaService } from '../support/captcha-ser
 import { CHROMIUM_START_MS, PASSWORD, startChromium, type TestChromium } from '../support/chromium.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
 import { serveHttps } from '../support/https.ts'
-import { LOOKS, type Walker, walkAs } from './looks.ts'
+import { LOOKS, SOME_LOOKS, type Walker, walkAs } from './looks.ts'
 
 const LONG = 240_000
 const SECRET = 'the-secret-of-the-service'
@@ -155,9 +156,81 @@ test(
   LONG,
 )
 
-describe.each(Object.entries(LOOKS))('%s', (name, look) => {
-  const walk = (what: string, act: (walker: Walker) => Promise<void>): Promise<void> =>
+const walkIn =
+  (name: string, look: BrowserContextOptions) =>
+  (what: string, act: (walker: Walker) => Promise<void>): Promise<void> =>
     walkAs(chromium, `${what}, ${name}`, look, act)
+
+// The pages that only a sign-up has, in every look.
+describe.each(Object.entries(LOOKS))('%s', (name, look) => {
+  const walk = walkIn(name, look)
+
+  test(
+    'a sign-up that was left: offered again, gone on with, finished; back and double click do no harm',
+    () =>
+      walk('left', async (walker) => {
+        const { page } = walker
+        const username = newName()
+        await page.goto(at('terms', '/register'))
+        await fillForm(walker, username)
+        await acceptTerms(walker)
+        await page.getByRole('button', { name: 'Create account' }).dblclick()
+        await walker.sees('What should we call you?')
+        await page.goto(at('terms', '/register'))
+        await walker.sees('You have begun already')
+        await walker.press('Go on with it')
+        await walker.sees('What should we call you?')
+        await page.goBack()
+        await walker.sees('You have begun already')
+        await walker.press('Start over')
+        await walker.sees('Create account')
+        await fillForm(walker, username)
+        await acceptTerms(walker)
+        await walker.press('Create account')
+        await walker.fill('Display name', 'Somebody')
+        await walker.press('Continue')
+        await page.getByText(`@${username}:example.test`).first().waitFor()
+      }),
+    LONG,
+  )
+
+  test(
+    'an account that waits, and terms that it never accepted',
+    () =>
+      walk('waits', async (walker) => {
+        const { page } = walker
+        const username = newName()
+        await page.goto(at('approval', '/register'))
+        await fillForm(walker, username)
+        await walker.press('Create account')
+        await walker.fill('Display name', 'Somebody')
+        await walker.press('Continue')
+        await walker.sees('Your account waits for approval')
+        await page.getByRole('link', { name: 'Sign in' }).click()
+        await walker.fill('Username', username)
+        await walker.fill('Password', PASSWORD)
+        await walker.press('Sign in')
+        await walker.sees('Your account waits for approval')
+        const { deps } = serviceOf('approval')
+        const [user] = await findUserByName(deps.sql, username, username)
+        await approve(deps, user?.id ?? '')
+        await page.goto(at('terms', '/login'))
+        await walker.fill('Username', username)
+        await walker.fill('Password', PASSWORD)
+        await walker.press('Sign in')
+        await walker.sees('Terms of use')
+        await page.goto(at('terms', '/account/'))
+        await walker.sees('Terms of use')
+        await walker.press('Accept and continue')
+        await walker.sees('Your account')
+      }),
+    LONG,
+  )
+})
+
+// What happens on the page with the form, which those above have seen in every look.
+describe.each(SOME_LOOKS)('%s', (name, look) => {
+  const walk = walkIn(name, look)
 
   test(
     'sign-up with the proof of work: calculated, or waited for',
@@ -228,68 +301,6 @@ describe.each(Object.entries(LOOKS))('%s', (name, look) => {
         await page.getByRole('button', { name: `${taken}2`, exact: true }).click()
         await page.getByText('This username is free.').waitFor()
         expect(await page.getByLabel('Username', { exact: true }).inputValue()).toBe(`${taken}2`)
-      }),
-    LONG,
-  )
-
-  test(
-    'a sign-up that was left: offered again, gone on with, finished; back and double click do no harm',
-    () =>
-      walk('left', async (walker) => {
-        const { page } = walker
-        const username = newName()
-        await page.goto(at('terms', '/register'))
-        await fillForm(walker, username)
-        await acceptTerms(walker)
-        await page.getByRole('button', { name: 'Create account' }).dblclick()
-        await walker.sees('What should we call you?')
-        await page.goto(at('terms', '/register'))
-        await walker.sees('You have begun already')
-        await walker.press('Go on with it')
-        await walker.sees('What should we call you?')
-        await page.goBack()
-        await walker.sees('You have begun already')
-        await walker.press('Start over')
-        await walker.sees('Create account')
-        await fillForm(walker, username)
-        await acceptTerms(walker)
-        await walker.press('Create account')
-        await walker.fill('Display name', 'Somebody')
-        await walker.press('Continue')
-        await page.getByText(`@${username}:example.test`).first().waitFor()
-      }),
-    LONG,
-  )
-
-  test(
-    'an account that waits, and terms that it never accepted',
-    () =>
-      walk('waits', async (walker) => {
-        const { page } = walker
-        const username = newName()
-        await page.goto(at('approval', '/register'))
-        await fillForm(walker, username)
-        await walker.press('Create account')
-        await walker.fill('Display name', 'Somebody')
-        await walker.press('Continue')
-        await walker.sees('Your account waits for approval')
-        await page.getByRole('link', { name: 'Sign in' }).click()
-        await walker.fill('Username', username)
-        await walker.fill('Password', PASSWORD)
-        await walker.press('Sign in')
-        await walker.sees('Your account waits for approval')
-        const { deps } = serviceOf('approval')
-        const [user] = await findUserByName(deps.sql, username, username)
-        await approve(deps, user?.id ?? '')
-        await page.goto(at('terms', '/login'))
-        await walker.fill('Username', username)
-        await walker.fill('Password', PASSWORD)
-        await walker.press('Sign in')
-        await walker.sees('Terms of use')
-        await page.goto(at('terms', '/account/'))
-        await walker.sees('Terms of use')
-        await walker.press('Accept and continue')
-        await walker.sees('Your account')
       }),
     LONG,
   )
