@@ -6,7 +6,7 @@ import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { approve } from '../support/device.ts'
 import { begin, beginReady, endAll, freeAddress, latchkey, MAIN, newFolder } from './support.ts'
 
-setDefaultTimeout(120_000)
+setDefaultTimeout(180_000)
 
 const PASSWORD = 'a rather long passphrase 71'
 const DOCS = join(import.meta.dirname, '..', '..', 'docs', 'admin-api.md')

@@ -6,7 +6,7 @@ import { moduleFile } from '../policy/opa/fixture.ts'
 import { latchkey, newFolder } from './support.ts'
 
 // Each test starts processes.
-setDefaultTimeout(30_000)
+setDefaultTimeout(180_000)
 
 let folder: Awaited<ReturnType<typeof newFolder>>
 beforeAll(async () => {

@@ -6,7 +6,7 @@ import { createFakeHomeserver } from '../support/fake-homeserver.ts'
 import { freeAddress, latchkey, newFolder } from './support.ts'
 
 // Each test starts processes.
-setDefaultTimeout(60_000)
+setDefaultTimeout(180_000)
 
 const SECRET = 'test-shared-secret-of-matrix'
 

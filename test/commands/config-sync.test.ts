@@ -5,7 +5,7 @@ import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { beginReady, endAll, freeAddress, latchkey, newFolder } from './support.ts'
 
 // Each test starts processes.
-setDefaultTimeout(60_000)
+setDefaultTimeout(180_000)
 
 const [KEPT, GONE] = ['01J44Q10GR4AMTFZEEF936DTCM', '01J44Q10GR4AMTFZEEF936DTCN'] as const
 

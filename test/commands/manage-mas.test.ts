@@ -11,7 +11,7 @@ import { createFakeHomeserver } from '../support/fake-homeserver.ts'
 import { beginReady, endAll, freeAddress, latchkey, MAIN, newFolder } from './support.ts'
 
 // Each test starts processes.
-setDefaultTimeout(60_000)
+setDefaultTimeout(180_000)
 
 const SECRET = 'test-shared-secret-of-matrix'
 const PASSWORD = 'a rather long passphrase 71'

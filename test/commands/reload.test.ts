@@ -7,7 +7,7 @@ import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { beginReady, endAll, freeAddress, latchkey, newFolder, type Running } from './support.ts'
 
 // Each test starts processes.
-setDefaultTimeout(60_000)
+setDefaultTimeout(180_000)
 
 const CLIENT = '01J44Q10GR4AMTFZEEF936DTCM'
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { latchkey, newFolder } from './support.ts'
 
 // Each test starts processes.
-setDefaultTimeout(60_000)
+setDefaultTimeout(180_000)
 
 let folder: Awaited<ReturnType<typeof newFolder>>
 beforeAll(async () => {

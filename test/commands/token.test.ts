@@ -8,7 +8,7 @@ import { answer, enterCode } from '../support/device.ts'
 import { begin, beginReady, endAll, freeAddress, latchkey, newFolder, type Running } from './support.ts'
 
 // Each test starts processes, and a sign-in is polled for every five seconds.
-setDefaultTimeout(60_000)
+setDefaultTimeout(180_000)
 
 const PASSWORD = 'a rather long passphrase 71'
 const CLIENT = '01J44Q10GR4AMTFZEEF936DTCM'

@@ -62,7 +62,7 @@ const manage = (page: Page): Promise<void> =>
         scope: 'openid profile',
         loadUserInfo: true,
         automaticSilentRenew: false,
-        silentRequestTimeoutInSeconds: 10,
+        silentRequestTimeoutInSeconds: 30,
       })
     },
     { authority: `${SERVICE}/`, client_id: clientId, app: APPLICATION },

@@ -14,7 +14,7 @@ let warnings: string[]
 beforeAll(async () => {
   world = await createWorld()
   way = await proxy(world.harness.database.uri)
-  sql = createSql({ uri: way.uri, connect_timeout: 1 }, { max: 2 })
+  sql = createSql({ uri: way.uri, connect_timeout: 20 }, { max: 2 })
 })
 afterAll(async () => {
   await sql.end({ timeout: 1 })

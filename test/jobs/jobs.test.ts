@@ -24,7 +24,7 @@ beforeAll(async () => {
 afterAll(() => database.drop())
 beforeEach(() => {
   warnings = []
-  jobs = createJobs({ uri: database.uri, connect_timeout: 2 }, log)
+  jobs = createJobs({ uri: database.uri, connect_timeout: 20 }, log)
 })
 afterEach(async () => {
   await jobs.stop()
@@ -305,8 +305,8 @@ describe('an outage of the database', () => {
   let sql: Sql
   beforeEach(async () => {
     way = await proxy(database.uri)
-    behind = createJobs({ uri: way.uri, connect_timeout: 1 }, log)
-    sql = createSql({ uri: way.uri, connect_timeout: 1 }, { max: 2 })
+    behind = createJobs({ uri: way.uri, connect_timeout: 20 }, log)
+    sql = createSql({ uri: way.uri, connect_timeout: 20 }, { max: 2 })
   })
   afterEach(async () => {
     await way.restore()

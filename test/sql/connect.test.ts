@@ -27,11 +27,9 @@ afterAll(async () => {
   await database.drop()
 })
 
-function pool(options: { max?: number; uri?: string } = {}): Sql {
-  const sql = createSql(
-    { uri: options.uri ?? way.uri, connect_timeout: 1 },
-    { max: options.max ?? 2, stallTimeout: 1 },
-  )
+/** `patience` is in seconds: much, but where a test is about its end. */
+function pool({ max = 2, uri = way.uri, patience = 20 } = {}): Sql {
+  const sql = createSql({ uri, connect_timeout: patience }, { max, stallTimeout: patience })
   pools.push(sql)
   return sql
 }
@@ -121,7 +119,7 @@ describe('createSql: outages', () => {
   })
 
   test('a network that swallows everything fails queries in flight and new ones as outages', async () => {
-    const sql = pool({ max: 1 })
+    const sql = pool({ max: 1, patience: 1 })
     await sql`select 1`
     way.stall()
     expect(await outage(sql`select 1`.execute())).toBe(true)

@@ -80,7 +80,7 @@ export async function startProcess(
   const { config, log } = harness.deps
   const { deps } = await createDeps({
     config,
-    database: { uri: way.uri, max_connections: POOL, connect_timeout: 2 },
+    database: { uri: way.uri, max_connections: POOL, connect_timeout: 20 },
     log,
     clock: harness.clock,
     fetch,
