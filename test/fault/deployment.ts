@@ -40,6 +40,10 @@ export interface BeginOptions {
   bun?: readonly string[]
   env?: Record<string, string>
   config?: ConfigInput
+  /** Connections to the database at most. */
+  connections?: number
+  /** Processes that share the port; one without. */
+  workers?: number
 }
 
 /** A homeserver on a socket, so that processes meet it, and its outages. */
@@ -96,7 +100,7 @@ export async function createDeployment(
     const config: ConfigInput = {
       ...base,
       ...options.config,
-      database: { uri: options.uri ?? uri, max_connections: 5, connect_timeout: 2 },
+      database: { uri: options.uri ?? uri, max_connections: options.connections ?? 5, connect_timeout: 2 },
       http: { ...base.http, listeners: listeners(port) },
     }
     await writeFile(path, stringify(config), { mode: 0o600 })
@@ -121,10 +125,12 @@ export async function createDeployment(
     async begin(options = {}) {
       const port = await findFreePort(0)
       const file = await write(options, port)
-      const flags = ['--config', file, ...(options.worker ? [] : ['--no-worker']), '--no-migrate']
+      const workers = options.workers === undefined ? [] : ['--workers', String(options.workers)]
+      const flags = ['--config', file, ...(options.worker ? [] : ['--no-worker']), '--no-migrate', ...workers]
       const one = watch(run(['server', ...flags], options), port)
       begun.push(one)
-      while (!one.said().includes('"server.ready"')) {
+      const ready = options.workers === undefined ? '"server.ready"' : '"workers.ready"'
+      while (!one.said().includes(ready)) {
         if (!one.alive()) throw new Error(`The server ended: ${one.said().slice(-2000)}`)
         await Bun.sleep(20)
       }

@@ -21,6 +21,8 @@ export interface Postgres {
   start(settings?: readonly string[]): Promise<void>
   /** Whether its process lives. */
   runs(): boolean
+  /** Its processes: the one that listens, and those that work for connections. */
+  pids(): Promise<number[]>
   /** SIGINT: the fast shutdown; SIGKILL of every process: the machine is gone. */
   end(signal: 'SIGINT' | 'SIGKILL'): Promise<void>
   /** A copy of the stopped cluster that follows this one; the caller starts both. */
@@ -101,6 +103,7 @@ async function describe(parts: Parts): Promise<Postgres> {
       throw new Error(`PostgreSQL did not start: ${(await said()).slice(-1000)}`)
     },
     runs: () => child !== undefined,
+    pids: async () => (child?.pid === undefined ? [] : [child.pid, ...(await backendsOf(child.pid))]),
     async end(signal) {
       const pid = child?.pid
       if (pid === undefined) return

@@ -6,8 +6,16 @@ import { diskFaults } from './disk.ts'
 import { killed } from './kills.ts'
 import { type Fault, type Finding, runFault, summarize } from './report.ts'
 import { serviceFaults } from './services.ts'
+import { versionFaults } from './versions.ts'
 
-const FAULTS: readonly Fault[] = [...databaseFaults, ...diskFaults, ...clockFaults, ...serviceFaults, killed]
+const FAULTS: readonly Fault[] = [
+  ...databaseFaults,
+  ...diskFaults,
+  ...clockFaults,
+  ...serviceFaults,
+  ...versionFaults,
+  killed,
+]
 
 const { values: options } = parseArgs({
   options: {
