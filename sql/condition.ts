@@ -29,3 +29,8 @@ export const countJobs = (sql: Db) => sql<
     min(start_after) filter (where state in ('created', 'retry') and start_after <= now()) as oldest
   from latchkey_jobs.job
   where name not like '\\_\\_pgboss%'`
+
+/** Our connections to this database, those of every process, and what they do: behind a pooler, those of the pooler. */
+export const countConnections = (sql: Db) => sql<{ used: number; idle: number }[]>`
+  select count(*) filter (where state <> 'idle')::int as used, count(*) filter (where state = 'idle')::int as idle
+  from pg_stat_activity where datname = current_database() and application_name like 'latchkey%'`

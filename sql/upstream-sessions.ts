@@ -98,11 +98,11 @@ export const consumeUpstreamSession = (
   id: string,
   browserSessionId: string | null,
   now: Date,
-) => sql<{ id: string; link_id: string | null }[]>`
+) => sql<{ id: string; provider_id: string; link_id: string | null }[]>`
   update latchkey.upstream_sessions
   set consumed_at = ${now}, browser_session_id = ${browserSessionId}, answer = null
   where id = ${id} and completed_at is not null and consumed_at is null
-  returning id, link_id`
+  returning id, provider_id, link_id`
 
 /**
  * The browser sessions of a subject at a provider, or of one of its sessions there, or of both together: ended ones too,

@@ -40,6 +40,7 @@ import type { Translate } from './render/translate.ts'
 import { countedLog } from './telemetry/counted-log.ts'
 import { createMetrics, type Metrics } from './telemetry/instruments.ts'
 import type { Log } from './telemetry/log.ts'
+import { withSpans } from './telemetry/part-spans.ts'
 import { readDsn, reportedLog } from './telemetry/sentry.ts'
 import { createTracing, type Tracing, type TracingTools } from './telemetry/tracing.ts'
 import { watchedFetch } from './telemetry/watched-fetch.ts'
@@ -153,7 +154,7 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
     random,
     keys: keyring,
     secrets,
-    passwords: createPasswords(config.passwords),
+    passwords: withSpans(tracing, 'passwords', createPasswords(config.passwords), ['hash', 'verify']),
     homeserver: createHomeserver(config.matrix, {
       fetch: watchedFetch(options.fetch ?? outgoingFetch, metrics, tracing),
       clock,
@@ -162,14 +163,17 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
         hurryJobs(sql, HOMESERVER_JOBS).catch((error: unknown) => log.warn('jobs.error', { error }))
       },
     }),
-    policy: policyOf({ config, sql, log, policyData }),
+    policy: withSpans(tracing, 'policy', policyOf({ config, sql, log, policyData }), DECISIONS),
     policyData,
     jobs: keep?.jobs ?? createJobs(options.database, log, { kept: config.retention, metrics, tracing }),
-    activity: keep?.activity ?? createActivity(sql, log),
+    activity: keep?.activity ?? createActivity(sql, log, metrics),
     accessTokens: createAccessTokens({ sql, clock }),
     translate,
     views,
-    mail: createMail({ config, urls, sql, clock, random, secrets, views, log }),
+    mail: withSpans(tracing, 'mail', createMail({ config, urls, sql, clock, random, secrets, views, log }), [
+      'deliver',
+      'send',
+    ]),
     assets: createAssets(staticFolders, `${urls.prefix}/`),
     log,
     metrics,
@@ -204,6 +208,9 @@ const noteQuery =
     facts.queries++
     return tracing?.query(text, facts)
   }
+
+/** What of the policy is asked while somebody waits. */
+const DECISIONS = ['register', 'email', 'clientRegistration', 'grant', 'legacyLogin'] as const
 
 /** The built-in rules, or the operator's own module in their place. */
 function policyOf({

@@ -19,6 +19,7 @@ import { type Live, reload } from './reload.ts'
 import { clientsThatLeft, syncClients } from './static-clients.ts'
 import { aborted, expired, pause, within } from './stopping.ts'
 import { addStrengthScript } from './strength-script.ts'
+import { figuresOfAll } from './worker-figures.ts'
 
 /** How a server runs. */
 export interface ServeOptions {
@@ -72,6 +73,8 @@ export async function serve(options: ServeOptions): Promise<void> {
   })
   const { log } = deps
   started.defer(() => deps.sql.end({ timeout: 2 }))
+  // `--workers`: this process is one of several.
+  if (options.sharePorts && process.send) deps.metrics.read = figuresOfAll(() => deps.metrics.registry.read())
   for (const warning of [...loaded.warnings, ...warnings]) log.warn('config.warning', { warning })
   const live: Live = { deps }
   started.defer(() => live.deps.policy.stop())

@@ -9,6 +9,7 @@ import { CommandError } from './context.ts'
 import type { Loaded } from './load.ts'
 import { migrateDatabase, openDatabase, requireMigrated } from './open-database.ts'
 import { aborted, pause, within } from './stopping.ts'
+import { gatherFigures } from './worker-figures.ts'
 
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url))
 
@@ -56,6 +57,7 @@ export async function superviseWorkers(options: WorkersOptions): Promise<void> {
   if (options.migrate) await migrateDatabase(database, progress)
   else await requireMigrated(database)
   const children = new Set<ChildProcess>()
+  const figures = gatherFigures()
   const endAll = (kind: NodeJS.Signals) => {
     for (const child of children) child.kill(kind)
   }
@@ -81,6 +83,7 @@ export async function superviseWorkers(options: WorkersOptions): Promise<void> {
       stdio: ['pipe', 'inherit', 'inherit', 'ipc'],
     })
     children.add(child)
+    figures.add(child)
     const ended = new Promise<void>((resolve) => {
       child.once('exit', () => {
         children.delete(child)
@@ -89,7 +92,9 @@ export async function superviseWorkers(options: WorkersOptions): Promise<void> {
       child.once('error', () => resolve())
     })
     const ready = new Promise<boolean>((resolve) => {
-      child.once('message', (message) => resolve(message === READY))
+      child.on('message', (message) => {
+        if (message === READY) resolve(true)
+      })
       void ended.then(() => resolve(false))
     })
     return { ready, ended, pid: child.pid }

@@ -1,6 +1,8 @@
 import type { Sql } from '../../sql/connect.ts'
 import { isOutage } from '../../sql/outage.ts'
 import { recordActivity } from '../../sql/sessions.ts'
+import { monotonic } from '../lib/clock.ts'
+import type { Metrics } from '../telemetry/instruments.ts'
 import type { Log } from '../telemetry/log.ts'
 
 const KINDS = ['browser', 'oauth', 'compat', 'personal'] as const
@@ -20,7 +22,11 @@ const CAPACITY = 50_000
 const BATCH = 1000
 
 /** An activity record for one process. Call `flush` once a minute and at the stop. */
-export function createActivity(sql: Sql, log: Log): Activity {
+export function createActivity(
+  sql: Sql,
+  log: Log,
+  metrics: Pick<Metrics, 'registry' | 'activityNotes' | 'activityFlushes'>,
+): Activity {
   const seen: Record<Kind, Map<string, { at: Date; ip: string | null }>> = {
     browser: new Map(),
     oauth: new Map(),
@@ -44,8 +50,18 @@ export function createActivity(sql: Sql, log: Log): Activity {
       if (oldest !== undefined) seen[kind].delete(oldest)
     }
   }
+  metrics.registry.observed(
+    {
+      name: 'mas.activity_tracker.pending_records',
+      help: 'Sessions that were seen and not written down yet.',
+    },
+    () => [[KINDS.reduce((sum, kind) => sum + seen[kind].size, 0)]],
+  )
   return {
-    record: (kind, id, at, ip) => note(kind, id, at, ip ?? null),
+    record(kind, id, at, ip) {
+      metrics.activityNotes.add('record', kind)
+      note(kind, id, at, ip ?? null)
+    },
     async flush() {
       for (const kind of KINDS) {
         const entries = [...seen[kind]]
@@ -57,9 +73,12 @@ export function createActivity(sql: Sql, log: Log): Activity {
             times: batch.map(([, { at }]) => at),
             ips: batch.map(([, { ip }]) => ip),
           }
+          const begun = monotonic()
           try {
             await recordActivity(sql, kind, rows)
+            metrics.activityFlushes.record(monotonic() - begun, 'success')
           } catch (error) {
+            metrics.activityFlushes.record(monotonic() - begun, 'failure')
             log.warn('activity.flush_failed', { kind, sessions: batch.length, error })
             // Anything else would fail again, every minute, and hold up the rest.
             if (!isOutage(error)) continue

@@ -86,19 +86,22 @@ export async function completeSignUp(
     if (uri !== null) await insertTerms(tx, user.id, { uri, version: registration.terms_version }, now)
     if (user.waits) {
       await markNeedsApproval(tx, registration.id)
-      if (wayId !== null) await takeLink(deps, tx, wayId, user.id, null)
-      return 'waits' as const
+      const through = wayId === null ? undefined : await takeLink(deps, tx, wayId, user.id, null)
+      return { user, through, session: undefined }
     }
     const secret = sessionSecret(deps, visit, registration)
     const session = await beginSession(deps, tx, visit, user.id, { quiet: true, secret })
-    if (wayId !== null) await takeLink(deps, tx, wayId, user.id, session.id)
-    return { user, session }
+    const through = wayId === null ? undefined : await takeLink(deps, tx, wayId, user.id, session.id)
+    return { user, through, session }
   }).catch((error: unknown) => {
     if (error instanceof Failed) return error.result
     if (error instanceof LinkGone) return 'link_gone' as const
     throw error
   })
   if (typeof created === 'string') return { result: created }
+  if (created.through) deps.metrics.upstreamRegistrations.add(ulidFromUuid(created.through.providerId))
+  else deps.metrics.passwordRegistrations.add()
+  if (!created.session) return { result: 'waits' }
   // The job does it again if this fails; no code is given out before it worked.
   await provisionUser(deps, created.user.id).catch((error: unknown) =>
     deps.log.warn('provision.failed', { user_id: created.user.id, error }),

@@ -43,13 +43,14 @@ export async function takeLink(
   wayId: string,
   userId: string,
   browserSessionId: string | null,
-): Promise<void> {
+): Promise<{ providerId: string }> {
   const now = deps.clock.now()
   const [way] = await consumeUpstreamSession(tx, wayId, browserSessionId, now)
   if (!way?.link_id) throw new LinkGone()
   const [owned] = await ownUpstreamLink(tx, way.link_id, userId, now)
   if (!owned) throw new LinkGone()
   deps.log.info('upstream.linked', { user_id: userId, link_id: way.link_id })
+  return { providerId: way.provider_id }
 }
 
 /**

@@ -61,7 +61,7 @@ export interface Jobs {
 export interface JobsOptions {
   /** Seconds that jobs are kept which are over. */
   kept?: { finished_jobs: number }
-  metrics?: Pick<Metrics, 'jobs' | 'jobsUnderWay'>
+  metrics?: Pick<Metrics, 'jobs' | 'jobsUnderWay' | 'queueTicks'>
   tracing?: Pick<Tracing, 'job'> | undefined
 }
 
@@ -134,7 +134,7 @@ export function createJobs(database: DatabaseConfig, log: Log, options: JobsOpti
   const start = async (): Promise<PgBoss> => {
     const { PgBoss } = await import('pg-boss')
     own ??= createSql(database, { max: 1, applicationName: 'latchkey jobs' })
-    const started = new PgBoss({ schema: SCHEMA, db: adapter(own) })
+    const started = new PgBoss({ schema: SCHEMA, db: timed(adapter(own), options.metrics) })
     started.on('error', (error) => log.warn('jobs.error', { error }))
     await started.start()
     for (const name of NAMES) {
@@ -267,6 +267,22 @@ const adapter = (db: Db) => ({
     rows: rowsOf(await db.unsafe(text, values as never[])),
   }),
 })
+
+/** The statements of a queue that works, with what each look for jobs took. */
+function timed(
+  { executeSql }: ReturnType<typeof adapter>,
+  metrics: Pick<Metrics, 'queueTicks'> | undefined,
+): ReturnType<typeof adapter> {
+  return {
+    async executeSql(text, values) {
+      const begin = monotonic()
+      const result = await executeSql(text, values)
+      // Taking jobs is the one statement that steps over locked rows.
+      if (/skip locked/i.test(text)) metrics?.queueTicks.record(monotonic() - begin)
+      return result
+    },
+  }
+}
 
 /** A text with several statements answers a list of results: pg-boss looks through the rows of all of them. */
 const rowsOf = (result: unknown): unknown[] => (result as unknown[]).flat()

@@ -7,7 +7,6 @@ type Count = (metrics: Metrics, fields: LogFields) => void
 const COUNTED: Readonly<Record<string, Count>> = {
   'login.password_right': ({ passwordLogins }) => passwordLogins.add('success'),
   'login.failed': ({ passwordLogins }) => passwordLogins.add('mismatch'),
-  'user.created': ({ passwordRegistrations }) => passwordRegistrations.add(),
   'client.registered': ({ clientRegistrations }) => clientRegistrations.add('created'),
   'client.registration_denied': ({ clientRegistrations }) => clientRegistrations.add('denied'),
   'limit.hit': ({ limitHits }, { limit }) => limitHits.add(String(limit)),

@@ -1,8 +1,17 @@
-import { type Counter, createRegistry, type Gauge, type Histogram, type Registry } from './metrics.ts'
+import {
+  type Counter,
+  createRegistry,
+  type Family,
+  type Gauge,
+  type Histogram,
+  type Registry,
+} from './metrics.ts'
 
 /** Everything that is counted while Latchkey runs. Names are MAS's where it has one (reference operations 8.1). */
 export interface Metrics {
   registry: Registry
+  /** Everything there is to read: of this process, or, of one among several, of all of them together. */
+  read: () => Promise<Family[]>
   requests: Histogram
   requestsUnderWay: Gauge
   calls: Histogram
@@ -14,6 +23,15 @@ export interface Metrics {
   passwordRegistrations: Counter
   clientRegistrations: Counter
   legacyLogins: Counter
+  legacyLogouts: Counter
+  legacyLogoutsEverywhere: Counter
+  upstreamCallbacks: Counter
+  upstreamLogins: Counter
+  upstreamRegistrations: Counter
+  activityNotes: Counter
+  activityFlushes: Histogram
+  queueTicks: Histogram
+  callsUnderWay: Gauge
   limitHits: Counter
   policyDenials: Counter
   mails: Counter
@@ -25,6 +43,7 @@ export function createMetrics(): Metrics {
   const registry = createRegistry()
   return {
     registry,
+    read: () => registry.read(),
     requests: registry.histogram({
       name: 'http.server.duration',
       unit: 'ms',
@@ -69,7 +88,7 @@ export function createMetrics(): Metrics {
     }),
     passwordRegistrations: registry.counter({
       name: 'mas.user.password_registration',
-      help: 'Accounts that were made.',
+      help: 'Accounts that people made with a password.',
     }),
     clientRegistrations: registry.counter({
       name: 'mas.oauth2.registration_request',
@@ -79,7 +98,52 @@ export function createMetrics(): Metrics {
     legacyLogins: registry.counter({
       name: 'mas.compat.login_request',
       help: 'Logins of older apps.',
+      labels: ['type', 'result'],
+    }),
+    legacyLogouts: registry.counter({
+      name: 'mas.compat.logout_request',
+      help: 'Older apps that signed out.',
       labels: ['result'],
+    }),
+    legacyLogoutsEverywhere: registry.counter({
+      name: 'mas.compat.logout_all_request',
+      help: 'Older apps that ended every session of older apps.',
+      labels: ['result'],
+    }),
+    upstreamCallbacks: registry.counter({
+      name: 'mas.upstream_oauth2.callback',
+      help: 'People who came back from a provider.',
+      labels: ['provider', 'result'],
+    }),
+    upstreamLogins: registry.counter({
+      name: 'mas.upstream_oauth2.login',
+      help: 'Sign-ins through a provider.',
+      labels: ['provider'],
+    }),
+    upstreamRegistrations: registry.counter({
+      name: 'mas.upstream_oauth2.registration',
+      help: 'Accounts that were made through a provider.',
+      labels: ['provider'],
+    }),
+    activityNotes: registry.counter({
+      name: 'mas.activity_tracker.messages',
+      help: 'Sessions that were seen, by kind.',
+      labels: ['type', 'session_kind'],
+    }),
+    activityFlushes: registry.histogram({
+      name: 'mas.activity_tracker.flush_time',
+      unit: 'ms',
+      help: 'How long it took to write down when sessions were last seen.',
+      labels: ['result'],
+    }),
+    queueTicks: registry.histogram({
+      name: 'job.worker.tick_duration',
+      unit: 'ms',
+      help: 'How long the queue took to look for jobs.',
+    }),
+    callsUnderWay: registry.gauge({
+      name: 'http.client.active_requests',
+      help: 'Calls to the homeserver that wait for an answer.',
     }),
     limitHits: registry.counter({
       name: 'latchkey.limit.hits',

@@ -13,6 +13,8 @@ export interface Family {
   unit: string
   labels: readonly string[]
   points: readonly Point[]
+  /** Every process has the same number, looked up at the same place: of several the highest is meant, not the sum. */
+  shared?: true
 }
 
 /** One combination of label values. Counts of a histogram are by bucket, the last one for everything above. */
@@ -57,7 +59,7 @@ export interface Registry {
   histogram(description: Description): Histogram
   /** What is looked up when somebody reads: rows of label values and a number. Failing gives no points. */
   observed(
-    description: Description & { kind?: 'counter' | 'gauge' },
+    description: Description & { kind?: 'counter' | 'gauge'; shared?: true },
     read: () => Iterable<Observation> | Promise<Iterable<Observation>>,
   ): void
   read(): Promise<Family[]>
@@ -123,7 +125,8 @@ export function createRegistry(): Registry {
         } catch {
           // An outage: what can't be asked now has no figure.
         }
-        return familyOf(description.kind ?? 'gauge', description, points)
+        const family = familyOf(description.kind ?? 'gauge', description, points)
+        return description.shared ? { ...family, shared: true } : family
       })
     },
     read: () => Promise.all(sources.map((source) => source())),

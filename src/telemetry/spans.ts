@@ -105,19 +105,25 @@ export function startTracing(settings: TracingSettings, tools: TracingTools): Tr
       )
       return () => span.end()
     },
-    async job(name, facts, run) {
+    part: (name, facts, run) => within(tracer.startSpan(name, {}, under(facts)), run),
+    job(name, facts, run) {
       const span = tracer.startSpan(`job ${name}`, { attributes: { 'job.queue.name': name } }, ROOT_CONTEXT)
       facts.span = span
-      try {
-        return await run()
-      } catch (error) {
-        span.setStatus({ code: SpanStatusCode.ERROR })
-        throw error
-      } finally {
-        span.end()
-      }
+      return within(span, run)
     },
     stop: () => provider.shutdown(),
+  }
+}
+
+/** Ends the span when `run` is done. */
+async function within<T>(span: Span, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run()
+  } catch (error) {
+    span.setStatus({ code: SpanStatusCode.ERROR })
+    throw error
+  } finally {
+    span.end()
   }
 }
 

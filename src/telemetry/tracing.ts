@@ -21,6 +21,8 @@ export interface Tracing {
   ): Promise<Response>
   /** A query, without its values; call what it gives when it is over. */
   query(text: () => string, facts: RequestFacts): () => void
+  /** Something of ours that takes long: a password, the policy, a mail. */
+  part<T>(name: string, facts: RequestFacts | undefined, run: () => Promise<T>): Promise<T>
   job<T>(name: string, facts: RequestFacts, run: () => Promise<T>): Promise<T>
   /** Sends what was not sent yet. */
   stop(): Promise<void>

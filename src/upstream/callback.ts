@@ -40,9 +40,11 @@ async function answered(deps: Deps, request: Request, { id = '' }: PathParams): 
   try {
     const { code } = checkAnswer(provider, params, (await deps.upstream.metadata.of(provider)).namesItself)
     const linkId = await meet(deps, provider, way, code, extraOf(params))
+    deps.metrics.upstreamCallbacks.add(provider.id, 'success')
     return redirect(deps.urls.path(`/upstream/link/${ulidFromUuid(linkId)}`), visit.browser.cookies)
   } catch (error) {
     if (!(error instanceof ProviderError)) throw error
+    deps.metrics.upstreamCallbacks.add(provider.id, 'failure')
     deps.log.warn('upstream.failed', { provider_id: provider.id, error })
     return turnBack(deps, visit, storedContinuation(way.continuation), error.problem, provider)
   }

@@ -40,6 +40,7 @@ async function show(deps: Deps, request: Request, { id = '' }: PathParams): Prom
     : await signIn(deps, arrival, link)
   if (cookies instanceof Response) return cookies
   if (!cookies) throw new PageError('upstream_gone', 404)
+  if (!session) deps.metrics.upstreamLogins.add(arrival.provider.id)
   await syncPerson(deps, arrival, ownerId)
   return goOn(deps, arrival, cookies)
 }

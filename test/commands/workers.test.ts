@@ -119,3 +119,36 @@ test('server --workers 2: when one can not start, none is left, and the command 
   expect([code, err]).toEqual([1, expect.stringContaining('A worker could not start')])
   expect(err).not.toContain('server.ready')
 }, 180_000)
+
+test.skipIf(process.platform !== 'linux')(
+  'server --workers 2: /metrics has the sum of both, whichever answers, and what one counted before it died',
+  async () => {
+    const internal = await freeAddress(['prometheus'])
+    const parent = await beginReady(['server', '--workers', '2'], {
+      ...options(),
+      env: { ...options().env, ...internal.env },
+    })
+    await until(() => parent.said().includes('workers.ready'))
+    const figures = async () => (await fetch(new URL('/metrics', internal.url), { keepalive: false })).text()
+    const discoveries = async () =>
+      Number(
+        /http_server_duration_milliseconds_count\{[^}]*http_route="\/\.well-known\/openid-configuration"[^}]*\} (\d+)/.exec(
+          await figures(),
+        )?.[1],
+      )
+    const ask = async () =>
+      (await fetch(new URL('/.well-known/openid-configuration', internal.url), { keepalive: false })).status
+    // Each process asks itself once before it is ready.
+    const before = await discoveries()
+    for (let at = 0; at < 20; at++) expect(await ask()).toBe(200)
+    // Whichever process answers; one that is busy may be a second late with its part.
+    for (let at = 0; at < 8; at++) await until(async () => (await discoveries()) >= before + 20)
+    // What is the same for both is not added up.
+    expect(await figures()).toMatch(/^latchkey_queue_jobs\{state="waiting"\} 0$/m)
+    const [, second = 0] = await childrenOf(parent.pid)
+    process.kill(second, 'SIGKILL')
+    await until(() => parent.said().split('"server.ready"').length === 4)
+    await until(async () => (await discoveries()) >= before + 20)
+  },
+  180_000,
+)

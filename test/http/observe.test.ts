@@ -110,8 +110,27 @@ describe('GET /metrics', () => {
   test("has MAS's names, and no id, address or name of a person", async () => {
     await introspect(harness, tokens.access_token)
     await introspect(harness, `mat_${'x'.repeat(30)}_000000`)
+    const login = (type: string) =>
+      harness.request('/_matrix/client/v3/login', {
+        method: 'POST',
+        body: JSON.stringify({ type, identifier: { type: 'm.id.user', user: 'nobody' }, password: 'x' }),
+      })
+    await login('m.login.password')
+    await login('m.login.something-of-a-stranger')
+    await harness.request('/_matrix/client/v3/logout', { method: 'POST' })
+    await harness.request('/_matrix/client/v3/logout/all', { method: 'POST' })
+    await harness.deps.activity.flush()
     const text = await metrics()
     for (const part of [
+      'mas_compat_login_request_total{type="m.login.password",result="failure"} 1',
+      'mas_compat_login_request_total{type="unsupported",result="failure"} 1',
+      'mas_compat_logout_request_total{result="failure"} 1',
+      'mas_compat_logout_all_request_total{result="failure"} 1',
+      'mas_activity_tracker_messages_total{type="record",session_kind="oauth"}',
+      'mas_activity_tracker_flush_time_milliseconds_count{result="success"}',
+      'mas_activity_tracker_pending_records 0',
+      'http_client_active_requests 0',
+      'db_connections_usage{state="used"}',
       'mas_oauth2_introspection_request_total{kind="oauth2_access_token",active="true"}',
       'mas_oauth2_token_request_total{grant_type="authorization_code",result="success"}',
       'mas_user_password_login_attempt_total{result="success"}',
@@ -217,6 +236,16 @@ describe('traces', () => {
     )
     expect(query?.attributes['db.query.text']).toContain('from latchkey.tokens')
     expect(spans.some(({ name }) => name === 'POST /_synapse/mas/provision_user')).toBe(true)
+    // What takes long inside of a request has a span of its own there.
+    for (const [name, within] of [
+      ['passwords hash', 'POST /register/password'],
+      ['policy register', 'POST /register/password'],
+      ['policy clientRegistration', 'POST /oauth2/registration'],
+    ]) {
+      const part = spans.find((span) => span.name === name)
+      const whole = spans.find((span) => span.spanContext().spanId === part?.parentSpanContext?.spanId)
+      expect([name, whole?.name]).toEqual([name, within])
+    }
     const written = JSON.stringify(spans.map(({ name, attributes }) => ({ name, attributes })))
     expect(written).not.toMatch(/in-the-query|test-shared-secret|bob/)
     expect(written).not.toContain(app.tokens.access_token)

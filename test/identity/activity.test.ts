@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'bun:test'
 import { createSql, type Sql } from '../../sql/connect.ts'
 import { type Activity, createActivity } from '../../src/identity/activity.ts'
 import { newId } from '../../src/lib/ulid.ts'
+import { createMetrics } from '../../src/telemetry/instruments.ts'
 import { type DatabaseProxy, proxy } from '../support/database.ts'
 import { createWorld, seedSession, type World } from '../support/world.ts'
 
@@ -24,12 +25,16 @@ afterAll(async () => {
 beforeEach(() => {
   warnings = []
   const ignore = () => {}
-  activity = createActivity(sql, {
-    debug: ignore,
-    info: ignore,
-    error: ignore,
-    warn: (event) => void warnings.push(event),
-  })
+  activity = createActivity(
+    sql,
+    {
+      debug: ignore,
+      info: ignore,
+      error: ignore,
+      warn: (event) => void warnings.push(event),
+    },
+    createMetrics(),
+  )
 })
 
 const session = async (): Promise<string> => (await seedSession(world)).sessionId

@@ -328,7 +328,12 @@ const FILES = [
     listDevices: [[ID]],
     finishDeviceSessions: [[ID, 'DEVICE', ID, NOW]],
   }),
-  statements('condition', condition, { describeDatabase: [[]], countMails: [[]], countJobs: [[]] }),
+  statements('condition', condition, {
+    describeDatabase: [[]],
+    countMails: [[]],
+    countJobs: [[]],
+    countConnections: [[]],
+  }),
   statements('connected-apps', connectedApps, {
     listConnectedApps: [[ID, 10]],
     findConnectedApp: [[ID, ID]],

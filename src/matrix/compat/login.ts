@@ -56,9 +56,19 @@ function showFlows(deps: Pick<Deps, 'config'>): Response {
 /** POST /_matrix/client/{version}/login (reference 9.2, with its edges 36 and 45 mended). */
 async function login(deps: Deps, request: Request): Promise<Response> {
   const body = await readBody(request, LoginRequest)
-  const requester = requesterOf(deps, request)
-  return json(await loginOf(deps, body, requester))
+  const type = TYPES.includes(body.type) ? body.type : 'unsupported'
+  try {
+    const response = await loginOf(deps, body, requesterOf(deps, request))
+    deps.metrics.legacyLogins.add(type, 'success')
+    return json(response)
+  } catch (error) {
+    deps.metrics.legacyLogins.add(type, error instanceof MatrixError ? 'failure' : 'error')
+    throw error
+  }
 }
+
+/** Types that have a figure of their own: a client can send any text. */
+const TYPES = ['m.login.password', 'm.login.token', 'm.login.application_service']
 
 function loginOf(deps: Deps, body: LoginBody, requester: Requester): Promise<LoginResponse> {
   if (body.type === 'm.login.password' && deps.config.passwords.enabled)

@@ -9,6 +9,7 @@ import { json } from '../../http/reply.ts'
 import type { Route } from '../../http/route.ts'
 import { endCompatSession } from '../../identity/sessions.ts'
 import { transact } from '../../lib/transact.ts'
+import type { Counter } from '../../telemetry/metrics.ts'
 import { userLocked } from './errors.ts'
 
 type SignOut = Awaited<ReturnType<typeof findCompatSignOut>>[number]
@@ -70,17 +71,29 @@ async function wantsLegacyOnly(request: Request): Promise<boolean> {
   }
 }
 
+/** Counts how a request ended. */
+async function counted(counter: Counter, run: () => Promise<Response>): Promise<Response> {
+  try {
+    const response = await run()
+    counter.add('success')
+    return response
+  } catch (error) {
+    counter.add(error instanceof MatrixError || error instanceof NotFound ? 'failure' : 'error')
+    throw error
+  }
+}
+
 export const compatLogoutRoutes = (deps: Deps): Route[] => [
   {
     method: 'POST',
     path: '/_matrix/client/{version}/logout',
     cors: apiCors,
-    handle: (request) => logout(deps, request),
+    handle: (request) => counted(deps.metrics.legacyLogouts, () => logout(deps, request)),
   },
   {
     method: 'POST',
     path: '/_matrix/client/{version}/logout/all',
     cors: apiCors,
-    handle: (request) => logoutAll(deps, request),
+    handle: (request) => counted(deps.metrics.legacyLogoutsEverywhere, () => logoutAll(deps, request)),
   },
 ]
