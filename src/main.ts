@@ -15,6 +15,8 @@ const ECHO = 1000
 
 const stopping = new AbortController()
 let stoppedAt = 0
+/** Milliseconds that a command wants for its stop besides. */
+let more = 0
 
 function onSignal(signal: 'SIGINT' | 'SIGTERM'): void {
   const now = systemClock.now().getTime()
@@ -26,9 +28,9 @@ function onSignal(signal: 'SIGINT' | 'SIGTERM'): void {
   stoppedAt = now
   stopping.abort()
   setTimeout(() => {
-    process.stderr.write('Not everything stopped within 20 seconds; ending now.\n')
+    process.stderr.write(`Not everything stopped within ${(STOP_LIMIT + more) / 1000} seconds; ending now.\n`)
     process.exit(1)
-  }, STOP_LIMIT).unref()
+  }, STOP_LIMIT + more).unref()
 }
 
 /**
@@ -63,6 +65,9 @@ const context: Context = {
   stdin,
   isTerminal: stderr.isTTY === true,
   signal: stopping.signal,
+  stopTakes(seconds) {
+    more = seconds * 1000
+  },
   onHangup: (listener) => process.on('SIGHUP', listener),
 }
 

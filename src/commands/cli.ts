@@ -34,6 +34,15 @@ function workerCount(text: string): number {
   return count
 }
 
+/** `127.0.0.1:8082` or `[::1]:8082`. */
+function addressAndPort(text: string): { host: string; port: number } {
+  const [, ipv6, ipv4, digits] = /^(?:\[([\da-fA-F:.]+)\]|([\d.]+)):(\d{1,5})$/.exec(text) ?? []
+  const host = ipv6 ?? ipv4
+  const port = Number(digits)
+  if (host === undefined || port > 65_535) throw new Error('an address and a port, like 127.0.0.1:8082')
+  return { host, port }
+}
+
 const server = buildCommand({
   loader: () => import('./server.ts'),
   parameters: {
@@ -82,10 +91,24 @@ Examples: latchkey server -c /etc/latchkey/config.yaml
 
 const worker = buildCommand({
   loader: () => import('./worker.ts'),
-  parameters: configOnly,
+  parameters: {
+    flags: {
+      config: configFlag,
+      listen: {
+        kind: 'parsed',
+        parse: addressAndPort,
+        brief:
+          'Where to serve /health, /ready and /metrics, like 127.0.0.1:8082; nowhere unless this is said',
+        optional: true,
+        placeholder: 'address:port',
+      },
+    },
+    aliases: { c: 'config' },
+  },
   docs: {
-    brief: 'Run jobs only, without any listener',
-    fullDescription: 'Example: latchkey worker -c /etc/latchkey/config.yaml',
+    brief: 'Run jobs only, beside servers without them',
+    fullDescription: `Examples: latchkey worker -c /etc/latchkey/config.yaml
+          latchkey worker --listen 127.0.0.1:8082`,
   },
 })
 

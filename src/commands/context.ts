@@ -9,6 +9,8 @@ export interface Context extends CommandContext {
   readonly isTerminal: boolean
   /** Aborts when the person or the system asks this process to end. */
   readonly signal: AbortSignal
+  /** Allows a stop `seconds` more than usual, from now on. */
+  stopTakes(seconds: number): void
   /** Calls `listener` at each SIGHUP from now on, which ends a process that nobody asks this for. */
   onHangup(listener: () => void): void
 }

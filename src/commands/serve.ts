@@ -7,6 +7,7 @@ import { createOutgoingFetch, createProxyOf, fetchLocal } from '../http/outgoing
 import { jobHandlers } from '../jobs/handlers.ts'
 import type { JobHandlers } from '../jobs/jobs.ts'
 import { transact } from '../lib/transact.ts'
+import { sleep } from '../lib/waiting.ts'
 import { registrationEnabled } from '../policy/register.ts'
 import { listen } from '../server.ts'
 import type { Log } from '../telemetry/log.ts'
@@ -133,7 +134,10 @@ export async function serve(options: ServeOptions): Promise<void> {
     setTimeout(() => void warmWords(live.deps), WARM_AFTER),
   ]
   await aborted(signal)
-  log.info('server.stopping')
+  const delay = loaded.config.http.drain_delay
+  log.info('server.stopping', delay === 0 ? {} : { answers_for_s: delay })
+  // Not ready from now on (`deps.stopping`), and still there for who was sent here before that was noticed.
+  await sleep(delay * 1000)
   for (const timer of timers) clearTimeout(timer)
 }
 

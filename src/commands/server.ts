@@ -17,6 +17,7 @@ export interface ServerFlags {
 /** `latchkey server`. */
 export default async function server(this: Context, flags: ServerFlags): Promise<void> {
   const loaded = await load(this, flags.config)
+  this.stopTakes(loaded.config.http.drain_delay)
   const log = createLog({ json: !this.isTerminal, level: 'info' })
   const signal = flags.stopWithStdin ? AbortSignal.any([this.signal, endOf(this.stdin)]) : this.signal
   if (flags.workers > 1)

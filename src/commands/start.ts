@@ -15,6 +15,7 @@ const FOLDER = 'data'
 /** `latchkey start`: sets up what is missing, then runs the server and tells a person how to go on. */
 export default async function start(this: Context, flags: ConfigOnly): Promise<void> {
   const loaded = await loadOrCreate(this, flags.config)
+  this.stopTakes(loaded.config.http.drain_delay)
   const log = createLog({ json: !this.isTerminal, level: 'info' })
   await serve({
     loaded,

@@ -1,5 +1,6 @@
-import { createDeps } from '../deps.ts'
+import { createDeps, type Deps } from '../deps.ts'
 import { jobHandlers } from '../jobs/handlers.ts'
+import { listen } from '../server.ts'
 import { createLog } from '../telemetry/log.ts'
 import type { Context } from './context.ts'
 import type { ConfigOnly } from './flags.ts'
@@ -9,8 +10,15 @@ import { type Live, reload } from './reload.ts'
 import { sendTelemetry, work } from './serve.ts'
 import { aborted, within } from './stopping.ts'
 
+interface WorkerFlags extends ConfigOnly {
+  listen?: { host: string; port: number }
+}
+
+/** Milliseconds for who asks how it is when it stops. */
+const LAST_ANSWERS = 1_000
+
 /** `latchkey worker`: runs jobs until it is told to stop. */
-export default async function worker(this: Context, flags: ConfigOnly): Promise<void> {
+export default async function worker(this: Context, flags: WorkerFlags): Promise<void> {
   const { signal } = this
   // A unit that reloads servers and workers alike must not end one that starts.
   this.onHangup(() => {})
@@ -32,6 +40,10 @@ export default async function worker(this: Context, flags: ConfigOnly): Promise<
   started.defer(() => live.deps.policy.stop())
   started.defer(await sendTelemetry(deps))
   started.defer(() => within(14_000, deps.jobs.stop()))
+  if (flags.listen) {
+    const servers = await listen(onlyWatched(deps, flags.listen))
+    started.defer(() => servers.stop(LAST_ANSWERS))
+  }
   const handlers = jobHandlers(deps)
   let reloading = Promise.resolve()
   this.onHangup(() => {
@@ -49,3 +61,21 @@ export default async function worker(this: Context, flags: ConfigOnly): Promise<
   await aborted(signal)
   log.info('worker.stopping')
 }
+
+/** The same with one listener, for those who watch it: those of the configuration belong to servers. */
+const onlyWatched = (deps: Deps, bind: { host: string; port: number }): Deps => ({
+  ...deps,
+  config: {
+    ...deps.config,
+    http: {
+      ...deps.config.http,
+      listeners: [
+        {
+          name: 'worker',
+          resources: [{ name: 'health' }, { name: 'prometheus' }],
+          binds: [bind],
+        },
+      ],
+    },
+  },
+})

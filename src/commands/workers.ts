@@ -133,7 +133,7 @@ export async function superviseWorkers(options: WorkersOptions): Promise<void> {
       [...children].map((child) => new Promise((resolve) => child.once('exit', resolve))),
     )
     endAll('SIGTERM')
-    await within(STOP, gone)
+    await within(STOP + loaded.config.http.drain_delay * 1000, gone)
     killAll()
   }
 }

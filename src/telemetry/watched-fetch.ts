@@ -6,7 +6,11 @@ import type { Tracing } from './tracing.ts'
 type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>
 
 /** A `fetch` to the homeserver with its figures, and with spans where requests are traced. */
-export function watchedFetch(fetch: Fetch, { calls, callsUnderWay }: Metrics, tracing: Tracing | undefined): Fetch {
+export function watchedFetch(
+  fetch: Fetch,
+  { calls, callsUnderWay }: Metrics,
+  tracing: Tracing | undefined,
+): Fetch {
   const measured: Fetch = async (input, init) => {
     const begin = monotonic()
     let status = 'none'

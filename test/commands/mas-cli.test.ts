@@ -21,6 +21,7 @@ async function latchkey(line: string): Promise<{ code: number; said: string }> {
     stdin: process.stdin,
     isTerminal: false,
     signal: new AbortController().signal,
+    stopTakes() {},
     onHangup() {},
   }
   await run(

@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
 import { insertUser } from '../../sql/users.ts'
+import { findFreePort } from '../../src/commands/demo/ports.ts'
 import { deriveSecrets } from '../../src/crypto/seal.ts'
 import { createJobs } from '../../src/jobs/jobs.ts'
 import { systemClock } from '../../src/lib/clock.ts'
@@ -236,8 +237,26 @@ describe('latchkey server', () => {
   }, 180_000)
 })
 
+test('http.drain_delay: a server that is told to stop is not ready, and answers meanwhile', async () => {
+  const server = await beginReady(['server', '--no-worker'], {
+    ...options(),
+    env: { ...options().env, LATCHKEY_HTTP__DRAIN_DELAY: '300' },
+  })
+  const status = async (path: string) =>
+    (await fetch(new URL(path, address.url), { keepalive: false })).status
+  expect(await status('/ready')).toBe(200)
+  server.kill('SIGTERM')
+  while (!server.said().includes('"server.stopping"')) await Bun.sleep(20)
+  expect(await status('/ready')).toBe(503)
+  expect(await status('/.well-known/openid-configuration')).toBe(200)
+  // A second signal, when it is not the same Ctrl-C any more, waits for nothing.
+  await Bun.sleep(1_200)
+  server.kill('SIGTERM')
+  expect((await server.ended).code).toBe(143)
+}, 60_000)
+
 describe('latchkey worker', () => {
-  test('runs the jobs of a server that runs none, and listens nowhere', async () => {
+  test('runs the jobs of a server that runs none; listens only where it is told to, for those who watch it', async () => {
     expect((await latchkey(['worker'], options())).err).toMatch(/^The database is not up to date/)
     expect((await latchkey(['database', 'migrate'], options())).code).toBe(0)
     // What a server leaves in the queue: the homeserver is to be told of a new account.
@@ -249,7 +268,8 @@ describe('latchkey worker', () => {
     await jobs.enqueue(database.sql, 'provision-user', { user_id: id })
     await jobs.stop()
 
-    const worker = begin(['worker'], options())
+    const port = await findFreePort(0)
+    const worker = begin(['worker', '--listen', `127.0.0.1:${port}`], options())
     while (!worker.said().includes('worker.ready')) await Bun.sleep(20)
     let told: unknown = null
     for (let tries = 0; tries < 1000 && told === null; tries++) {
@@ -258,6 +278,11 @@ describe('latchkey worker', () => {
     }
     expect(told).toBeInstanceOf(Date)
     expect(await health().catch(() => 'closed')).toBe('closed')
+    const ask = (path: string) => fetch(`http://127.0.0.1:${port}${path}`)
+    expect((await ask('/health')).status).toBe(200)
+    expect(await (await ask('/ready')).json()).toMatchObject({ checks: { database: { state: 'ok' } } })
+    expect(await (await ask('/metrics')).text()).toContain('job_process_duration_milliseconds_count{')
+    expect((await ask('/login')).status).toBe(404)
     worker.kill('SIGTERM')
     expect((await worker.ended).code).toBe(0)
   }, 180_000)

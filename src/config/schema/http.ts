@@ -113,6 +113,14 @@ export const http = section(
       TRUSTED_PROXIES,
       'Networks whose `X-Forwarded-For` or `Forwarded` is believed.',
     ),
+    drain_delay: Type.Integer({
+      minimum: 0,
+      maximum: 300,
+      default: 0,
+      description:
+        'Seconds that a server goes on answering after it was told to stop, while `/ready` says 503: ' +
+        'time for a load balancer to send requests elsewhere.',
+    }),
     listeners: list(
       listener,
       DEFAULT_LISTENERS,
