@@ -88,5 +88,16 @@ describe('sign-in through a provider', () => {
     const home = await through(again, `/upstream/authorize/${ID}?kind=manage_account&page=profile`)
     expect(home.url.pathname).toBe('/account/profile')
     expect(home.text).toContain('Alice Liddell')
+    const figures = new Map(
+      (await harness.deps.metrics.read()).map(({ name, points }) => [
+        name,
+        points.map(({ values, value }) => [...values, value]),
+      ]),
+    )
+    expect(figures.get('mas.upstream_oauth2.callback')).toEqual([[ID, 'success', 2]])
+    expect(figures.get('mas.upstream_oauth2.registration')).toEqual([[ID, 1]])
+    expect(figures.get('mas.upstream_oauth2.login')).toEqual([[ID, 1]])
+    // No password was chosen.
+    expect(figures.get('mas.user.password_registration')).toEqual([])
   })
 })
