@@ -2,6 +2,7 @@ import { isOutage } from '../../sql/outage.ts'
 import type { Deps } from '../deps.ts'
 import { Overloaded } from '../lib/overloaded.ts'
 import { randomString } from '../lib/random.ts'
+import { answerAddress, answerPairs } from './answer-address.ts'
 import { authorizationResponse } from './authorization-response.ts'
 import {
   AdminError,
@@ -62,11 +63,7 @@ function describeError(deps: Deps, request: Request, surface: Surface, error: un
       return problemPage(deps, request, 'bad_request', error.status, { code: error.code })
     return oauthError(error.code, error.description, error.status, error.retryAfter)
   }
-  if (error instanceof AuthorizeError)
-    return authorizationResponse(deps, request, error.target, {
-      error: error.code,
-      error_description: error.description,
-    })
+  if (error instanceof AuthorizeError) return authorizeError(deps, request, error)
   if (error instanceof MatrixError)
     return json(
       {
@@ -86,6 +83,20 @@ function describeError(deps: Deps, request: Request, surface: Surface, error: un
   if (error instanceof Unavailable || error instanceof Overloaded || isOutage(error))
     return outage(deps, request, surface, error)
   return internal(deps, request, surface, error)
+}
+
+/** The error at the client, or a page with the way there, which is named by its host: the client chose its own name. */
+function authorizeError(deps: Deps, request: Request, error: AuthorizeError): Response {
+  const { code, target } = error
+  const result = { error: code, error_description: error.description }
+  if (!error.asksFirst) return authorizationResponse(deps, request, target, result)
+  const address = answerAddress(target, answerPairs(deps.urls, target, result))
+  return problemPage(deps, request, 'untrusted_return', 400, {
+    code,
+    ...(target.responseMode !== 'form_post' && {
+      back: { name: new URL(target.redirectUri).host, url: address },
+    }),
+  })
 }
 
 const newReference = (deps: Pick<Deps, 'random'>): string =>

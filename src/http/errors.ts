@@ -106,12 +106,15 @@ export class AuthorizeError extends Error {
   readonly code: OAuthCode
   readonly description: string
   readonly target: RedirectTarget
+  /** The person decides whether to go there: the address is a stranger's. */
+  readonly asksFirst: boolean
 
-  constructor(code: OAuthCode, target: RedirectTarget, options: ErrorOptions = {}) {
+  constructor(code: OAuthCode, target: RedirectTarget, options: ErrorOptions & { asksFirst?: boolean } = {}) {
     super(code, { cause: options.cause })
     this.code = code
     this.description = wireText(options.description ?? OAUTH_DESCRIPTION[code])
     this.target = target
+    this.asksFirst = options.asksFirst ?? false
   }
 }
 
@@ -187,6 +190,7 @@ export type PageProblem =
   | 'bad_request'
   | 'unknown_client'
   | 'bad_redirect_uri'
+  | 'untrusted_return'
   | 'grant_not_found'
   | 'grant_not_pending'
   | 'grant_other_browser'

@@ -16,6 +16,7 @@ import { type CheckedRequest, checkRequest } from './authorization/rules.ts'
 import { type SignInDemand, signInDemand, signInNeeded } from './authorization/sign-in-needed.ts'
 import { silentSession } from './authorization/silent.ts'
 import { redirectTarget } from './authorization/target.ts'
+import { mayReturnAtOnce } from './authorization/trusted-return.ts'
 
 /**
  * GET and POST /authorize (OpenID Connect Core section 3.1.2, RFC 7636, RFC 9101, RFC 9126, reference section 3). The
@@ -26,7 +27,7 @@ async function authorize(deps: Deps, request: Request): Promise<Response> {
   const visit = await openVisit(deps, request)
   const asked = await readParams(request)
   const client = await findClientOf(deps, asked)
-  const resolved = await resolve(deps, client, asked)
+  const resolved = await resolve(deps, visit, client, asked)
   const target = redirectTarget(client, resolved.params)
   try {
     const checked = checkRequest(deps, client, resolved)
@@ -37,13 +38,23 @@ async function authorize(deps: Deps, request: Request): Promise<Response> {
     const id = await store(deps, visit, client, target, checked, demand)
     return redirect(deps.urls.path(nextPage(visit, id, checked, demand)), visit.browser.cookies)
   } catch (error) {
-    throw error instanceof OAuthError ? toClient(error, target) : error
+    throw error instanceof OAuthError ? await toClient(deps, visit, client, error, target) : error
   }
 }
 
-/** The same error, sent back to where the client waits. */
-const toClient = (error: OAuthError, target: RedirectTarget): AuthorizeError =>
-  new AuthorizeError(error.code, target, { description: error.description, cause: error.cause })
+/** The same error, sent back to where the client waits; by way of a page where nobody knows whose address that is. */
+const toClient = async (
+  deps: Deps,
+  visit: Visit,
+  client: ClientRow,
+  error: OAuthError,
+  target: RedirectTarget,
+): Promise<AuthorizeError> =>
+  new AuthorizeError(error.code, target, {
+    description: error.description,
+    cause: error.cause,
+    asksFirst: !(await mayReturnAtOnce(deps, visit, client, target.redirectUri)),
+  })
 
 async function readParams(request: Request): Promise<Params> {
   try {
@@ -66,14 +77,19 @@ async function findClientOf(deps: Pick<Deps, 'sql'>, params: Params): Promise<Cl
  * The request behind the parameters. An error goes back to the client if the parameters themselves say where; when only
  * what could not be read says it, it is a page.
  */
-async function resolve(deps: Deps, client: ClientRow, asked: Params): Promise<AuthorizationRequest> {
+async function resolve(
+  deps: Deps,
+  visit: Visit,
+  client: ClientRow,
+  asked: Params,
+): Promise<AuthorizationRequest> {
   try {
     return await resolveRequest(deps, client, asked)
   } catch (error) {
     if (!(error instanceof OAuthError)) throw error
     if (asked.redirect_uri === undefined && client.redirect_uris.length !== 1)
       throw new PageError('bad_request', 400, { code: error.code, cause: error })
-    throw toClient(error, redirectTarget(client, asked))
+    throw await toClient(deps, visit, client, error, redirectTarget(client, asked))
   }
 }
 

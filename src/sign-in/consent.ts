@@ -14,6 +14,7 @@ import { ulidFromUuid } from '../lib/ulid.ts'
 import { answeredBy, approve, isRemembered, maySkip, refusalOf } from '../oauth/authorization/approve.ts'
 import { hintsAtAnother } from '../oauth/authorization/hints.ts'
 import { signInNeeded } from '../oauth/authorization/sign-in-needed.ts'
+import { mayReturnAtOnce } from '../oauth/authorization/trusted-return.ts'
 import {
   assertPending,
   clientSummary,
@@ -149,7 +150,8 @@ export async function displayNameOf(deps: Deps, session: BrowserSessionRow): Pro
 /**
  * The policy said no. Where only sessions are too many, the person chooses some to end (`chosen`: too few the last time)
  * and goes on. Else a request with Matrix scopes gets a page and not a redirect, with status 200, since clients rely
- * on it; any other goes back to the client (decision 11, edge 1).
+ * on it, and so does one of a client that the person never agreed to; any other goes back to the client (decision 11,
+ * edge 1).
  */
 async function deny(
   deps: Deps,
@@ -170,7 +172,9 @@ async function deny(
     if (choice) return choice
   }
   deps.log.warn('policy.denied', { client_id: ulidFromUuid(grant.client_id), violations })
-  if (!grant.scope.some(isMatrixScope)) {
+  const client = { id: grant.client_id, is_static: grant.client_is_static }
+  const mayReturn = await mayReturnAtOnce(deps, visit, client, grant.redirect_uri)
+  if (!grant.scope.some(isMatrixScope) && mayReturn) {
     await cancelGrant(deps.sql, grant.id, deps.clock.now())
     return authorizationResponse(
       deps,

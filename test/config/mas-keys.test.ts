@@ -51,6 +51,7 @@ const ELSEWHERE = [
   'branding.links[].name',
   'branding.links[].uri',
   'geoip',
+  'http.drain_delay',
   'geoip.path',
   'outgoing',
   'outgoing.https_proxy',

@@ -80,6 +80,7 @@ describe('request by value (RFC 9101, OpenID Connect Core 6.1)', () => {
         prompt: 'login',
         request,
       })}`,
+      { headers: { referer: CALLBACK } },
     )
     const url = new URL(response.headers.get('location') ?? '')
     expect([url.origin + url.pathname, url.searchParams.get('error'), url.searchParams.get('state')]).toEqual(

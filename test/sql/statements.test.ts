@@ -341,6 +341,7 @@ const FILES = [
   }),
   statements('consents', consents, {
     deleteConsents: [[ID, ID]],
+    hasAnyConsent: [[ID, ID]],
     findConsent: [[ID, ID, 'openid']],
     insertConsent: [[ID, ID, 'openid', NOW]],
   }),

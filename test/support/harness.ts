@@ -70,6 +70,15 @@ let signingKeys: Promise<{ kid: string; pem: string }[]> | undefined
 
 type Introspection = { active: boolean; scope?: string; username?: string }
 
+/** People come to the authorization endpoint from the app that wants an answer; with an empty `referer`, from nowhere. */
+function fromItsApp(request: Request): Request {
+  const { pathname, searchParams } = new URL(request.url)
+  if (!pathname.endsWith('/authorize') || request.headers.has('referer')) return request
+  const asked = searchParams.get('redirect_uri') ?? 'https://app.example.com/callback'
+  if (/^https?:/.test(asked) && URL.canParse(asked)) request.headers.set('referer', new URL('/', asked).href)
+  return request
+}
+
 /** Starts a Latchkey for one test file; call `close` at the end. */
 export async function createHarness(options: HarnessOptions = {}): Promise<Harness> {
   const { beside } = options
@@ -99,8 +108,8 @@ export async function createHarness(options: HarnessOptions = {}): Promise<Harne
   })
   const app = createApp(deps, config.http.listeners[0] ?? { resources: [] })
   const { origin } = new URL(config.http.public_base)
-  const request = (path: string, init: RequestInit = {}) =>
-    app.handle(new Request(new URL(path, origin), init))
+  const handle = (given: Request) => app.handle(fromItsApp(given))
+  const request = (path: string, init: RequestInit = {}) => handle(new Request(new URL(path, origin), init))
   // As Synapse asks about every token that it is shown.
   homeserver.introspect ??= async (token) => {
     const answer = await request('/oauth2/introspect', {
@@ -126,7 +135,7 @@ export async function createHarness(options: HarnessOptions = {}): Promise<Harne
         body: new URLSearchParams(fields).toString(),
         headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
       }),
-    browser: (headers = {}) => createBrowser(app.handle, { origin, headers }),
+    browser: (headers = {}) => createBrowser(handle, { origin, headers }),
     runJobs: () => deps.jobs.runDue(jobHandlers(deps)),
     async close() {
       deps.policy.stop()
