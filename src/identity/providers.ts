@@ -16,9 +16,20 @@ export interface ProviderName {
 export const enabledProviders = (config: Pick<Config, 'upstream_oauth2'>): Provider[] =>
   config.upstream_oauth2.providers.filter(({ enabled }) => enabled)
 
+/** How brands are written; they are the ones that MAS knows. */
+const BRANDS: ReadonlyMap<string, string> = new Map([
+  ['apple', 'Apple'],
+  ['discord', 'Discord'],
+  ['facebook', 'Facebook'],
+  ['github', 'GitHub'],
+  ['gitlab', 'GitLab'],
+  ['google', 'Google'],
+  ['twitter', 'Twitter'],
+])
+
 /** What a provider is called where people see it. */
-export const providerName = ({ id, human_name, issuer }: Provider): string =>
-  human_name ?? hostOf(issuer) ?? id
+export const providerName = ({ id, human_name, brand_name, issuer }: Provider): string =>
+  human_name ?? BRANDS.get(brand_name?.toLowerCase() ?? '') ?? hostOf(issuer) ?? id
 
 const hostOf = (issuer: string | undefined): string | undefined =>
   issuer !== undefined && URL.canParse(issuer) ? new URL(issuer).host : undefined

@@ -1,5 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test'
 import { CompactEncrypt, exportSPKI, importJWK, SignJWT } from 'jose'
+import { syncProviders } from '../../src/upstream/sync.ts'
+import { startFakeProvider } from '../support/fake-provider.ts'
+import { createHarness } from '../support/harness.ts'
 import { PROVIDER, signUpThere, type UpstreamWorld, upstreamWorld } from '../support/upstream.ts'
 
 let world: UpstreamWorld
@@ -173,6 +176,49 @@ describe('an answer', () => {
     expect((await browser.open(url.href)).status).toBe(404)
   })
 
+  test('of one provider at the callback of another that is enabled too is shown to neither (mix-up)', async () => {
+    const own = await upstreamWorld()
+    const hostile = await startFakeProvider({ clock: own.harness.clock })
+    const OTHER = '01JDFX2V9S6QK3W4Z5Y7T8R9PB'
+    const provider = { client_id: 'latchkey', token_endpoint_auth_method: 'none' as const }
+    const harness = await createHarness({
+      beside: own.harness,
+      config: {
+        upstream_oauth2: {
+          providers: [
+            { ...provider, id: PROVIDER, issuer: own.fake.issuer },
+            { ...provider, id: OTHER, issuer: hostile.issuer },
+          ],
+        },
+      },
+    })
+    await syncProviders(harness.deps)
+    const browser = harness.browser()
+    const away = await browser.open(`/upstream/authorize/${PROVIDER}`)
+    const answer = own.fake.answer(away.url)
+    answer.pathname = `/upstream/callback/${OTHER}`
+    expect((await browser.open(answer.href)).status).toBe(400)
+    expect([...own.fake.forms, ...hostile.forms]).toEqual([])
+    // And the way that it belongs to is as good as before.
+    answer.pathname = `/upstream/callback/${PROVIDER}`
+    expect((await browser.open(answer.href)).url.pathname).toStartWith('/upstream/link/')
+    expect(hostile.forms).toEqual([])
+    hostile.stop()
+    await harness.close()
+    await own.close()
+  })
+
+  test('that names nobody is refused where the provider says that it names itself (RFC 9207)', async () => {
+    const own = await upstreamWorld()
+    own.fake.metadata = { authorization_response_iss_parameter_supported: true }
+    const refused = await own.through(own.harness.browser())
+    expect(refused.text).toContain('Signing in with Harbour did not work.')
+    expect(own.fake.forms).toEqual([])
+    const named = await own.through(own.harness.browser(), undefined, { iss: own.fake.issuer })
+    expect(named.url.pathname).toStartWith('/upstream/link/')
+    await own.close()
+  })
+
   test('posted by the provider comes without cookies, and is posted once more by us (SameSite=Lax)', async () => {
     const browser = world.harness.browser()
     const away = await browser.open(`/upstream/authorize/${PROVIDER}`)
@@ -245,6 +291,18 @@ describe('a provider', () => {
     expect(page.url.pathname).toStartWith('/upstream/link/')
   })
 
+  test('whose metadata redirects is not followed (SSRF)', async () => {
+    const own = await upstreamWorld()
+    const { fake, harness } = own
+    fake.answers.set('/.well-known/openid-configuration', () =>
+      Response.redirect(`${fake.issuer}/inside`, 302),
+    )
+    const page = await harness.browser().open(`/upstream/authorize/${PROVIDER}`)
+    expect(page.text).toContain('Harbour does not answer just now.')
+    expect(fake.asked).toEqual(['/.well-known/openid-configuration'])
+    await own.close()
+  })
+
   test('that redirects its token endpoint is refused', async () => {
     world.fake.answers.set('/token', () => Response.redirect('http://127.0.0.1:1/', 307))
     await expectRefused()
@@ -293,6 +351,30 @@ describe('an account', () => {
     expect(page.status).toBe(403)
     expect(page.text).toContain('there is an account of that name here already')
     expect(browser.cookies.has('session')).toBe(false)
+    await own.close()
+  })
+
+  test('with an account of its own gets into no other one by a new name there (on_conflict: set)', async () => {
+    const own = await upstreamWorld({
+      claims_imports: {
+        localpart: { action: 'force', on_conflict: 'set' },
+        displayname: { action: 'force' },
+      },
+    })
+    const { fake, harness } = own
+    const as = async (sub: string, preferred_username: string) => {
+      fake.claims = { sub, preferred_username, name: sub }
+      const browser = harness.browser()
+      return { browser, page: await own.through(browser, `/upstream/authorize/${PROVIDER}`) }
+    }
+    for (const name of ['victim', 'attacker']) await signUpThere((await as(name, name)).page, {})
+    // Whoever may choose a name there chooses that of somebody else: it stays the account that it was.
+    const renamed = await as('attacker', 'victim')
+    expect((await renamed.browser.open('/account/')).text).toContain('@attacker:')
+    // Nor with another identity there, once the account has one.
+    const fresh = await as('attacker-2', 'victim')
+    expect(fresh.page.status).toBe(403)
+    expect(fresh.browser.cookies.has('session')).toBe(false)
     await own.close()
   })
 
