@@ -238,6 +238,7 @@ export const KEPT: Readonly<Record<string, string>> = {
   users: 'for ever: the name of an account is never given to somebody else',
   user_emails: 'with the account, until it is deactivated or the address is removed',
   upstream_providers: 'for ever: their names, so that what is linked can be named',
+  directory_links: 'with the account, until it is unlinked: the entry of the directory that it signs in with',
   user_terms: 'with the account: what was accepted, and when',
   pending_deactivations: 'until it happens or is taken back; a job sees to the first',
   user_leases: 'with the account: a number that must only grow, and no more',
