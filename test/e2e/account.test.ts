@@ -195,6 +195,44 @@ test(
 )
 
 test(
+  'with the keyboard alone: sign up, sign out, and sign in again',
+  () =>
+    visit({ stranger: true }, async ({ page, problems }) => {
+      const focused = () =>
+        page.evaluate(() => document.activeElement?.id || document.activeElement?.textContent?.trim())
+      /** Tabs on until the element with this id or text has the focus. */
+      const tabTo = async (what: string) => {
+        for (let step = 0; step < 60 && (await focused()) !== what; step++) await page.keyboard.press('Tab')
+        expect(await focused()).toBe(what)
+      }
+      const type = async (field: string, text: string) => {
+        await tabTo(field)
+        await page.keyboard.type(text)
+      }
+      const name = `${username}-keys`
+      await page.goto(`${SERVICE}/register`)
+      await type('username', name)
+      await type('password', PASSWORD)
+      await type('password_confirm', PASSWORD)
+      await page.keyboard.press('Enter')
+      await heading(page, 'What should we call you?')
+      await type('display_name', 'Keys')
+      await page.keyboard.press('Enter')
+      await page.getByText(`@${name}:`).first().waitFor()
+      await tabTo('Sign out')
+      await page.keyboard.press('Enter')
+      await heading(page, 'You are signed out')
+      await page.goto(`${SERVICE}/login`)
+      await type('username', name)
+      await type('password', PASSWORD)
+      await page.keyboard.press('Enter')
+      await page.getByText(`@${name}:`).first().waitFor()
+      expect(problems).toEqual([])
+    }),
+  LONG,
+)
+
+test(
   'two clicks send a form once, and going back leads to nothing bad',
   () =>
     visit({}, async ({ page, problems }) => {

@@ -26,6 +26,11 @@ const LOOKS: Record<string, BrowserContextOptions> = {
   },
 }
 
+const TWO_LOOKS = ['desktop, light, with JavaScript', 'phone, light, without JavaScript']
+/** One green point, as PNG. */
+const PICTURE =
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgaGD4DwACggF/q8Yh1wAAAABJRU5ErkJggg=='
+
 let server: MailServer
 let service: BrowserService
 beforeAll(async () => {
@@ -36,6 +41,7 @@ beforeAll(async () => {
       password_registration_enabled: true,
       password_registration_email_required: true,
       password_recovery_enabled: true,
+      deactivation_grace_period: 14 * 86_400,
     },
     rate_limiting: {
       login: { per_ip: PLENTY, per_account: PLENTY },
@@ -169,6 +175,51 @@ for (const [name, look] of Object.entries(LOOKS))
         }),
       LONG,
     )
+
+    // Dear in a browser: once with script and once without.
+    if (!TWO_LOOKS.includes(name)) return
+    test(
+      'a picture of one’s own; leaving, the mail about it, and its link that takes it back',
+      () =>
+        visit(`picture and leaving, ${name}`, look, async (walker) => {
+          const { page, sees, press, fill } = walker
+          await page.goto(`${SERVICE}/account/profile`)
+          await fill('Username', username)
+          await fill('Password', NEW_PASSWORD)
+          await press('Sign in')
+          await page
+            .getByLabel('Picture', { exact: true })
+            .setInputFiles({ name: 'me.png', mimeType: 'image/png', buffer: Buffer.from(PICTURE, 'base64') })
+          const shown = page.waitForResponse('**/account/picture?*')
+          await press('Save picture')
+          await page.getByText('Your picture is saved.').waitFor()
+          expect((await shown).status()).toBe(200)
+          await press('Remove picture')
+          await page.getByText('Your picture is removed.').waitFor()
+
+          await page.goto(`${SERVICE}/account/deactivate`)
+          await sees('Deactivate your account')
+          await press('Continue')
+          await sees('Deactivate it for good?')
+          await fill('Type your username to confirm', username)
+          await press('Deactivate my account')
+          await sees('Your account will be deactivated')
+          await service.harness.runJobs()
+          const mail = server.last(`second-${address}`)
+          const [link = ''] = /https:\/\/\S+ticket=\w+/.exec(mail.text) ?? []
+          await page.goto(link)
+          await sees('Keep your account?')
+          await press('Keep my account')
+          await sees('Your account stays')
+          await page.goto(`${SERVICE}/account/`)
+          await fill('Username', username)
+          await fill('Password', NEW_PASSWORD)
+          await press('Sign in')
+          await page.waitForURL(`${SERVICE}/account/`)
+          await service.harness.runJobs()
+        }),
+      LONG,
+    )
   })
 
 describe('mails as people see them', () => {
@@ -182,11 +233,13 @@ describe('mails as people see them', () => {
         const seen = new Map(server.mails.map((mail) => [mail.subject.replace(/\d{6}/, 'code'), mail]))
         expect([...seen.keys()].sort()).toEqual([
           'A new password for your account',
+          'Deactivation taken back',
           'Email address added',
           'Email address removed',
           'Main email address changed',
           'Password reset',
           'Sign-in from a new browser',
+          'Your account will be deactivated',
           'code is your code',
         ])
         const visitor = await service.chromium.visitor(options)
