@@ -62,7 +62,7 @@ export function window(sql: Db, { id, activity }: ListTable, page: PageBounds): 
 }
 
 /** A list is counted to here; how long a longer one is, is estimated: counting a million rows takes longer than the page. */
-const COUNTED = 10_000
+const COUNTED = 5000
 /** The same where each row has to be looked for elsewhere. */
 export const COUNTED_SLOWLY = 1000
 

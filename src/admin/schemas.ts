@@ -48,7 +48,7 @@ export const listQuery = <T extends Record<string, TSchema>>(filters: T) =>
     count: Type.Optional(
       oneOf(
         ['true', 'false', 'only', 'exact'],
-        'Whether the answer says how many items there are; `only` leaves them out. Many (from 1,000 or 10,000 on, as it takes) are estimated, ' +
+        'Whether the answer says how many items there are; `only` leaves them out. Many (from 1,000 or 5,000 on, as it takes) are estimated, ' +
           'unless it is `exact`, which takes its time.',
       ),
     ),

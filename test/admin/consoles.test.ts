@@ -4,6 +4,7 @@ import { startSession } from '../../src/identity/sessions.ts'
 import { ulidFromUuid } from '../../src/lib/ulid.ts'
 import { type AdminCall, adminCaller, adminOf, makeUser, personalToken } from '../support/admin.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
+import { passwordLogin, postMatrix } from '../support/legacy.ts'
 import { PASSWORD, signedInApp } from '../support/oauth.ts'
 
 /**
@@ -61,7 +62,14 @@ const ELEMENT_ADMIN: Row[] = [
     },
     reads: USER,
   },
+  { call: 'GET /users', query: { count: 'only' } },
   { call: 'GET /users', query: { count: 'only', 'filter[status]': 'locked' } },
+  // While somebody types.
+  {
+    call: 'GET /users',
+    query: { 'page[first]': '200', count: 'false', 'filter[search]': 'al' },
+    reads: USER,
+  },
   { call: 'GET /users/{user}', reads: USER },
   { call: 'POST /users', body: { username: 'made-by-element-admin' }, status: 201, reads: USER },
   { call: 'POST /users/{user}/lock', reads: USER },
@@ -94,6 +102,7 @@ const ELEMENT_ADMIN: Row[] = [
   },
   { call: 'GET /user-registration-tokens', query: { count: 'only' } },
   { call: 'GET /user-registration-tokens/{token}', reads: TOKEN },
+  { call: 'POST /user-registration-tokens', body: {}, status: 201, reads: TOKEN },
   {
     call: 'POST /user-registration-tokens',
     body: { token: 'element-admin', usage_limit: 3, expires_at: '2030-01-01T00:00:00.000Z' },
@@ -173,6 +182,7 @@ const KETESA: Row[] = [
   { call: 'POST /personal-sessions/{personal}/regenerate', status: 201, reads: PERSONAL },
   { call: 'POST /personal-sessions/{personal}/revoke', reads: PERSONAL },
   { call: 'POST /oauth2-sessions/{app}/finish' },
+  { call: 'POST /compat-sessions/{older}/finish' },
   { call: 'POST /user-sessions/{browser}/finish' },
   { call: 'POST /policy-data', body: { data: { registration: {} } }, status: 201, reads: ['data'] },
   { call: 'GET /policy-data/latest', reads: ['data', 'created_at'] },
@@ -231,6 +241,8 @@ async function prepare(): Promise<void> {
   const asked = { actor_user_id: user, human_name: 'script', scope: 'openid' }
   const personal = await api('POST', '/personal-sessions', asked)
   const app = await api('GET', `/oauth2-sessions?filter[user]=${user}`)
+  await postMatrix(harness, 'login', passwordLogin('alice'))
+  const older = await api('GET', `/compat-sessions?filter[user]=${user}`)
   Object.assign(known, {
     user,
     browser: ulidFromUuid(browser.id),
@@ -238,6 +250,7 @@ async function prepare(): Promise<void> {
     token: token.body.data.id,
     personal: personal.body.data.id,
     app: app.body.data[0].id,
+    older: older.body.data[0].id,
   })
 }
 
