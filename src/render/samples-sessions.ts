@@ -293,6 +293,16 @@ export const sessionSamples: { [P in SessionPage]: Sample<P>[] } = {
       },
       base: { session: ALICE },
     },
+    {
+      label: 'nothing ticked, apps only',
+      context: {
+        ...AREA,
+        counts: { browsers: 0, apps: 2, tokens: 0 },
+        chosen: { browsers: false, apps: false, tokens: false },
+        form: { errors: { browsers: [{ code: 'required' }] } },
+      },
+      base: { session: ALICE },
+    },
   ],
   account_apps: [
     { label: 'apps', context: { ...sampleArea('apps'), apps: [TERN, BRIDGE] }, base: { session: ALICE } },

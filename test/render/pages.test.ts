@@ -121,6 +121,16 @@ describe('every page with every sample in every language', () => {
     }
   })
 
+  test('every link within a page leads to something in it, such as from the summary to the field', () => {
+    for (const page of all) {
+      const ids = new Set([...page.html.matchAll(/\sid="([^"]*)"/g)].map((match) => match[1]))
+      for (const tag of [...tags(page.html, 'a'), ...tags(page.html, 'use')]) {
+        const target = attribute(tag, 'href') ?? ''
+        if (target.startsWith('#')) expect(ids, `${where(page)}: ${tag}`).toContain(target.slice(1))
+      }
+    }
+  })
+
   test('never sends a password back', () => {
     for (const page of all) {
       for (const input of tags(page.html, 'input').filter((tag) => attribute(tag, 'type') === 'password')) {
