@@ -8,7 +8,7 @@ import { CHOSEN } from './chosen.ts'
 import { playHosts, type State, startGallery } from './gallery.ts'
 
 const DOCS = join(import.meta.dirname, '..', '..', 'docs', 'images')
-const SIZES = { desktop: { width: 1280, height: 800 }, phone: { width: 390, height: 780 } }
+const SIZES = { desktop: { width: 1280, height: 860 }, phone: { width: 390, height: 780 } }
 const SCHEMES = ['light', 'dark'] as const
 type Size = keyof typeof SIZES
 type Scheme = (typeof SCHEMES)[number]
