@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'bun:test'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { OPERATIONS } from '../../src/admin/operations.ts'
 import { ConfigSchema } from '../../src/config/schema.ts'
 import { allPaths, shapeOf } from '../../src/config/shape.ts'
@@ -36,4 +38,33 @@ test('docs/admin-api.md: the table at the end has every operation (UPDATE=1 rewr
   if (process.env.UPDATE)
     await Bun.write(path, `${text.slice(0, begin === -1 ? undefined : begin)}${table}\n`)
   else expect(text.slice(begin)).toBe(`${table}\n`)
+})
+
+const ROOT = join(import.meta.dirname, '..', '..')
+const REFERENCE = /`(test\/[\w/.-]+\.test\.ts)` “([^”]+)”/g
+
+test('docs/security.md: every test that it names exists, and every row of the threat model has one or says why not', async () => {
+  const text = await readFile(join(ROOT, 'docs', 'security.md'), 'utf8')
+  const model = text.slice(text.indexOf('## The threat model'), text.indexOf('## Reporting'))
+  const sources = new Map<string, string>()
+  const missing: string[] = []
+  let named = 0
+  for (const [, path = '', name = ''] of text.matchAll(REFERENCE)) {
+    named++
+    const source = sources.get(path) ?? (await readFile(join(ROOT, path), 'utf8').catch(() => ''))
+    sources.set(path, source)
+    // As it stands between quotes: that of a test or of a group of tests, which may have holes to fill.
+    const quoted = [`'${name}'`, `"${name}"`, `\`${name}\``]
+    if (!quoted.some((one) => source.includes(one))) missing.push(`${path}: ${name}`)
+  }
+  expect(missing).toEqual([])
+  expect(named).toBeGreaterThan(150)
+  const rows = model
+    .split('\n')
+    .filter((line) => line.startsWith('| ') && !/^\| (Section|Attacker|---)/.test(line))
+  const bare = rows.filter(
+    (row) => !/“|not covered \||nothing to test \|/.test(row) && !row.startsWith('| | What'),
+  )
+  expect(rows.length).toBeGreaterThan(100)
+  expect(bare).toEqual([])
 })
