@@ -5,6 +5,8 @@ export interface AccountSummaryRow {
   email: string | null
   emails: number
   password_set_at: Date | null
+  /** It is linked to an entry of a directory. */
+  in_directory: boolean
   apps: number
   tokens: number
   event_kind: string | null
@@ -17,6 +19,7 @@ export const findAccountSummary = (sql: Db, userId: string) => sql<AccountSummar
     (select e.email from latchkey.user_emails e where e.user_id = u.id order by e.is_primary desc, e.id limit 1) as email,
     (select count(*)::int from latchkey.user_emails e where e.user_id = u.id) as emails,
     (select max(p.created_at) from latchkey.user_passwords p where p.user_id = u.id) as password_set_at,
+    exists (select from latchkey.directory_links l where l.user_id = u.id) as in_directory,
     (select count(distinct s.client_id)::int from latchkey.oauth_sessions s
       where s.user_id = u.id and s.finished_at is null) as apps,
     (select count(*)::int from latchkey.personal_sessions s

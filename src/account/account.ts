@@ -33,6 +33,7 @@ async function overview(deps: Deps, opened: Opened): Promise<Response> {
       tokens: row?.tokens ?? 0,
     },
     ...(row?.email && { email: row.email }),
+    ...(row?.in_directory && deps.config.ldap && { password_elsewhere: true }),
     ...(row?.password_set_at && { password_set_at: row.password_set_at.toISOString() }),
     ...(row?.event_kind &&
       row.event_at && { last_event: { kind: row.event_kind, at: row.event_at.toISOString() } }),

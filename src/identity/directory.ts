@@ -21,6 +21,7 @@ import { claimsOf } from './directory-claims.ts'
 import { addEmail } from './emails.ts'
 import { createUser } from './lifecycle.ts'
 import { take } from './limits.ts'
+import { turnedAwayMessage } from './providers.ts'
 import { recordSecurityEvent, type SecurityLogNeeds } from './security-log.ts'
 import { takeOver } from './take-over.ts'
 import { checkUsername } from './usernames.ts'
@@ -28,16 +29,24 @@ import { checkUsername } from './usernames.ts'
 type Claims = ReturnType<typeof claimsOf>
 
 /**
- * Why somebody whom the directory knows may not go on. `no_account`: there is none, and none can be made. `not_allowed`:
- * `allow_if`, or the directory itself, turns them away.
+ * Why somebody whom the directory knows may not go on. `no_account`: there is none, and none can be made. `turned_away`: by
+ * `allow_if`; `not_allowed`: by the directory itself.
  */
-export type DirectoryRefusal = 'no_account' | 'not_allowed' | 'password_expired'
+export type DirectoryRefusal = 'no_account' | 'turned_away' | 'not_allowed' | 'password_expired'
+
+/** What the operator says to who is refused, in their language; undefined where there is a text of ours. */
+export const refusalMessage = (
+  { config }: Pick<Deps, 'config'>,
+  reason: DirectoryRefusal,
+  lang: string,
+): string | undefined =>
+  reason === 'turned_away' && config.ldap ? turnedAwayMessage(config.ldap, lang) : undefined
 
 /** What comes of a password that the directory was asked about. */
 export type DirectorySignIn =
   | { result: 'right'; user: UserRow; entryId: string }
   | { result: 'wrong' }
-  | { result: 'refused'; reason: DirectoryRefusal; message?: string }
+  | { result: 'refused'; reason: DirectoryRefusal }
 
 const refused = (reason: DirectoryRefusal): DirectorySignIn & { result: 'refused' } => ({
   result: 'refused',
@@ -70,8 +79,7 @@ export async function signInByDirectory(
   const claims = claimsOf(deps, entry)
   if (claims.isAllowed === false) {
     deps.log.warn('directory.turned_away', { entry_id: entry.id })
-    const message = deps.config.ldap?.allow_if_message
-    return { ...refused('not_allowed'), ...(message !== undefined && { message }) }
+    return refused('turned_away')
   }
   const [owner] = await findUserByEntry(deps.sql, entry.id)
   const known = owner ?? (await meet(deps, entry, claims, requester))

@@ -27,6 +27,17 @@ const BRANDS: ReadonlyMap<string, string> = new Map([
   ['twitter', 'Twitter'],
 ])
 
+/** The operator's own sentence for somebody whom `allow_if` turns away, in their language if there is one. */
+export function turnedAwayMessage(
+  {
+    allow_if_message: usual,
+    allow_if_messages: messages,
+  }: Pick<Provider, 'allow_if_message' | 'allow_if_messages'>,
+  lang: string,
+): string | undefined {
+  return messages?.[lang] ?? messages?.[lang.split('-')[0] ?? ''] ?? usual
+}
+
 /** What a provider is called where people see it. */
 export const providerName = ({ id, human_name, brand_name, issuer }: Provider): string =>
   human_name ?? BRANDS.get(brand_name?.toLowerCase() ?? '') ?? hostOf(issuer) ?? id

@@ -27,8 +27,8 @@ export type PasswordProof = { passwordId: string } | { entryId: string }
 export type SignInResult =
   | { result: 'ok'; user: UserRow; proof: PasswordProof }
   | { result: 'wrong' }
-  /** The directory knows the password, and something else stands in the way; `message` is the operator's own. */
-  | { result: 'refused'; reason: DirectoryRefusal; message?: string }
+  /** The directory knows the password, and something else stands in the way. */
+  | { result: 'refused'; reason: DirectoryRefusal }
   | { result: StopReason; user: UserRow }
 
 /**

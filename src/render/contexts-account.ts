@@ -57,6 +57,8 @@ export interface AccountPage extends AccountArea {
   email?: string
   /** Absent for an account without a password. */
   password_set_at?: Instant
+  /** The directory keeps the password. */
+  password_elsewhere?: boolean
   /** The newest line of the security log. */
   last_event?: { kind: string; at: Instant }
 }

@@ -21,6 +21,16 @@ export const accountSamples: { [P in keyof AccountContexts]: Sample<P>[] } = {
       base: { session: ALICE },
     },
     {
+      label: 'password elsewhere',
+      context: {
+        ...sampleArea('overview'),
+        counts: { browsers: 1, apps: 0, emails: 1, clients: 0, tokens: 0 },
+        email: 'alice@example.org',
+        password_elsewhere: true,
+      },
+      base: { session: ALICE },
+    },
+    {
       label: 'after something',
       context: {
         ...sampleArea('overview', 'session_ended'),

@@ -13,6 +13,7 @@ import {
   readContinuation,
   withContinuation,
 } from '../identity/continuation.ts'
+import { refusalMessage } from '../identity/directory.ts'
 import { noProviderNotice, type ProviderNotice, readProviderNotice } from '../identity/provider-notice.ts'
 import {
   enabledProviders,
@@ -119,7 +120,9 @@ async function signIn(deps: Deps, flow: Flow, continuation: Continuation, form: 
   const result = await checkPassword(deps, { username, password }, visit.requester)
   if (result.result === 'wrong') return again(deps, flow, continuation, form, { code: 'invalid_credentials' })
   if (result.result === 'refused') {
-    const { reason: code, message } = result
+    const { reason } = result
+    const code = reason === 'turned_away' ? 'not_allowed' : reason
+    const message = refusalMessage(deps, reason, visit.lang)
     return again(deps, flow, continuation, form, { code, ...(message !== undefined && { message }) })
   }
   if (result.result !== 'ok')

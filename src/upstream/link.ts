@@ -9,7 +9,7 @@ import type { PageOptions } from '../http/page-response.ts'
 import { redirect } from '../http/reply.ts'
 import type { PathParams, Route } from '../http/route.ts'
 import { storedContinuation } from '../identity/continuation.ts'
-import { providerName } from '../identity/providers.ts'
+import { providerName, turnedAwayMessage } from '../identity/providers.ts'
 import { cookiesAgain, TWICE } from '../identity/sign-up.ts'
 import { stoppedPage, stopReason } from '../identity/stopped-page.ts'
 import { linkThrough, renewThrough, signInThrough } from '../identity/upstream.ts'
@@ -73,9 +73,7 @@ function isTooOld({ way, visit, flow: { grant } }: Arrival): boolean {
 function turnedAway(deps: Deps, arrival: Arrival): Response {
   const { provider, link } = arrival
   deps.log.warn('upstream.turned_away', { provider_id: provider.id, link_id: link.id })
-  const { allow_if_message: usual, allow_if_messages: messages } = provider
-  const { lang } = arrival.visit
-  const message = messages?.[lang] ?? messages?.[lang.split('-')[0] ?? ''] ?? usual
+  const message = turnedAwayMessage(provider, arrival.visit.lang)
   return problemPage(deps, arrival, { problem: 'not_allowed', ...(message !== undefined && { message }) })
 }
 

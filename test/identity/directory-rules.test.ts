@@ -162,13 +162,19 @@ describe.skipIf(!there)('who is let in', () => {
   test('allow_if, with the operator’s sentence, also who has an account', async () => {
     await start()
     expect(await isIn('Bruno')).toBe(true)
-    await restart({ allow_if: "'captains' in user.groups", allow_if_message: 'Captains only.' })
+    const sentences = { allow_if_message: 'Captains only.', allow_if_messages: { de: 'Nur für Kapitäne.' } }
+    await restart({ allow_if: "'captains' in user.groups", ...sentences })
     expect(await isIn('anna')).toBe(true)
     for (const name of ['Bruno', 'clara']) {
       const page = await signIn(name)
       expect([page.status, page.text.includes('Captains only.')]).toEqual([422, true])
       expect((await legacy(name)).body).toEqual({ errcode: 'M_FORBIDDEN', error: 'Captains only.' })
     }
+    const german = harness.browser({ 'accept-language': 'de' })
+    expect((await signIn('clara', DIRECTORY_PASSWORD, german)).text).toContain('Nur für Kapitäne.')
+    const login = { ...passwordLogin('clara'), password: DIRECTORY_PASSWORD }
+    const answer = await postMatrix(harness, 'login', login, { 'accept-language': 'de-AT' })
+    expect(answer.body.error).toBe('Nur für Kapitäne.')
     expect(await user('clara')).toBeUndefined()
     // Nobody who does not know the password hears of it.
     expect((await signIn('clara', 'wrong')).text).not.toContain('Captains only.')
@@ -273,6 +279,7 @@ describe.skipIf(!there)('the password of an account that is the directory’s', 
     await start({ password_url: 'https://password.harbour.example/' })
     const browser = harness.browser()
     await signIn('anna', DIRECTORY_PASSWORD, browser)
+    expect((await browser.open('/account/')).text).toContain('Kept by your organisation')
     const page = await browser.open('/account/password/change')
     expect(page.text).toContain('Your organisation keeps your password.')
     expect(page.text).toContain('href="https://password.harbour.example/"')

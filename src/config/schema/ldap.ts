@@ -74,6 +74,11 @@ export const ldap = Type.Optional(
         'Who is let in: an expression over the entry, in the language of the templates, such as `"staff" in user.groups`. Asked at every sign-in.',
       ),
       allow_if_message: text('What those read whom `allow_if` turns away.'),
+      allow_if_messages: Type.Optional(
+        Type.Record(Type.String(), Type.String({ minLength: 1 }), {
+          description: 'The same by language (`de`, `fr`), for those who read one of these.',
+        }),
+      ),
       allow_registration: bool(
         true,
         '`false`: no accounts are made; people sign in to those that are linked already, or that `on_conflict` gives them.',

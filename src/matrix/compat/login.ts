@@ -7,9 +7,10 @@ import { MatrixError } from '../../http/errors.ts'
 import { json } from '../../http/reply.ts'
 import { type Requester, requesterOf } from '../../http/requester.ts'
 import type { Route } from '../../http/route.ts'
-import type { DirectoryRefusal } from '../../identity/directory.ts'
+import { type DirectoryRefusal, refusalMessage } from '../../identity/directory.ts'
 import { checkPassword, passwordStands } from '../../identity/sign-in.ts'
 import type { LegacyLogin } from '../../policy/legacy-login.ts'
+import { chooseLanguage } from '../../render/translate.ts'
 import { readBody } from './body.ts'
 import { awaitsApproval, userLocked } from './errors.ts'
 import { identifierOf } from './identifier.ts'
@@ -91,7 +92,7 @@ async function loginWithPassword(deps: Deps, body: LoginBody, requester: Request
   const found = await checkPassword(deps, { username, password: body.password }, requester)
   if (found.result === 'locked') throw userLocked()
   if (found.result === 'waiting') throw awaitsApproval()
-  if (found.result === 'refused') throw turnedAway(found)
+  if (found.result === 'refused') throw refused(deps, found.reason, requester)
   if (found.result !== 'ok') throw wrongPassword()
   const need = await assertAllowed(deps, found.user, { type: 'm.login.password' }, device.deviceId, requester)
   const withRefreshToken = body.refresh_token === true
@@ -105,13 +106,15 @@ async function loginWithPassword(deps: Deps, body: LoginBody, requester: Request
 }
 
 /** The directory knows the password, and somebody has to hear why they are not let in all the same. */
-function turnedAway({ reason, message }: { reason: DirectoryRefusal; message?: string }): MatrixError {
-  return new MatrixError('M_FORBIDDEN', 403, message ?? TURNED_AWAY[reason])
+function refused(deps: Deps, reason: DirectoryRefusal, { acceptLanguage }: Requester): MatrixError {
+  const lang = chooseLanguage(acceptLanguage ?? null, deps.translate.languages)
+  return new MatrixError('M_FORBIDDEN', 403, refusalMessage(deps, reason, lang) ?? REFUSALS[reason])
 }
 
-const TURNED_AWAY: Readonly<Record<DirectoryRefusal, string>> = {
+const REFUSALS: Readonly<Record<DirectoryRefusal, string>> = {
   no_account: 'The password is right, but no account could be made here. Ask the people who run this server.',
-  not_allowed: 'The rules of this server do not allow this.',
+  turned_away: 'The rules of this server do not allow this.',
+  not_allowed: 'The directory does not let this account in.',
   password_expired: 'The password has expired. Change it in the directory of your organisation first.',
 }
 
