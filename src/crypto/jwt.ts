@@ -240,6 +240,13 @@ const KEY_ENCRYPTION: Record<string, string[]> = {
   RSA: ['RSA-OAEP', 'RSA-OAEP-256', 'RSA-OAEP-384', 'RSA-OAEP-512'],
   EC: ['ECDH-ES', 'ECDH-ES+A128KW', 'ECDH-ES+A192KW', 'ECDH-ES+A256KW'],
 }
+/** The type of key that somebody may encrypt to in a way. */
+export const keyTypeOf = (alg: string): string | undefined =>
+  Object.keys(KEY_ENCRYPTION).find((kty) => KEY_ENCRYPTION[kty]?.includes(alg))
+
+/** What a signing key is called where it is published once more, to be encrypted to. */
+export const encryptionKid = (kid: string, alg: string): string => `${kid}-${alg}`
+
 const CONTENT_ENCRYPTION = [
   'A128GCM',
   'A192GCM',
@@ -266,7 +273,8 @@ export async function decryptJwe(
   const { alg, kid } = header
   for (const key of keys) {
     const allowed = KEY_ENCRYPTION[key.jwk.kty ?? ''] ?? []
-    if (typeof alg !== 'string' || !allowed.includes(alg) || (kid !== undefined && kid !== key.kid)) continue
+    if (typeof alg !== 'string' || !allowed.includes(alg)) continue
+    if (kid !== undefined && kid !== key.kid && kid !== encryptionKid(key.kid, alg)) continue
     try {
       const options = { keyManagementAlgorithms: [alg], contentEncryptionAlgorithms: CONTENT_ENCRYPTION }
       const { plaintext } = await compactDecrypt(jwe, await importJWK(key.jwk as JWK, alg), options)

@@ -11,6 +11,7 @@ import { ASSERTION_ALGORITHMS } from './client-assertion.ts'
 import { CLIENT_ALGORITHMS } from './client-jwt.ts'
 import { DEVICE_CODE_GRANT, deviceGrantEnabled } from './device.ts'
 import { DPOP_ALGORITHMS } from './dpop.ts'
+import { publishedKeySet } from './key-set.ts'
 import { KEY_SET_LIFETIME } from './keyring.ts'
 
 /** Seconds that discovery and keys may be kept: long enough to spare us, short enough for a key rotation. */
@@ -166,6 +167,6 @@ export const keyRoutes = (deps: Deps): Route[] => [
     method: 'GET',
     path: '/oauth2/keys.json',
     cors: discoveryCors,
-    handle: () => publicJson(deps.keys.jwks, MAX_AGE),
+    handle: () => publicJson(publishedKeySet(deps.config, deps.keys), MAX_AGE),
   },
 ]

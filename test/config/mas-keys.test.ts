@@ -58,6 +58,7 @@ const ELSEWHERE = [
   'outgoing.http_proxy',
   'outgoing.no_proxy',
   'upstream_oauth2.providers[].claims_imports.email.unverified',
+  'upstream_oauth2.providers[].id_token_encrypted_response_alg',
   'upstream_oauth2.providers[].allow_if',
   'upstream_oauth2.providers[].allow_if_message',
   'upstream_oauth2.providers[].allow_if_messages',

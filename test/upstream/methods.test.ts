@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { afterAll, beforeAll, describe, expect, spyOn, test } from 'bun:test'
 import { exportJWK, exportPKCS8, exportSPKI, generateKeyPair, importSPKI, jwtVerify } from 'jose'
 import type { ConfigInput } from '../../src/config/schema.ts'
+import { publishedKeySet } from '../../src/oauth/key-set.ts'
 import { syncProviders } from '../../src/upstream/sync.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
 import { startProvider, type TestProvider } from '../support/provider.ts'
@@ -57,6 +58,11 @@ const CASES: { name: string; client: object; config: ProviderInput }[] = [
       id_token_signed_response_alg: 'HS256',
     },
   },
+  ...(['RSA-OAEP-256', 'ECDH-ES'] as const).map((alg) => ({
+    name: `ID tokens encrypted to us with ${alg}`,
+    client: { token_endpoint_auth_method: 'none', id_token_encrypted_response_alg: alg },
+    config: { token_endpoint_auth_method: 'none' as const, id_token_encrypted_response_alg: alg },
+  })),
   {
     name: 'userinfo as a JWT',
     client: { token_endpoint_auth_method: 'none', userinfo_signed_response_alg: 'RS256' },
@@ -87,7 +93,9 @@ let probe: Harness
 beforeAll(async () => {
   // The provider has a clock of its own, that of this machine.
   probe = await createHarness({ start: new Date().toISOString() })
-  keys = probe.deps.keys.jwks as { keys: object[] }
+  // As the providers of all these clients find them at our jwks_uri.
+  const providers = CASES.map(({ config }) => ({ ...config, enabled: true }))
+  keys = publishedKeySet({ upstream_oauth2: { providers } } as never, probe.deps.keys)
   const signing = await Promise.all(
     (['RS256', 'ES256', 'EdDSA'] as const).map(async (alg) => {
       const pair = await generateKeyPair(alg, { extractable: true })
@@ -102,9 +110,11 @@ beforeAll(async () => {
       ...client,
       ...('token_endpoint_auth_method' in client &&
         client.token_endpoint_auth_method === 'private_key_jwt' && { jwks: keys }),
+      ...('id_token_encrypted_response_alg' in client && { jwks: keys }),
     })),
-    features: { jwtUserinfo: { enabled: true } },
+    features: { jwtUserinfo: { enabled: true }, encryption: { enabled: true } },
     enabledJWA: {
+      idTokenEncryptionAlgValues: ['RSA-OAEP-256', 'ECDH-ES'],
       idTokenSigningAlgValues: ['RS256', 'PS256', 'ES256', 'EdDSA', 'RS512', 'HS256'],
       clientAuthSigningAlgValues: ['HS256', 'HS512', 'RS256', 'PS256', 'ES256', 'EdDSA'],
       userinfoSigningAlgValues: ['RS256'],
@@ -153,6 +163,7 @@ describe('sign-in through a certified provider (oidc-provider)', () => {
         },
       })
       await syncProviders(harness.deps)
+      const opened = spyOn(harness.deps.keys, 'decrypt')
       provider.account = { sub: `sub-${index}`, preferred_username: `person${index}`, name: 'Person' }
       const browser = harness.browser()
       const away = await browser.open(`/upstream/authorize/${PROVIDER}`)
@@ -164,6 +175,7 @@ describe('sign-in through a certified provider (oidc-provider)', () => {
         [],
       ])
       expect(page.text).toContain('Create your account')
+      expect(opened).toHaveBeenCalledTimes(config.id_token_encrypted_response_alg === undefined ? 0 : 1)
       await harness.close()
     })
 })

@@ -91,6 +91,7 @@ const EFFECTS: Record<string, (() => Promise<void>) | [file: string, words: stri
   'sign_in_with_apple.private_key': ['test/upstream/methods.test.ts', 'private_key:'],
   'sign_in_with_apple.private_key_file': ['test/config/upstream-recipes.test.ts', '/etc/latchkey/apple.p8'],
   id_token_signed_response_alg: ['test/upstream/methods.test.ts', 'and ID tokens signed with '],
+  id_token_encrypted_response_alg: ['test/upstream/methods.test.ts', 'ID tokens encrypted to us with '],
   scope: async () => {
     const asked = await sent({ scope: 'openid groups' })
     expect(asked.parameter('scope')).toBe('openid groups')

@@ -68,7 +68,9 @@ function registrationOf({ urls }: Needs, provider: Provider): Finding {
       ? []
       : [`Back-channel logout URI: ${urls.absolute(`/upstream/backchannel-logout/${provider.id}`)}`]),
     ...(rp_initiated_logout ? [`Post-logout redirect URI: ${urls.base}`] : []),
-    ...(method === 'private_key_jwt' ? [`Keys (jwks_uri): ${urls.absolute('/oauth2/keys.json')}`] : []),
+    ...(method === 'private_key_jwt' || provider.id_token_encrypted_response_alg !== undefined
+      ? [`Keys (jwks_uri): ${urls.absolute('/oauth2/keys.json')}`]
+      : []),
   ]
   if (!isOpenId(provider) && !provider.fetch_userinfo)
     return failed(`${name} is never asked who somebody is: scope has no openid, and fetch_userinfo is off.`, {

@@ -140,6 +140,19 @@ export const upstream = section(
           ),
         ),
         id_token_signed_response_alg: textOr('RS256', 'How its ID tokens are signed.'),
+        id_token_encrypted_response_alg: maybeOneOf(
+          [
+            'RSA-OAEP',
+            'RSA-OAEP-256',
+            'RSA-OAEP-384',
+            'RSA-OAEP-512',
+            'ECDH-ES',
+            'ECDH-ES+A128KW',
+            'ECDH-ES+A192KW',
+            'ECDH-ES+A256KW',
+          ],
+          'How it encrypts them to us, if it does: our keys are then in `keys.json` for that too (`use: enc`).',
+        ),
         scope: textOr('openid', 'What we ask for.'),
         discovery_mode: oneOf(
           ['oidc', 'insecure', 'disabled'],
