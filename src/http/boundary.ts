@@ -59,9 +59,10 @@ export function errorResponse(deps: Deps, request: Request, surface: Surface, er
 
 function describeError(deps: Deps, request: Request, surface: Surface, error: unknown): Response {
   if (error instanceof OAuthError) {
+    const { code, cause } = error
     if (surface === 'page')
-      return problemPage(deps, request, 'bad_request', error.status, { code: error.code })
-    return oauthError(error.code, error.description, error.status, error.retryAfter)
+      return refused(deps, request, new PageError('bad_request', error.status, { code, cause }))
+    return oauthError(code, error.description, error.status, error.retryAfter)
   }
   if (error instanceof AuthorizeError) return authorizeError(deps, request, error)
   if (error instanceof MatrixError)
@@ -76,8 +77,7 @@ function describeError(deps: Deps, request: Request, surface: Surface, error: un
     )
   if (error instanceof AdminError)
     return adminError(error.code, error.title, error.status, { ...error, headers: error.headers })
-  if (error instanceof PageError)
-    return problemPage(deps, request, error.problem, error.status, { code: error.code })
+  if (error instanceof PageError) return refused(deps, request, error)
   if (error instanceof RateLimited) return rateLimited(deps, request, surface, error.retryAfter)
   if (error instanceof NotFound) return notFound(deps, request, surface)
   if (error instanceof Unavailable || error instanceof Overloaded || isOutage(error))
@@ -101,6 +101,18 @@ function authorizeError(deps: Deps, request: Request, error: AuthorizeError): Re
 
 const newReference = (deps: Pick<Deps, 'random'>): string =>
   noteReference(randomString(deps.random, 8, REFERENCE_ALPHABET))
+
+/** What a person asked for cannot be done: the page says why, and the log more about it under the same reference. */
+function refused(deps: Deps, request: Request, error: PageError): Response {
+  const { problem, code, status } = error
+  const reference = newReference(deps)
+  const more = {
+    ...(code !== undefined && { code }),
+    ...(error.cause !== undefined && { error: error.cause }),
+  }
+  deps.log.info('page.problem', { reference, ...describe(request), problem, ...more })
+  return problemPage(deps, request, problem, status, { code, referenceId: reference })
+}
 
 function outage(deps: Deps, request: Request, surface: Surface, error: unknown): Response {
   const reference = newReference(deps)

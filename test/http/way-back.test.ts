@@ -138,6 +138,9 @@ describe('never more than the rules allow', () => {
     await consent(page)
     const again = await consent(page)
     expect(again.status).toBe(409)
+    const { fields } = harness.logged.findLast(({ event }) => event === 'page.problem') ?? {}
+    expect(fields).toMatchObject({ problem: 'grant_not_pending', path: page.url.pathname })
+    expect(again.text).toContain(`>${fields?.reference}</code>`)
     expect(backOf(again)).toEqual({ name: 'Test App', url: new URL('https://app.example.com/') })
     expect(again.text).not.toContain('a-state')
     expect(backOf(await browser.open(page.url.pathname))?.url.href).toBe('https://app.example.com/')
