@@ -25,7 +25,7 @@ const one = (
   scheme,
 })
 
-/** What a reader of the documentation wants to see. The README shows the first two by the reader's own colours. */
+/** What a reader of the documentation wants to see. Those in a pair are shown by the reader's own colours. */
 export const CHOSEN: readonly Chosen[] = [
   ...pair('sign-in', 'login.with-a-provider-for-a-client'),
   ...pair('account', 'account.plain'),
