@@ -1,6 +1,7 @@
 /** `bun run bench:scale`: ten million tokens and a million people, beside ten thousand of each. See README.md. */
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
+import { createSql } from '../../sql/connect.ts'
 import { createPasswords } from '../../src/crypto/passwords.ts'
 import { createDeployment, type Deployment, type Latchkey, SECRET } from '../fault/deployment.ts'
 import { createDatabase, createPostgres } from '../fault/postgres.ts'
@@ -56,7 +57,10 @@ async function prepare(name: string, size: Size): Promise<Side> {
     minimum_complexity: 3,
     schemes: [{ ...SCHEMES.schemes[0], version: 1, algorithm: 'bcrypt', unicode_normalization: false }],
   })
-  await seedSize(deployment.sql, deployment.client.id, size, (await passwords.hash(PASSWORD)).hash)
+  // Statements of minutes, in which the server is silent.
+  const sql = createSql({ uri: deployment.uri }, { max: 1, stallTimeout: null })
+  await seedSize(sql, deployment.client.id, size, (await passwords.hash(PASSWORD)).hash)
+  await sql.end()
   const [row] = await deployment.sql<
     { size: string }[]
   >`select pg_size_pretty(pg_database_size(current_database())) as size`
