@@ -94,14 +94,21 @@ export async function statementProxy(uri: string): Promise<StatementProxy> {
   return proxy
 }
 
-/** Passes pieces on in their order, each after the delay of the moment. */
+/** Passes pieces on, each after the delay of its moment, and none before one that came earlier. */
 function createQueue(delay: () => number): (to: Socket, data: Uint8Array) => void {
-  let free = 0
+  const waiting: { due: number; to: Socket; data: Uint8Array }[] = []
+  const flush = () => {
+    for (let [next] = waiting; next && next.due <= performance.now(); [next] = waiting) {
+      waiting.shift()
+      next.to.write(next.data)
+    }
+    const [first] = waiting
+    if (first) setTimeout(flush, Math.max(1, first.due - performance.now()))
+  }
   return (to, data) => {
-    const now = performance.now()
-    free = Math.max(free, now + delay())
-    if (free <= now) to.write(data)
-    else setTimeout(() => to.write(data), free - now)
+    if (waiting.length === 0 && delay() === 0) return void to.write(data)
+    const due = Math.max(performance.now() + delay(), waiting.at(-1)?.due ?? 0)
+    if (waiting.push({ due, to, data }) === 1) setTimeout(flush, Math.max(1, due - performance.now()))
   }
 }
 

@@ -64,6 +64,13 @@ export async function underLoad(
       tally.wrong.length === 0,
       said(tally.wrong, tally.text()),
     )
+    // A reference says nothing without the line that it stands for.
+    if (tally.wrong.length > 0)
+      for (const line of servers
+        .flatMap((one) => one.said().split('\n'))
+        .filter((text) => /"reference"/.test(text))
+        .slice(0, 5))
+        console.log(`  ${line.slice(0, 1500)}`)
     report.check(
       'no connection to the service breaks',
       tally.broken.length === 0,

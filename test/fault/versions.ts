@@ -63,7 +63,9 @@ const sideBySide: Fault = {
           await signUp(browserOn([server]), name).catch((error: Error) =>
             failed.push(`${name}: ${error.message.slice(0, 200)}`),
           )
+        // As a balancer that is told before.
         serving.shift()
+        await Bun.sleep(2000)
         old.kill('SIGTERM')
         await old.ended
         await Bun.sleep(2000)
