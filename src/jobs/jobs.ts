@@ -2,6 +2,7 @@ import type { PgBoss } from 'pg-boss'
 import { createSql, type Db, type Sql } from '../../sql/connect.ts'
 import { findRetry } from '../../sql/jobs.ts'
 import type { DatabaseConfig } from '../../sql/location.ts'
+import { isOutage } from '../../sql/outage.ts'
 import type { DriftProgress } from '../identity/drift.ts'
 import { monotonic } from '../lib/clock.ts'
 import { withFacts } from '../lib/current-request.ts'
@@ -136,7 +137,7 @@ export function createJobs(database: DatabaseConfig, log: Log, options: JobsOpti
     own ??= createSql(database, { max: 1, applicationName: 'latchkey jobs' })
     const started = new PgBoss({ schema: SCHEMA, db: timed(adapter(own), options.metrics) })
     started.on('error', (error) => log.warn('jobs.error', { error }))
-    await started.start()
+    await startAnyway(started)
     for (const name of NAMES) {
       const options = { ...optionsOf(name), deleteAfterSeconds: kept }
       // One waiting and one running for each person: a burst of ended sessions is one call.
@@ -261,6 +262,20 @@ function subjectOf(data: JobData[JobName]): string {
   return 'user_id' in data ? data.user_id : 'everyone'
 }
 
+/** Times that a start is tried at once: of several processes that make the tables at the same moment, all but one fail. */
+const STARTS = 3
+
+async function startAnyway(boss: PgBoss): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      await boss.start()
+      return
+    } catch (error) {
+      if (tries === STARTS || isOutage(error)) throw error
+    }
+  }
+}
+
 /** What pg-boss sends its statements through. */
 const adapter = (db: Db) => ({
   executeSql: async (text: string, values?: unknown[]) => ({
@@ -276,7 +291,11 @@ function timed(
   return {
     async executeSql(text, values) {
       const begin = monotonic()
-      const result = await executeSql(text, values)
+      const result = await executeSql(text, values).catch(async (error: unknown) => {
+        // A text that begins a transaction and fails leaves it open, and this one connection of no use for ever.
+        if (/^\s*begin\b/i.test(text)) await executeSql('rollback').catch(() => {})
+        throw error
+      })
       // Taking jobs is the one statement that steps over locked rows.
       if (/skip locked/i.test(text)) metrics?.queueTicks.record(monotonic() - begin)
       return result

@@ -337,3 +337,19 @@ describe('an outage of the database', () => {
     expect(ran).toEqual(['sync alice'])
   })
 })
+
+test('processes that make the tables of the queue at the same moment all can use it', async () => {
+  await jobs.prepare()
+  const fresh = await createTestDatabase()
+  const processes = Array.from({ length: 4 }, () => createJobs({ uri: fresh.uri }, log))
+  const ids = [ALICE, BOB, '019aaaaa-0000-7000-8000-000000000003', '019aaaaa-0000-7000-8000-000000000004']
+  await Promise.all(
+    processes.map((process, index) =>
+      process.enqueue(fresh.sql, 'sync-devices', { user_id: ids[index] ?? '' }),
+    ),
+  )
+  const rows = await fresh.sql`select 1 from latchkey_jobs.job where name = 'sync-devices'`
+  expect(rows).toHaveLength(4)
+  await Promise.all(processes.map((process) => process.stop()))
+  await fresh.drop()
+})
