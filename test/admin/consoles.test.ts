@@ -9,7 +9,8 @@ import { PASSWORD, signedInApp } from '../support/oauth.ts'
 
 /**
  * What the consoles that people have call, and what they read of the answers, taken from their sources: Element Admin
- * (October 2025) and Ketesa (August 2026). They must work as they are.
+ * (October 2025) and Ketesa (August 2026), and from what they called as they ran (`bun run consoles`). They must work as they
+ * are.
  */
 
 interface Row {
