@@ -82,6 +82,7 @@ export async function completeSignUp(
     if (!user) throw new Failed('taken')
     if (email !== undefined && !(await addEmail(deps, tx, user.id, email))) throw new Failed('email_taken')
     await recordSecurityEvent(deps, tx, { userId: user.id, kind: 'signed_up', requester: visit.requester })
+    if (isAdmin) await recordSecurityEvent(deps, tx, { userId: user.id, kind: 'admin_given', actor: 'admin' })
     const { terms_uri: uri } = registration
     if (uri !== null) await insertTerms(tx, user.id, { uri, version: registration.terms_version }, now)
     if (user.waits) {

@@ -111,7 +111,11 @@ test('admin_if holds from the sign-up on, also where steps are left to the perso
     expect(await user(name)).toBeUndefined()
     await step.submit({ display_name: name, action: 'set' })
     expect((await browser.open('/account/')).url.pathname).toBe('/account/')
-    expect((await user(name))?.is_admin).toBe(name === 'captain')
+    const made = await user(name)
+    expect(made?.is_admin).toBe(name === 'captain')
+    const given = await harness.deps.sql`
+      select kind from latchkey.security_events where user_id = ${made?.id ?? ''} and kind = 'admin_given'`
+    expect(given).toHaveLength(name === 'captain' ? 1 : 0)
   }
 })
 
