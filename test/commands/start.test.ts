@@ -120,7 +120,7 @@ describe('latchkey start', () => {
     server.kill('SIGINT')
     expect((await server.ended).code).toBe(0)
     expect(await postgresPid(cluster()).catch(() => undefined)).toBeUndefined()
-  }, 60_000)
+  }, 180_000)
 
   test('with config.yaml here: uses it and writes no other', async () => {
     const generated = await latchkey(['config', 'generate', '-o', 'config.yaml'], options())

@@ -162,7 +162,7 @@ describe('startCluster: a server that ends by itself', () => {
     expect(await isAlive(third)).toBe(false)
     expect(cluster.pid).toBe(third)
     expect(await readFile(join(cluster.location, 'postmaster.pid'), 'utf8').catch(() => 'none')).toBe('none')
-  }, 60_000)
+  }, 180_000)
 
   test('one that was adopted is started again too', async () => {
     const holder = await hold('supervised')
@@ -174,7 +174,7 @@ describe('startCluster: a server that ends by itself', () => {
     await until(() => cluster.pid !== holder.pid)
     expect(await ask(cluster, 'select answer from note', 'kept')).toBe(42)
     await cluster.stop()
-  }, 60_000)
+  }, 180_000)
 
   test('a stop while it is about to be started again ends nothing that another start has begun', async () => {
     const cluster = await start('supervised', { supervise: true })
@@ -183,7 +183,7 @@ describe('startCluster: a server that ends by itself', () => {
     const next = await start('supervised')
     expect(await ask(next, 'select answer from note', 'kept')).toBe(42)
     await next.stop()
-  }, 60_000)
+  }, 180_000)
 })
 
 describe('startCluster: other processes', () => {
