@@ -42,6 +42,27 @@ describe('who may call', () => {
     expect(answer.challenge).toContain('error="invalid_token"')
   })
 
+  test('a token that has run out: 401 invalid_token, and it was good before', async () => {
+    const asked = { actor_user_id: admin.id, human_name: 'short', scope: 'urn:mas:admin', expires_in: 60 }
+    const { body } = await api('POST', '/personal-sessions', asked)
+    const authorization = `Bearer ${body.data.attributes.access_token}`
+    expect((await call({ authorization })).status).toBe(200)
+    harness.clock.advance(61)
+    const { status, challenge } = await call({ authorization })
+    expect([status, challenge]).toEqual([401, expect.stringContaining('error="invalid_token"')])
+  })
+
+  test('the id of something else: 404 in every kind of thing', async () => {
+    const { body } = await api('POST', '/user-registration-tokens', {})
+    for (const path of ['users', 'user-emails', 'user-sessions', 'oauth2-sessions', 'compat-sessions'])
+      expect([path, ...codeOf(await api('GET', `/${path}/${body.data.id}`))]).toEqual([
+        path,
+        404,
+        'not_found',
+      ])
+    expect(codeOf(await api('GET', `/user-registration-tokens/${admin.id}`))).toEqual([404, 'not_found'])
+  })
+
   test('a token in the query is none: it would be in the logs', async () => {
     const response = await harness.request('/api/admin/v1/users?access_token=x')
     expect(response.status).toBe(401)
