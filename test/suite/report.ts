@@ -21,6 +21,7 @@ export function readReport(log: string, files: readonly string[]): Report {
   const byHeading = new Map(files.map((file) => [`${file.replace(/^\.\//, '')}:`, file]))
   const outcomes: Outcome[] = []
   let complete = false
+  let summing = false
   for (const line of log.split('\n')) {
     const file = byHeading.get(line)
     if (file !== undefined) {
@@ -29,7 +30,10 @@ export function readReport(log: string, files: readonly string[]): Report {
     }
     const outcome = outcomes.at(-1)
     if (!outcome) continue
+    // After the last file, a long run names what failed or was skipped once more.
+    summing ||= /^\d+ tests? (failed|skipped|todo):$/.test(line)
     if (/^Ran \d+ tests? across \d+ files?\./.test(line)) complete = true
+    if (summing) continue
     // A test may have written half a line before.
     const said = /(?:\((pass|fail|skip|todo)\) |^# (Unhandled) error between tests)/.exec(line)
     const verdict = said?.[1] ?? said?.[2]

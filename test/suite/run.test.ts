@@ -83,3 +83,16 @@ test('more than three failed files are no accident: nothing is run again', async
   expect(printed).toEndWith('\n1 passed, 4 failed\n')
   expect(printed).not.toContain('== again')
 })
+
+test('a long run, which names its failures once more at its end, counts them once and for their own file', async () => {
+  const many = `for (let at = 0; at < 60; at++) test('number ' + at, () => {})`
+  const { printed } = await suite({
+    bad: `test.skip('left out', () => {})\ntest('bad', () => { throw new Error('bad') })`,
+    many,
+  })
+  expect(printed).toContain('1 tests failed:')
+  expect(printed).toEndWith(
+    'units: 2 files, 60 passed, 1 failed, 1 skipped, 0 s of CPU\n60 passed, 1 failed\n',
+  )
+  expect(printed).not.toContain('== failed: many.test.ts')
+})
