@@ -143,8 +143,10 @@ function send(url: URL, sent: PublicRequest & Unread, options: PublicFetchOption
         let size = 0
         incoming.on('data', (chunk: Uint8Array) => {
           size += chunk.length
-          if (size > options.maxBytes) outgoing.destroy(new Error(`larger than ${options.maxBytes} bytes`))
-          else chunks.push(chunk)
+          if (size <= options.maxBytes) return void chunks.push(chunk)
+          reject(new Error(`larger than ${options.maxBytes} bytes`))
+          // Without the error, which Bun was seen to hand to a stream that nobody listens to.
+          outgoing.destroy()
         })
         incoming.on('error', reject)
         incoming.on('end', () =>
