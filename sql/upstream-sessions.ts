@@ -78,11 +78,13 @@ export const findCompletedSession = (sql: Db, linkId: string, browserHash: Uint8
     and s.completed_at is not null and s.consumed_at is null
   order by s.id desc limit 1`
 
-/** A way of a browser that led to a link, and to an account after `since`: what was sent twice is done. */
+/** A way of a browser that led to a link after `since`, and whose that is now: what was sent twice is done. */
 export const findJustConsumedSession = (sql: Db, linkId: string, browserHash: Uint8Array, since: Date) => sql<
-  { id: string; continuation: string; consumed_at: Date }[]
+  { id: string; continuation: string; consumed_at: Date; username: string }[]
 >`
-  select s.id, s.continuation, s.consumed_at from latchkey.upstream_sessions s
+  select s.id, s.continuation, s.consumed_at, u.username
+  from latchkey.upstream_sessions s
+    join latchkey.upstream_links l on l.id = s.link_id join latchkey.users u on u.id = l.user_id
   where s.link_id = ${linkId} and s.browser_hash = ${browserHash} and s.consumed_at > ${since}
   order by s.id desc limit 1`
 

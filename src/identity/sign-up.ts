@@ -110,6 +110,9 @@ export async function completeSignUp(
   return { result: 'created', userId: created.user.id, cookies: created.session.cookies }
 }
 
+/** What tells a sign-up from others: of two forms of one way to a provider, the name. */
+type SignUp = Pick<RegistrationRow, 'id' | 'upstream_session_id' | 'username'>
+
 /**
  * The secret of the session that a sign-up ends in: the same for each time that its last form comes, since only the answer
  * to the last one arrives. Whoever wants to guess it needs our key.
@@ -117,8 +120,8 @@ export async function completeSignUp(
 const sessionSecret = (
   { secrets }: Pick<Deps, 'secrets'>,
   { browser }: Pick<Visit, 'browser'>,
-  { id, upstream_session_id: wayId }: Pick<RegistrationRow, 'id' | 'upstream_session_id'>,
-): string => base64url(hmacSha256(secrets.signUp, `${wayId ?? id}\n${browser.id}`))
+  { id, upstream_session_id: wayId, username }: SignUp,
+): string => base64url(hmacSha256(secrets.signUp, `${wayId ?? id}\n${username}\n${browser.id}`))
 
 /** Seconds in which a form may come a second time. */
 export const TWICE = 30
@@ -130,7 +133,7 @@ export const TWICE = 30
 export function cookiesAgain(
   deps: Pick<Deps, 'secrets' | 'urls' | 'clock'>,
   visit: Visit,
-  signUp: Pick<RegistrationRow, 'id' | 'upstream_session_id'>,
+  signUp: SignUp,
   completedAt: Date | null,
 ): string[] {
   const isLate = completedAt === null || addSeconds(completedAt, TWICE) <= deps.clock.now()

@@ -110,7 +110,8 @@ async function doneAlready(deps: Deps, visit: Visit, { id = '' }: PathParams): P
   const [way] =
     uuid === undefined ? [] : await findJustConsumedSession(deps.sql, uuid, browserHash(visit.browser), since)
   if (!way) return undefined
-  const cookies = cookiesAgain(deps, visit, { id: way.id, upstream_session_id: way.id }, way.consumed_at)
+  const signUp = { id: way.id, upstream_session_id: way.id, username: way.username }
+  const cookies = cookiesAgain(deps, visit, signUp, way.consumed_at)
   const { path } = storedContinuation(way.continuation)
   return redirect(deps.urls.path(path), [...visit.browser.cookies, ...cookies])
 }

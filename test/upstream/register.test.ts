@@ -152,6 +152,18 @@ describe('the page is the last step, and its form is sent twice (double click wi
     expect([await accounts(world, name), await sessions(world, name)]).toEqual([1, 1])
   })
 
+  test('with other names at the same moment: one account, which all are signed in to', async () => {
+    const { browser, name, page } = await arrive(world)
+    const browsers = [browser, ...Array.from({ length: 3 }, () => asBefore(world, browser))]
+    const pages = await Promise.all(
+      browsers.map((one, turn) => sendFrom(one, page, { username: `${name}-${turn}`, ...everything })),
+    )
+    expect(pages.map(({ status }) => status)).toEqual([200, 200, 200, 200])
+    const names = await Promise.all(browsers.map(who))
+    expect([new Set(names).size, names[0]?.startsWith(`${name}-`)]).toEqual([1, true])
+    expect(world.harness.logged.filter(({ level }) => level === 'error')).toEqual([])
+  })
+
   test('half a minute later, and from another browser, it is over', async () => {
     const { browser, name, page } = await arrive(world)
     const late = asBefore(world, browser)
