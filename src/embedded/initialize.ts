@@ -76,7 +76,7 @@ export async function checkVersion(cluster: string, binaries: Binaries): Promise
   const found = (await readFile(join(cluster, 'PG_VERSION'), 'utf8').catch(() => '')).trim()
   if (found !== binaries.major) {
     throw new ClusterError(
-      `The database in ${cluster} was made by PostgreSQL ${found || '(unknown)'}, and this Latchkey brings ${binaries.major}; go back to the Latchkey that made it and export the database there, as docs/operations.md says under "Upgrading".`,
+      `The database in ${cluster} was made by PostgreSQL ${found || '(unknown)'}, and this Latchkey brings ${binaries.major}; back it up with the Latchkey that made it (latchkey database backup) and restore that with this one, as docs/upgrading.md says.`,
     )
   }
 }
