@@ -84,7 +84,7 @@ describe('latchkey manage register-user', () => {
       [['12345'], /besides digits/],
       [['carol', '-e', 'Alice@Example.org'], /^The address Alice@Example.org belongs to another account/],
       [['carol', '-e', 'nowhere'], /^nowhere is not an email address/],
-      [['carol', '-m', '01ABC:carol'], /not built yet/],
+      [['carol', '-m', '01ABC:carol'], /is not the id of a provider and a subject there/],
     ]
     for (const [args, sentence] of refused) {
       const { code, out, err } = await manage(['register-user', ...args])
