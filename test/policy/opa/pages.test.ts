@@ -76,11 +76,17 @@ describe("with the operator's own module (policy.wasm_module)", () => {
   test('consent: refused by the module, back to the client; allowed otherwise', async () => {
     await signUp(browser, 'alice')
     const { client_id } = await registerClient(harness)
-    const refused = await browser.open(authorizeUrl(client_id, { scope: 'openid urn:forbidden' }))
-    expect(refused.url.searchParams.get('error')).toBe('invalid_scope')
-    expect(refused.url.searchParams.get('error_description')).toBe('That scope is forbidden.')
+    const forbidden = authorizeUrl(client_id, { scope: 'openid urn:forbidden' })
+    // Of a client that the person never agreed to, on a page (RFC 9700 section 4.11.2).
+    const stopped = await browser.open(forbidden)
+    expect(stopped.url.pathname).toContain('/consent/')
+    expect(stopped.text).toContain('That scope is forbidden.')
     const allowed = await browser.open(authorizeUrl(client_id, { scope: 'openid urn:of-their-own' }))
     expect(allowed.url.pathname).toContain('/consent/')
+    await allowed.submit({}, { action: 'consent/', button: ['action', 'consent'] })
+    const refused = await browser.open(forbidden)
+    expect(refused.url.searchParams.get('error')).toBe('invalid_scope')
+    expect(refused.url.searchParams.get('error_description')).toBe('That scope is forbidden.')
   })
 
   test.each(['trap', 'silent', 'nonsense', 'loop'])(
