@@ -45,6 +45,9 @@ export function createSql(database: DatabaseConfig, options: SqlOptions = {}): S
     // Added by patches/postgres@3.4.9.patch.
     ...({ stall_timeout: options.stallTimeout === undefined ? 60 : options.stallTimeout } as object),
     prepare: database.pooler !== 'transaction',
+    // A pooler takes the server away at the end of a transaction, and with it the answers to what was sent too early: one
+    // statement at a time (`bun run poolers`).
+    ...(database.pooler === 'transaction' && { max_pipeline: 0 }),
     // Saves a query on every new connection; types.ts has the array types instead.
     fetch_types: false,
     types: arrayTypes,

@@ -83,6 +83,10 @@ export async function serve(options: ServeOptions): Promise<void> {
   await deps.policy.check()
   await checkHomeserver(deps)
   if (options.sync) await syncAll(deps)
+  // A pooler may have fewer connections than there are transactions: these must not wait, all of them, for a queue that
+  // waits for a connection to start.
+  const { pooler, direct_uri } = database.settings
+  if (pooler !== undefined || direct_uri !== undefined) await deps.jobs.prepare()
   if (signal.aborted) return
 
   started.defer(await sendTelemetry(deps))

@@ -240,3 +240,17 @@ describe('transact', () => {
     expect([...(await sql`select 1 as one`)]).toEqual([{ one: 1 }])
   })
 })
+
+test('for a pooler one statement is sent at a time; transactions and many queries at once work as ever', async () => {
+  const sql = createSql({ uri: database.uri, pooler: 'transaction' }, { max: 2 })
+  pools.push(sql)
+  const numbers = Array.from({ length: 12 }, (_, index) => index)
+  const one = async (db: Pick<Sql, 'unsafe'>, number: number) =>
+    (await db.unsafe<{ number: number }[]>('select $1::int as number', [number]))[0]?.number
+  const [plain, inOne, inAnother] = await Promise.all([
+    Promise.all(numbers.map((number) => one(sql, number))),
+    transact(sql, (tx) => Promise.all(numbers.map((number) => one(tx, number)))),
+    transact(sql, (tx) => Promise.all(numbers.map((number) => one(tx, number)))),
+  ])
+  expect([plain, inOne, inAnother]).toEqual([numbers, numbers, numbers])
+})

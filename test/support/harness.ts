@@ -52,6 +52,8 @@ export interface HarnessOptions {
   config?: ConfigInput
   /** Where the database is, for tests that cut it off. */
   databaseUri?: (database: TestDatabase) => string
+  /** Of `database.pooler`. */
+  pooler?: 'transaction'
   /** Another process of the same deployment: its database, homeserver and clock are shared. */
   beside?: Harness
   /** Reaches a real homeserver, that of `config.matrix`, in place of the fake one. */
@@ -94,6 +96,7 @@ export async function createHarness(options: HarnessOptions = {}): Promise<Harne
     database: {
       uri: options.databaseUri?.(database) ?? database.uri,
       max_connections: 5,
+      ...(options.pooler && { pooler: options.pooler }),
       // Short where a test stalls the way to it; a busy machine may need longer than that.
       connect_timeout: options.databaseUri ? 2 : 20,
     },
