@@ -16,6 +16,8 @@ export interface FakeProvider {
   metadata: Claims
   /** Answers in place of the endpoint of a path. */
   answers: Map<string, () => Response | Promise<Response>>
+  /** What it posts beside its answer, as Apple does with a name. */
+  posted: Record<string, string>
   /** Forms that the token endpoint got. */
   forms: Record<string, string>[]
   /** Paths that were asked for, in order. */
@@ -54,6 +56,7 @@ export async function startFakeProvider({ clock }: { clock: { now(): Date } }): 
     userinfo: {},
     metadata: {},
     answers: new Map(),
+    posted: {},
     forms: [],
     asked: [],
     ...(await newKey()),
@@ -117,8 +120,8 @@ export async function startFakeProvider({ clock }: { clock: { now(): Date } }): 
     const target = fake.answer(asked)
     if (asked.searchParams.get('response_mode') !== 'form_post')
       return new Response(null, { status: 302, headers: { location: target.href } })
-    const inputs = [...target.searchParams].map(
-      ([name, value]) => `<input type="hidden" name="${name}" value="${value}">`,
+    const inputs = [...target.searchParams, ...Object.entries(fake.posted)].map(
+      ([name, value]) => `<input type="hidden" name="${name}" value="${value.replaceAll('"', '&quot;')}">`,
     )
     return new Response(
       `<!doctype html><title>Harbour</title><form method="post" action="${target.origin}${target.pathname}">${inputs.join('')}<button>Back</button></form>`,
