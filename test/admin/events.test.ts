@@ -11,11 +11,12 @@ beforeAll(async () => {
 })
 afterAll(() => harness.close())
 
-// biome-ignore lint/suspicious/noExplicitAny: JSON, looked into.
-const kinds = (body: any): string[] =>
-  body.data.map(({ attributes }: { attributes: { source: string; kind: string } }) =>
-    [attributes.source, attributes.kind].join(' '),
-  )
+/** The part of a list of events that says what happened. */
+interface Events {
+  data: { attributes: { source: string; kind: string } }[]
+}
+const kinds = ({ data }: Events): string[] =>
+  data.map(({ attributes: { source, kind } }) => `${source} ${kind}`)
 
 test('GET /events: both logs in one list, in the order in which things happened', async () => {
   const { id } = await makeUser(harness, 'bob')

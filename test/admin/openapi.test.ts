@@ -7,8 +7,23 @@ import { createHarness, type Harness } from '../support/harness.ts'
 
 let harness: Harness
 let text: string
-// biome-ignore lint/suspicious/noExplicitAny: a document, looked into.
-let document: any
+let document: Document
+
+/** The parts of an OpenAPI document that are looked into here. */
+interface Document {
+  openapi: string
+  paths: Record<string, Record<string, Operation>>
+  components: { securitySchemes: { token: { description: string } } }
+}
+interface Operation {
+  operationId: string
+  requestBody?: Content
+  responses: Record<string, Content & { headers?: object }>
+}
+interface Content {
+  content: { 'application/json': { example?: unknown } }
+}
+
 beforeAll(async () => {
   harness = await createHarness()
   text = await (await harness.request('/api/spec.json')).text()
@@ -18,11 +33,10 @@ afterAll(() => harness.close())
 
 test('GET /api/spec.json: OpenAPI 3.1 with every operation, each with an id, an area and its scopes', () => {
   expect(document.openapi).toBe('3.1.0')
-  const listed = Object.entries<Record<string, { operationId: string }>>(document.paths).flatMap(
-    ([path, methods]) =>
-      Object.entries(methods).map(
-        ([method, { operationId }]) => `${method.toUpperCase()} ${path} ${operationId}`,
-      ),
+  const listed = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(
+      ([method, { operationId }]) => `${method.toUpperCase()} ${path} ${operationId}`,
+    ),
   )
   const operations = OPERATIONS.map(({ method, path, id }) => `${method} /api/admin/v1${path} ${id}`)
   expect(listed.sort()).toEqual(operations.sort())
@@ -54,16 +68,14 @@ function bodies(): { where: string; schema: TSchema; example: unknown }[] {
   ]).map(({ where, schema }) => ({ where, schema, example: exampleOf(where) }))
 }
 
+const operations = (): Operation[] =>
+  Object.values(document.paths).flatMap((methods) => Object.values(methods))
+
 function exampleOf(where: string): unknown {
   const [id = '', what = ''] = where.split(' ')
-  for (const methods of Object.values<Record<string, { operationId: string }>>(document.paths))
-    for (const found of Object.values(methods)) {
-      if (found.operationId !== id) continue
-      // biome-ignore lint/suspicious/noExplicitAny: a part of the document, looked into.
-      const { requestBody, responses } = found as any
-      return (what === 'request' ? requestBody : responses[what]).content['application/json'].example
-    }
-  return undefined
+  const found = operations().find(({ operationId }) => operationId === id)
+  const answer = what === 'request' ? found?.requestBody : found?.responses[what]
+  return answer?.content['application/json'].example
 }
 
 test('every answer and every body has an example that fits its schema', () => {
@@ -72,22 +84,21 @@ test('every answer and every body has an example that fits its schema', () => {
 })
 
 test('every error has an example with a code, and tells what comes in its headers', () => {
-  for (const methods of Object.values<Record<string, { operationId: string; responses: object }>>(
-    document.paths,
-  ))
-    for (const { operationId, responses } of Object.values(methods))
-      for (const [status, response] of Object.entries(responses)) {
-        if (Number(status) < 400) continue
-        const [error] = response.content['application/json'].example.errors
-        expect([operationId, status, typeof error.code, typeof error.title]).toEqual([
-          operationId,
-          status,
-          'string',
-          'string',
-        ])
-        if (status === '401') expect(response.headers).toHaveProperty('WWW-Authenticate')
-        if (status === '503' || status === '429') expect(response.headers).toHaveProperty('Retry-After')
+  for (const { operationId, responses } of operations())
+    for (const [status, { content, headers }] of Object.entries(responses)) {
+      if (Number(status) < 400) continue
+      const { errors } = content['application/json'].example as {
+        errors: { code: unknown; title: unknown }[]
       }
+      expect([operationId, status, typeof errors[0]?.code, typeof errors[0]?.title]).toEqual([
+        operationId,
+        status,
+        'string',
+        'string',
+      ])
+      if (status === '401') expect(headers).toHaveProperty('WWW-Authenticate')
+      if (status === '503' || status === '429') expect(headers).toHaveProperty('Retry-After')
+    }
 })
 
 test('tokens that are bound to a key are mentioned (RFC 9449)', () => {
