@@ -13,8 +13,8 @@ interface Waiting<Key, Answer> {
 }
 
 /**
- * Asks for many keys with one question. While at most `atOnce` batches are under way, every key that comes is asked for at
- * once; then keys wait, and go together as soon as a batch has its answer. So a quiet service asks as if there were no
+ * Asks for many keys with one question. While fewer than `atOnce` batches are under way, every key that comes is asked for
+ * at once; then keys wait, and go together as soon as a batch has its answer. So a quiet service asks as if there were no
  * batches, and a busy one asks less often the busier it is.
  *
  * `ask` gives the answers in the order of the keys. What it throws is thrown to everyone of its batch.

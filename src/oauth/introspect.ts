@@ -76,12 +76,14 @@ type Needs = Pick<
  * a token.
  */
 async function introspect(deps: Needs, request: Request): Promise<Response> {
-  const form = await readForm(request)
-  await authenticateCaller(deps, request, form)
-  const { token, token_type_hint } = checkParams(IntrospectionRequest, form)
+  const params = await readForm(request)
+  await authenticateCaller(deps, request, params)
+  const { token, token_type_hint } = checkParams(IntrospectionRequest, params)
   const readsDeviceId = request.headers.get('x-mas-supports-device-id') === '1'
-  const answer = await describeToken(deps, token, token_type_hint, readsDeviceId)
-  deps.metrics.introspections.add(KINDS[parseToken(token) ?? 'none'], answer.active ? 'true' : 'false')
+  const form = parseToken(token)
+  const answer =
+    form === undefined ? INACTIVE : await describeToken(deps, token, form, token_type_hint, readsDeviceId)
+  deps.metrics.introspections.add(KINDS[form ?? 'none'], answer.active ? 'true' : 'false')
   return json(answer)
 }
 
@@ -134,11 +136,10 @@ const REFRESH: readonly TokenForm[] = ['mar', 'mcr', 'syr']
 async function describeToken(
   deps: Pick<Needs, 'sql' | 'clock' | 'secrets' | 'activity' | 'accessTokens' | 'log'>,
   token: string,
+  form: TokenForm,
   hint: string | undefined,
   readsDeviceId: boolean,
 ): Promise<ActiveToken | typeof INACTIVE> {
-  const form = parseToken(token)
-  if (form === undefined) return INACTIVE
   const type = REFRESH.includes(form) ? 'refresh_token' : 'access_token'
   if (hint !== undefined && hint !== type) return INACTIVE
   if (form === 'lit') return describeInternal(deps, token)

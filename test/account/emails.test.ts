@@ -7,21 +7,10 @@ import { ulidFromUuid } from '../../src/lib/ulid.ts'
 import { csrfOf } from '../support/account.ts'
 import type { Browser, Page } from '../support/browser.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
+import { NO_LIMITS } from '../support/limits.ts'
 import { type MailServer, mailConfig, startMailServer } from '../support/mail-server.ts'
 import { signUp } from '../support/oauth.ts'
 
-const PLENTY = { burst: 10_000, per_second: 1000 }
-const LIMITS = {
-  login: { per_ip: PLENTY, per_account: PLENTY },
-  registration: PLENTY,
-  account_recovery: { per_ip: PLENTY, per_address: PLENTY },
-  email_authentication: {
-    per_ip: PLENTY,
-    per_address: PLENTY,
-    emails_per_session: PLENTY,
-    attempt_per_session: PLENTY,
-  },
-}
 const account = {
   password_registration_enabled: true,
   password_registration_email_required: false,
@@ -31,7 +20,7 @@ const config = (over: object = {}): ConfigInput => ({
   email: mailConfig(server),
   account: { ...account, ...over },
   policy: { data: { banned_domains: ['banned.test'] } },
-  rate_limiting: LIMITS,
+  rate_limiting: NO_LIMITS,
 })
 
 let server: MailServer

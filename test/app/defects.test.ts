@@ -9,31 +9,29 @@ import { uuidFromUlid } from '../../src/lib/ulid.ts'
 import { scopeLine } from '../../src/oauth/scope-line.ts'
 import { csrfOf, listedSessions, signInElsewhere } from '../support/account.ts'
 import { challengeOf } from '../support/altcha.ts'
-import type { Browser, Page } from '../support/browser.ts'
+import { type Browser, copyCookies, type Page } from '../support/browser.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
-import { exchange, obtainCode, PASSWORD, registerClient, signUp } from '../support/oauth.ts'
+import { NO_LIMITS, PLENTY } from '../support/limits.ts'
+import {
+  createSignedUp,
+  exchange,
+  obtainCode,
+  PASSWORD,
+  type Person,
+  registerClient,
+  signUp,
+} from '../support/oauth.ts'
 import { PROVIDER, SUGGEST, signUpThere, type UpstreamWorld, upstreamWorld } from '../support/upstream.ts'
 
 /**
  * The defects of MAS 1.22 that the notes on its flows list (reference flows 13), each with what Latchkey does in its place.
  * What is behind a line has tests of its own beside the code; here it is checked from outside, once.
  */
-const PLENTY = { burst: 10_000, per_second: 1000 }
 const email = { transport: 'smtp', mode: 'plain', hostname: '127.0.0.1', port: 1 } as const
 const account = {
   password_registration_enabled: true,
   password_registration_email_required: false,
   password_recovery_enabled: true,
-}
-const rate_limiting = {
-  login: { per_ip: PLENTY, per_account: PLENTY },
-  registration: PLENTY,
-  email_authentication: {
-    per_ip: PLENTY,
-    per_address: PLENTY,
-    emails_per_session: PLENTY,
-    attempt_per_session: PLENTY,
-  },
 }
 
 let world: UpstreamWorld
@@ -41,7 +39,7 @@ let harness: Harness
 /** Where people need an address. */
 let strict: Harness
 beforeAll(async () => {
-  const config = { email, account, rate_limiting }
+  const config = { email, account, rate_limiting: NO_LIMITS }
   world = await upstreamWorld({ claims_imports: SUGGEST, fetch_userinfo: true }, { config })
   harness = world.harness
   strict = await createHarness({
@@ -50,7 +48,7 @@ beforeAll(async () => {
       email,
       account: { ...account, password_registration_email_required: true },
       rate_limiting: {
-        ...rate_limiting,
+        ...NO_LIMITS,
         login: { per_ip: { burst: 3, per_second: 0.001 }, per_account: PLENTY },
       },
     },
@@ -63,20 +61,9 @@ afterAll(async () => {
 
 let people = 0
 const newName = (): string => `defect${++people}`
-async function person(): Promise<{ browser: Browser; username: string; userId: string }> {
-  const username = newName()
-  const browser = harness.browser()
-  await signUp(browser, username)
-  const [user] = await harness.deps.sql<{ id: string }[]>`
-    select id from latchkey.users where username = ${username}`
-  return { browser, username, userId: user?.id ?? '' }
-}
+const person = (): Promise<Person> => createSignedUp(harness, newName())
 /** The same browser at another process. */
-function at(other: Harness, browser: Browser): Browser {
-  const there = other.browser()
-  for (const [name, value] of browser.cookies) there.cookies.set(name, value)
-  return there
-}
+const at = (other: Harness, browser: Browser): Browser => copyCookies(browser, other.browser())
 const beginSignUp = async (
   username: string,
   browser: Browser,

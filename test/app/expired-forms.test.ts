@@ -5,11 +5,19 @@ import { issueRecoveryLink } from '../../src/identity/recovery.ts'
 import { createRegistrationToken } from '../../src/identity/registration-tokens.ts'
 import type { DeactivationMail } from '../../src/render/contexts-mail.ts'
 import { listedSessions, signInElsewhere } from '../support/account.ts'
-import type { Browser, Page } from '../support/browser.ts'
+import { type Browser, copyCookies, type Page } from '../support/browser.ts'
 import { enterCode, registerDeviceClient, requestDevice } from '../support/device.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
 import { createPerson } from '../support/legacy.ts'
-import { authorizeUrl, exchange, obtainCode, PASSWORD, registerClient, signUp } from '../support/oauth.ts'
+import {
+  authorizeUrl,
+  createSignedUp,
+  exchange,
+  obtainCode,
+  PASSWORD,
+  type Person,
+  registerClient,
+} from '../support/oauth.ts'
 import { type Control, readControls, type SentForm } from '../support/page-forms.ts'
 import { signUpThere, type UpstreamWorld, upstreamWorld } from '../support/upstream.ts'
 
@@ -82,25 +90,9 @@ afterAll(async () => {
 })
 
 let people = 0
-interface Person {
-  browser: Browser
-  username: string
-  userId: string
-}
-async function person(): Promise<Person> {
-  const username = `walker${++people}`
-  const browser = harness.browser()
-  await signUp(browser, username)
-  const [user] = await harness.deps.sql<{ id: string }[]>`
-    select id from latchkey.users where username = ${username}`
-  return { browser, username, userId: user?.id ?? '' }
-}
+const person = (): Promise<Person> => createSignedUp(harness, `walker${++people}`)
 /** The same browser at another process. */
-function at(other: Harness, browser: Browser): Browser {
-  const there = other.browser()
-  for (const [name, value] of browser.cookies) there.cookies.set(name, value)
-  return there
-}
+const at = (other: Harness, browser: Browser): Browser => copyCookies(browser, other.browser())
 const beginSignUp = async (browser: Browser, fields: Record<string, string> = {}): Promise<Page> =>
   (await browser.open('/register')).submit(
     { username: `walker${++people}`, password: PASSWORD, password_confirm: PASSWORD, ...fields },

@@ -8,21 +8,23 @@ import { issueRecoveryLink } from '../../src/identity/recovery.ts'
 import { createRegistrationToken } from '../../src/identity/registration-tokens.ts'
 import { csrfOf } from '../support/account.ts'
 import { challengeOf, solve } from '../support/altcha.ts'
-import type { Browser, Page } from '../support/browser.ts'
+import { type Browser, copyCookies, type Page } from '../support/browser.ts'
 import { clientKey } from '../support/client-keys.ts'
 import { enterCode, poll, registerDeviceClient, requestDevice } from '../support/device.ts'
 import { proofKey } from '../support/dpop.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
 import { legacyLogin, postMatrix, refreshLegacy } from '../support/legacy.ts'
+import { NO_LIMITS } from '../support/limits.ts'
 import {
   authorizeUrl,
+  createSignedUp,
   exchange,
   introspect,
   obtainCode,
   PASSWORD,
+  type Person,
   pkce,
   registerClient,
-  signUp,
   WEB_CLIENT,
 } from '../support/oauth.ts'
 import { PROVIDER, type UpstreamWorld, upstreamWorld } from '../support/upstream.ts'
@@ -40,18 +42,6 @@ let two: Harness
 /** With an address and an invitation for each sign-up, the check against robots, and approval. */
 let strict: Harness
 let careful: Harness
-const PLENTY = { burst: 10_000, per_second: 1000 }
-const rate_limiting = {
-  login: { per_ip: PLENTY, per_account: PLENTY },
-  registration: PLENTY,
-  account_recovery: { per_ip: PLENTY, per_address: PLENTY },
-  email_authentication: {
-    per_ip: PLENTY,
-    per_address: PLENTY,
-    emails_per_session: PLENTY,
-    attempt_per_session: PLENTY,
-  },
-}
 const email = { transport: 'smtp', mode: 'plain', hostname: '127.0.0.1', port: 1 } as const
 const account = {
   deactivation_grace_period: 86_400,
@@ -60,7 +50,7 @@ const account = {
   password_registration_email_required: false,
 }
 beforeAll(async () => {
-  const config = { email, account, rate_limiting }
+  const config = { email, account, rate_limiting: NO_LIMITS }
   world = await upstreamWorld({}, { config })
   one = world.harness
   two = await createHarness({ beside: one, config })
@@ -68,7 +58,7 @@ beforeAll(async () => {
     beside: one,
     config: {
       email,
-      rate_limiting,
+      rate_limiting: NO_LIMITS,
       account: {
         ...account,
         password_registration_email_required: true,
@@ -80,7 +70,7 @@ beforeAll(async () => {
     beside: one,
     config: {
       email,
-      rate_limiting,
+      rate_limiting: NO_LIMITS,
       captcha: { service: 'altcha' },
       account: { ...account, registration_requires_approval: true },
     },
@@ -95,11 +85,7 @@ const turns = [...Array(AT_ONCE).keys()]
 const processes = (): Harness[] => turns.map((turn) => (turn % 2 === 0 ? one : two))
 /** The same browser in each process: none of the copies sees the answers to the others. */
 const copies = (browser: Browser, at = processes()): Browser[] =>
-  at.map((harness) => {
-    const copy = harness.browser()
-    for (const [name, value] of browser.cookies) copy.cookies.set(name, value)
-    return copy
-  })
+  at.map((harness) => copyCookies(browser, harness.browser()))
 /** Sends one form from each browser at once. */
 const sendAll = (browsers: Browser[], page: Page, path: string, fields: Record<string, string>) =>
   Promise.all(browsers.map((browser) => browser.post(path, { csrf: csrfOf(page), ...fields })))
@@ -120,15 +106,7 @@ const last = ({ url, status }: Page): string =>
 
 let people = 0
 const newName = (): string => `racer${++people}`
-async function person(): Promise<{ browser: Browser; username: string; userId: string }> {
-  const username = newName()
-  const browser = one.browser()
-  await signUp(browser, username)
-  const [user] = await one.deps.sql<
-    { id: string }[]
-  >`select id from latchkey.users where username = ${username}`
-  return { browser, username, userId: user?.id ?? '' }
-}
+const person = (): Promise<Person> => createSignedUp(one, newName())
 const beginSignUp = async (browser: Browser, username: string, more: Record<string, string> = {}) =>
   (await browser.open('/register')).submit(
     { username, password: PASSWORD, password_confirm: PASSWORD, ...more },

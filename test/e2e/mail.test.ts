@@ -2,13 +2,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { join } from 'node:path'
 import type { BrowserContextOptions } from 'playwright-core'
 import { CHROMIUM_START_MS, PASSWORD } from '../support/chromium.ts'
+import { NO_LIMITS } from '../support/limits.ts'
 import { type MailServer, mailConfig, startMailServer } from '../support/mail-server.ts'
 import { type Walker, walkAs } from './looks.ts'
 import { type BrowserService, SERVICE, startService } from './service.ts'
 
 const LONG = 240_000
 const NEW_PASSWORD = 'an entirely different passphrase 7'
-const PLENTY = { burst: 10_000, per_second: 1000 }
 
 /** A phone and a desktop, light and dark, with script and without. */
 const LOOKS: Record<string, BrowserContextOptions> = {
@@ -43,17 +43,7 @@ beforeAll(async () => {
       password_recovery_enabled: true,
       deactivation_grace_period: 14 * 86_400,
     },
-    rate_limiting: {
-      login: { per_ip: PLENTY, per_account: PLENTY },
-      registration: PLENTY,
-      account_recovery: { per_ip: PLENTY, per_address: PLENTY },
-      email_authentication: {
-        per_ip: PLENTY,
-        per_address: PLENTY,
-        emails_per_session: PLENTY,
-        attempt_per_session: PLENTY,
-      },
-    },
+    rate_limiting: NO_LIMITS,
   })
 }, CHROMIUM_START_MS)
 afterAll(async () => {

@@ -4,15 +4,13 @@ import { join } from 'node:path'
 import { type Stack, startStack } from '../../src/commands/demo/demo.ts'
 import { cacheDirectory } from '../../src/commands/demo/install-synapse.ts'
 import type { ConfigInput } from '../../src/config/schema.ts'
+import { NO_LIMITS } from '../support/limits.ts'
 import { reservePort } from '../support/ports.ts'
-
-/** Tests do in seconds what people do in days. */
-const PLENTY = { burst: 10_000, per_second: 1000 }
 
 const CONFIG: ConfigInput = {
   // The shipped rules, where the demo relaxes them for clients that are being developed.
   policy: {},
-  rate_limiting: { login: { per_ip: PLENTY, per_account: PLENTY }, registration: PLENTY },
+  rate_limiting: { login: NO_LIMITS.login, registration: NO_LIMITS.registration },
 }
 
 /**

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { findUserByName } from '../../sql/users.ts'
 import { createApp } from '../../src/app.ts'
 import { lock } from '../../src/identity/lifecycle.ts'
-import { type Browser, createBrowser, type Page } from '../support/browser.ts'
+import { type Browser, copyCookies, createBrowser, type Page } from '../support/browser.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
 import { authorizeUrl, PASSWORD, registerClient, signUp, staticClient, WEB_CLIENT } from '../support/oauth.ts'
 
@@ -91,8 +91,7 @@ describe('a page that stops a person leads back to the app that waits for an ans
       },
       { resources: [{ name: 'human' }] },
     )
-    const there = createBrowser(broken.handle)
-    for (const [name, value] of browser.cookies) there.cookies.set(name, value)
+    const there = copyCookies(browser, createBrowser(broken.handle))
     const failed = await there.open(page.url.pathname)
     expect(failed.status).toBe(500)
     expect(answerOf(failed)).toEqual({ ...DENIED, error: 'server_error' })

@@ -8,7 +8,14 @@ import { issueRecoveryLink } from '../../src/identity/recovery.ts'
 import { checkPassword } from '../../src/identity/sign-in.ts'
 import { adminOf } from '../support/admin.ts'
 import type { Browser, Page } from '../support/browser.ts'
-import { company, DIRECTORY_PASSWORD, directoryHarness, PEOPLE, person } from '../support/directory.ts'
+import {
+  company,
+  DIRECTORY_PASSWORD,
+  directoryHarness,
+  PEOPLE,
+  person,
+  signInAs,
+} from '../support/directory.ts'
 import type { Harness, HarnessOptions } from '../support/harness.ts'
 import { createPerson, passwordLogin, postMatrix } from '../support/legacy.ts'
 import { PASSWORD } from '../support/oauth.ts'
@@ -37,11 +44,8 @@ async function restart(ldap: Parameters<typeof directoryHarness>[1]): Promise<vo
   }
 }
 const user = async (name: string) => (await findUserByName(harness.deps.sql, name, name))[0]
-const signIn = async (
-  username: string,
-  password = DIRECTORY_PASSWORD,
-  browser: Browser = harness.browser(),
-): Promise<Page> => (await browser.open('/login')).submit({ username, password }, { action: 'login' })
+const signIn = (username: string, password?: string, browser: Browser = harness.browser()): Promise<Page> =>
+  signInAs(browser, username, password)
 const legacy = (name: string, password = DIRECTORY_PASSWORD) =>
   postMatrix(harness, 'login', { ...passwordLogin(name), password })
 /** Whether a sign-in led in. */

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { findPassword, findUserByName } from '../../sql/users.ts'
 import type { Browser, Page } from '../support/browser.ts'
-import { company, DIRECTORY_PASSWORD, directoryHarness } from '../support/directory.ts'
+import { company, DIRECTORY_PASSWORD, directoryHarness, signInAs } from '../support/directory.ts'
 import type { Harness } from '../support/harness.ts'
 import { createPerson, passwordLogin, postMatrix } from '../support/legacy.ts'
 import { PASSWORD } from '../support/oauth.ts'
@@ -21,11 +21,8 @@ afterAll(async () => {
 })
 
 const user = async (name: string) => (await findUserByName(harness.deps.sql, name, name))[0]
-const signIn = async (
-  username: string,
-  password = DIRECTORY_PASSWORD,
-  browser: Browser = harness.browser(),
-): Promise<Page> => (await browser.open('/login')).submit({ username, password }, { action: 'login' })
+const signIn = (username: string, password?: string, browser: Browser = harness.browser()): Promise<Page> =>
+  signInAs(browser, username, password)
 
 describe.skipIf(!there)('a password that the directory knows', () => {
   test('POST /login: somebody whom nobody knows here gets an account, with what their entry says', async () => {

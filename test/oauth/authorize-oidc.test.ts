@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import type { Browser, Page } from '../support/browser.ts'
+import { type Browser, copyCookies, type Page } from '../support/browser.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
 import {
   API_SCOPE,
@@ -163,8 +163,7 @@ describe('prompt=none (OpenID Connect Core 3.1.2.1, decision 10)', () => {
 
   test('a banned requester is access_denied', async () => {
     const { browser } = await person()
-    const bot = harness.browser({ 'user-agent': 'BadBot/1' })
-    for (const [name, value] of browser.cookies) bot.cookies.set(name, value)
+    const bot = copyCookies(browser, harness.browser({ 'user-agent': 'BadBot/1' }))
     expect(outcome(await open(bot, { prompt: 'none' }))).toBe('access_denied')
   })
 })

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { createApp } from '../../src/app.ts'
 import { systemRandom } from '../../src/lib/random.ts'
 import { formatUserCode, newUserCode, readUserCode } from '../../src/oauth/user-code.ts'
-import type { Browser } from '../support/browser.ts'
+import { type Browser, copyCookies } from '../support/browser.ts'
 import {
   answer,
   approve,
@@ -186,8 +186,7 @@ describe('the grant switched off', () => {
     })
     expect(await registered.json()).toMatchObject({ grant_types: ['refresh_token'], redirect_uris: [] })
     const page = (await enterCode(browser, user_code)).url.pathname
-    const visitor = off.browser()
-    for (const [name, value] of browser.cookies) visitor.cookies.set(name, value)
+    const visitor = copyCookies(browser, off.browser())
     for (const path of ['/link', page]) {
       expect([path, (await visitor.open(path)).status]).toEqual([path, 404])
       expect([path, (await visitor.post(path, { code: user_code })).status]).toEqual([path, 404])

@@ -7,18 +7,11 @@ import { listSecurityEvents } from '../../src/identity/security-log.ts'
 import { newId } from '../../src/lib/ulid.ts'
 import type { Browser, Page } from '../support/browser.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
+import { NO_LIMITS, PLENTY } from '../support/limits.ts'
 import { type MailServer, mailConfig, startMailServer } from '../support/mail-server.ts'
 import { authorizeUrl, introspect, PASSWORD, registerClient, signedInApp, signUp } from '../support/oauth.ts'
 
 const NEW_PASSWORD = 'an entirely different passphrase 7'
-const PLENTY = { burst: 10_000, per_second: 1000 }
-const NO_LIMITS: ConfigInput = {
-  rate_limiting: {
-    login: { per_ip: PLENTY, per_account: PLENTY },
-    registration: PLENTY,
-    account_recovery: { per_ip: PLENTY, per_address: PLENTY },
-  },
-}
 const ENABLED: ConfigInput = {
   account: {
     password_registration_enabled: true,
@@ -31,7 +24,9 @@ let server: MailServer
 let harness: Harness
 beforeAll(async () => {
   server = await startMailServer()
-  harness = await createHarness({ config: { email: mailConfig(server), ...ENABLED, ...NO_LIMITS } })
+  harness = await createHarness({
+    config: { email: mailConfig(server), ...ENABLED, rate_limiting: NO_LIMITS },
+  })
 })
 afterAll(async () => {
   await harness.close()
@@ -343,7 +338,7 @@ describe('who gets a mail', () => {
     expect(linksTo(address)).toEqual([])
     expect(server.last(address).text).toContain('another service')
     const account = { ...ENABLED.account, passwordless_recovery_allowed: true }
-    const config = { email: mailConfig(server), ...NO_LIMITS, account }
+    const config = { email: mailConfig(server), rate_limiting: NO_LIMITS, account }
     const generous = await createHarness({ beside: harness, config })
     const lost = generous.browser()
     await ask(lost, address)
@@ -423,7 +418,7 @@ describe('limits (reference operations 7)', () => {
       config: {
         email: mailConfig(server),
         ...ENABLED,
-        rate_limiting: { ...NO_LIMITS.rate_limiting, ...over },
+        rate_limiting: { ...NO_LIMITS, ...over },
       },
     })
 

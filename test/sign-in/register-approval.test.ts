@@ -6,10 +6,9 @@ import { ulidFromUuid } from '../../src/lib/ulid.ts'
 import { type AdminCall, adminCaller, makeUser, personalToken } from '../support/admin.ts'
 import type { Browser, Page } from '../support/browser.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
+import { NO_LIMITS } from '../support/limits.ts'
 import { type MailServer, mailConfig, startMailServer } from '../support/mail-server.ts'
 import { authorizeUrl, PASSWORD, registerClient } from '../support/oauth.ts'
-
-const PLENTY = { burst: 10_000, per_second: 1000 }
 
 let server: MailServer
 let harness: Harness
@@ -26,17 +25,7 @@ beforeAll(async () => {
         password_recovery_enabled: true,
         registration_requires_approval: true,
       },
-      rate_limiting: {
-        login: { per_ip: PLENTY, per_account: PLENTY },
-        registration: PLENTY,
-        account_recovery: { per_ip: PLENTY, per_address: PLENTY },
-        email_authentication: {
-          per_ip: PLENTY,
-          per_address: PLENTY,
-          emails_per_session: PLENTY,
-          attempt_per_session: PLENTY,
-        },
-      },
+      rate_limiting: NO_LIMITS,
     },
   })
   open = await createHarness({

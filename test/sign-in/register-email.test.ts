@@ -5,20 +5,10 @@ import { addEmail } from '../../src/identity/emails.ts'
 import { newId } from '../../src/lib/ulid.ts'
 import type { Browser, Page } from '../support/browser.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
+import { NO_LIMITS } from '../support/limits.ts'
 import { type MailServer, mailConfig, startMailServer } from '../support/mail-server.ts'
 import { PASSWORD } from '../support/oauth.ts'
 
-const PLENTY = { burst: 10_000, per_second: 1000 }
-const LIMITS = {
-  login: { per_ip: PLENTY, per_account: PLENTY },
-  registration: PLENTY,
-  email_authentication: {
-    per_ip: PLENTY,
-    per_address: PLENTY,
-    emails_per_session: PLENTY,
-    attempt_per_session: PLENTY,
-  },
-}
 const config = (limits: object = {}): ConfigInput => ({
   email: mailConfig(server),
   account: {
@@ -27,7 +17,7 @@ const config = (limits: object = {}): ConfigInput => ({
     password_recovery_enabled: true,
   },
   policy: { data: { banned_domains: ['banned.test'] } },
-  rate_limiting: { ...LIMITS, email_authentication: { ...LIMITS.email_authentication, ...limits } },
+  rate_limiting: { ...NO_LIMITS, email_authentication: { ...NO_LIMITS.email_authentication, ...limits } },
 })
 
 let server: MailServer

@@ -110,13 +110,21 @@ export function readForms(html: string): FoundForm[] {
   })
 }
 
-const attribute = (tag: string, name: string): string =>
+/** Gives a browser the cookies of another one: the same person elsewhere, or before an answer came. */
+export function copyCookies(from: Browser, to: Browser): Browser {
+  for (const [name, value] of from.cookies) to.cookies.set(name, value)
+  return to
+}
+
+/** What an attribute of a tag says; '' without it. */
+export const attribute = (tag: string, name: string): string =>
   unescapeHtml(new RegExp(`\\b${name}="([^"]*)"`).exec(tag)?.[1] ?? '')
 
-const unescapeHtml = (text: string): string =>
+export const unescapeHtml = (text: string): string =>
   text
     .replaceAll('&quot;', '"')
     .replaceAll('&#x27;', "'")
     .replaceAll('&lt;', '<')
     .replaceAll('&gt;', '>')
+    .replaceAll('&#x2f;', '/')
     .replaceAll('&amp;', '&')

@@ -1,4 +1,5 @@
 import type { ConfigInput } from '../../src/config/schema.ts'
+import type { Browser, Page } from './browser.ts'
 import { createHarness, type Harness, type HarnessOptions } from './harness.ts'
 import { DIRECTORY_NAME, READER, type Slapd, SUFFIX } from './slapd.ts'
 
@@ -59,3 +60,10 @@ export const directoryHarness = (
   ldap: LdapInput = {},
   { config, ...options }: HarnessOptions = {},
 ): Promise<Harness> => createHarness({ ...options, config: { ...config, ldap: ldapConfig(slapd, ldap) } })
+
+/** Sends the form of the sign-in page, with the password that the directory knows unless told otherwise. */
+export const signInAs = async (
+  browser: Browser,
+  username: string,
+  password = DIRECTORY_PASSWORD,
+): Promise<Page> => (await browser.open('/login')).submit({ username, password }, { action: 'login' })

@@ -12,6 +12,7 @@ import { type TestClock, testClock } from './clock.ts'
 import { testConfig } from './config.ts'
 import { createTestDatabase, type TestDatabase } from './database.ts'
 import { createFakeHomeserver, type FakeHomeserver } from './fake-homeserver.ts'
+import { NO_LIMITS } from './limits.ts'
 
 /** One event that was logged. */
 export interface LogEntry {
@@ -42,11 +43,6 @@ export interface Harness {
 
 /** argon2id is what production runs; tests hash with the cheapest bcrypt, or a suite would be mostly hashing. */
 const FAST_PASSWORDS = { schemes: [{ version: 1, algorithm: 'bcrypt' as const, cost: 4 }] }
-/** Limits that no test meets by accident; those that test limits set their own. */
-const NO_LIMITS = {
-  login: { per_ip: { burst: 10_000, per_second: 1000 }, per_account: { burst: 10_000, per_second: 1000 } },
-  registration: { burst: 10_000, per_second: 1000 },
-}
 
 export interface HarnessOptions {
   config?: ConfigInput
@@ -155,7 +151,8 @@ async function harnessConfig(homeserver: FakeHomeserver, overrides: ConfigInput 
   return testConfig({
     matrix: { kind: 'synapse', endpoint: homeserver.endpoint },
     passwords: FAST_PASSWORDS,
-    rate_limiting: NO_LIMITS,
+    // Those of mail are as shipped: tests of mail say what they want.
+    rate_limiting: { login: NO_LIMITS.login, registration: NO_LIMITS.registration },
     secrets: { keys: keys.map(({ kid, pem }) => ({ kid, key: pem })) },
     ...overrides,
     http: {

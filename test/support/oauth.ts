@@ -1,4 +1,5 @@
 import { type ClientMetadata, upsertStaticClient } from '../../sql/clients.ts'
+import { findUserByName } from '../../sql/users.ts'
 import { base64url } from '../../src/lib/base64url.ts'
 import { sha256 } from '../../src/lib/digest.ts'
 import { newId, ulidFromUuid } from '../../src/lib/ulid.ts'
@@ -48,6 +49,21 @@ export async function registerClient(
 /** A PKCE pair. */
 export function pkce(verifier = 'v'.repeat(43)): { verifier: string; challenge: string } {
   return { verifier, challenge: base64url(sha256(verifier)) }
+}
+
+/** Somebody with an account, and the browser in which they are signed in. */
+export interface Person {
+  browser: Browser
+  username: string
+  userId: string
+}
+
+/** Signs somebody up through the pages. */
+export async function createSignedUp(harness: Harness, username: string): Promise<Person> {
+  const browser = harness.browser()
+  await signUp(browser, username)
+  const [user] = await findUserByName(harness.deps.sql, username, username)
+  return { browser, username, userId: user?.id ?? '' }
 }
 
 /** Signs up through the pages and leaves the browser signed in. */

@@ -1,3 +1,5 @@
+import { attribute, unescapeHtml } from './browser.ts'
+
 /** A field of a form as it stands on a page. */
 export interface Control {
   name: string
@@ -58,15 +60,3 @@ function controlOf(tag: string, attributes: string, inner: string): Control[] {
   if (type === 'hidden' || type === 'password' || type === 'file') return [{ ...base, kind: type, value }]
   return [{ ...base, kind: 'text', value }]
 }
-
-const attribute = (attributes: string, name: string): string =>
-  unescapeHtml(new RegExp(`\\b${name}="([^"]*)"`).exec(attributes)?.[1] ?? '')
-
-const unescapeHtml = (text: string): string =>
-  text
-    .replaceAll('&quot;', '"')
-    .replaceAll('&#x27;', "'")
-    .replaceAll('&lt;', '<')
-    .replaceAll('&gt;', '>')
-    .replaceAll('&#x2f;', '/')
-    .replaceAll('&amp;', '&')

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { takeRegistration } from '../../src/upstream/register.ts'
 import { challengeOf, solve } from '../support/altcha.ts'
-import type { Browser, Page } from '../support/browser.ts'
+import { type Browser, copyCookies, type Page } from '../support/browser.ts'
 import { authorizeUrl, registerClient } from '../support/oauth.ts'
 import { SUGGEST, signUpThere, type UpstreamWorld, upstreamWorld } from '../support/upstream.ts'
 
@@ -28,11 +28,8 @@ const sessions = async ({ harness }: UpstreamWorld, name: string): Promise<numbe
 const who = async (browser: Browser): Promise<string | undefined> =>
   /@([^:<]+):example\.test/.exec((await browser.open('/account/')).text)?.[1]
 /** A browser that never saw the answer to what another one sent. */
-const asBefore = (world: UpstreamWorld, browser: Browser): Browser => {
-  const copy = world.harness.browser()
-  for (const [name, value] of browser.cookies) copy.cookies.set(name, value)
-  return copy
-}
+const asBefore = (world: UpstreamWorld, browser: Browser): Browser =>
+  copyCookies(browser, world.harness.browser())
 /** Sends what a page has from a copy of the browser. */
 const sendFrom = (browser: Browser, page: Page, fields: Record<string, string>): Promise<Page> => {
   const csrf = /name="csrf" value="([^"]+)"/.exec(page.text)?.[1] ?? ''

@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import {
+  admission,
   bool,
   fields,
   freeForm,
@@ -221,21 +222,10 @@ export const upstream = section(
           'What a logout at the provider ends here.',
         ),
         registration_token_required: bool(false, 'New accounts need an invitation.'),
-        allow_if: text(
-          'Who is let in: an expression over the claims, in the language of the templates, such as `"staff" in user.groups`. Asked at every sign-in.',
-        ),
-        allow_if_message: text('What those read whom `allow_if` turns away.'),
-        allow_if_messages: Type.Optional(
-          Type.Record(Type.String(), Type.String({ minLength: 1 }), {
-            description: 'The same by language (`de`, `fr`), for those who read one of these.',
-          }),
-        ),
+        ...admission('the claims'),
         allow_registration: bool(
           true,
           '`false`: the provider signs in who has an account, and creates none.',
-        ),
-        admin_if: text(
-          'Who may administer: an expression as in `allow_if`. At every sign-in it gives the right, or takes it away.',
         ),
         sync_on_login: list(
           Type.Union([Type.Literal('displayname'), Type.Literal('email')]),

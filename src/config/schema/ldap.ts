@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { bool, fields, int, list, needText, oneOf, section, text, textOr, url } from './parts.ts'
+import { admission, bool, fields, int, list, needText, oneOf, section, text, textOr, url } from './parts.ts'
 
 const scope = oneOf(['sub', 'one', 'base'], 'sub', 'How far below `base` is looked.')
 
@@ -70,21 +70,10 @@ export const ldap = Type.Optional(
         },
         'What is taken over from an entry.',
       ),
-      allow_if: text(
-        'Who is let in: an expression over the entry, in the language of the templates, such as `"staff" in user.groups`. Asked at every sign-in.',
-      ),
-      allow_if_message: text('What those read whom `allow_if` turns away.'),
-      allow_if_messages: Type.Optional(
-        Type.Record(Type.String(), Type.String({ minLength: 1 }), {
-          description: 'The same by language (`de`, `fr`), for those who read one of these.',
-        }),
-      ),
+      ...admission('the entry'),
       allow_registration: bool(
         true,
         '`false`: no accounts are made; people sign in to those that are linked already, or that `on_conflict` gives them.',
-      ),
-      admin_if: text(
-        'Who may administer: an expression as in `allow_if`. At every sign-in it gives the right, or takes it away.',
       ),
       sync_on_login: list(
         Type.Union([Type.Literal('displayname'), Type.Literal('email')]),

@@ -66,5 +66,21 @@ export const fields = <T extends TProperties>(properties: T, description?: strin
 export const section = <T extends TProperties>(properties: T, description: string): TObject<T> =>
   Type.Object(properties, { additionalProperties: false, default: {}, description })
 
+/** Who is let in, and who may administer: expressions over what a provider's claims or a directory's entry (`over`) say. */
+export const admission = (over: string) => ({
+  allow_if: text(
+    `Who is let in: an expression over ${over}, in the language of the templates, such as \`"staff" in user.groups\`. Asked at every sign-in.`,
+  ),
+  allow_if_message: text('What those read whom `allow_if` turns away.'),
+  allow_if_messages: Type.Optional(
+    Type.Record(Type.String(), Type.String({ minLength: 1 }), {
+      description: 'The same by language (`de`, `fr`), for those who read one of these.',
+    }),
+  ),
+  admin_if: text(
+    'Who may administer: an expression as in `allow_if`. At every sign-in it gives the right, or takes it away.',
+  ),
+})
+
 /** A mapping of the operator's own keys. */
 export const freeForm = (description: string) => Type.Record(Type.String(), Type.Unknown(), { description })
