@@ -104,14 +104,18 @@ const newReference = (deps: Pick<Deps, 'random'>): string =>
 
 /** What a person asked for cannot be done: the page says why, and the log more about it under the same reference. */
 function refused(deps: Deps, request: Request, error: PageError): Response {
-  const { problem, code, status } = error
+  const { problem, code, status, retryAfter } = error
   const reference = newReference(deps)
   const more = {
     ...(code !== undefined && { code }),
     ...(error.cause !== undefined && { error: error.cause }),
   }
   deps.log.info('page.problem', { reference, ...describe(request), problem, ...more })
-  return problemPage(deps, request, problem, status, { code, referenceId: reference })
+  return problemPage(deps, request, problem, status, {
+    code,
+    referenceId: reference,
+    ...(retryAfter !== undefined && { retryAfter }),
+  })
 }
 
 function outage(deps: Deps, request: Request, surface: Surface, error: unknown): Response {

@@ -208,12 +208,19 @@ export class PageError extends Error {
   readonly status: number
   /** A protocol code or parameter name for the small print. */
   readonly code: string | undefined
+  /** Seconds until the next try. */
+  readonly retryAfter: number | undefined
 
-  constructor(problem: PageProblem, status: number, options: { code?: string; cause?: unknown } = {}) {
+  constructor(
+    problem: PageProblem,
+    status: number,
+    options: { code?: string; cause?: unknown; retryAfter?: number | undefined } = {},
+  ) {
     super(problem, { cause: options.cause })
     this.problem = problem
     this.status = status
     this.code = options.code
+    this.retryAfter = options.retryAfter
   }
 }
 

@@ -87,11 +87,18 @@ async function resolve(
     return await resolveRequest(deps, client, asked)
   } catch (error) {
     if (!(error instanceof OAuthError)) throw error
-    if (asked.redirect_uri === undefined && client.redirect_uris.length !== 1)
-      throw new PageError('bad_request', 400, { code: error.code, cause: error })
+    if (asked.redirect_uri === undefined && client.redirect_uris.length !== 1) throw pageOf(error)
     throw await toClient(deps, visit, client, error, redirectTarget(client, asked))
   }
 }
+
+/** The error as a page, for a request that does not say where its client waits. */
+const pageOf = (error: OAuthError): PageError =>
+  new PageError(error.status === 503 ? 'unavailable' : 'bad_request', error.status, {
+    code: error.code,
+    cause: error,
+    retryAfter: error.retryAfter,
+  })
 
 /** `prompt=none`: the code at once, or an error that says what is missing. */
 async function answerSilently(

@@ -22,7 +22,7 @@ const LONGEST_LIFE = 3600
 /** Seconds that clocks may differ. */
 const SKEW = 30
 
-type Needs = Pick<Deps, 'sql' | 'clock' | 'urls' | 'clientKeys'>
+type Needs = Pick<Deps, 'sql' | 'clock' | 'urls' | 'clientKeys' | 'log'>
 
 /** The client that an assertion says it is from, before anything is verified. */
 export function claimedClient(assertion: string): string | undefined {
@@ -33,6 +33,8 @@ export function claimedClient(assertion: string): string | undefined {
 /**
  * Verifies a client assertion (RFC 7523 section 3, OpenID Connect Core section 9). Undefined when it holds; otherwise
  * the rule that it breaks, for the log.
+ *
+ * @throws OAuthError temporarily_unavailable while the client's keys cannot be fetched
  */
 export async function checkAssertion(
   deps: Needs,

@@ -27,8 +27,8 @@ type Needs = Pick<
 /**
  * Authenticates the client of a form-encoded request with exactly the method that it registered (reference 4.1).
  *
- * @throws OAuthError invalid_request (no or several credentials), invalid_grant (two client ids), invalid_client;
- *   RateLimited
+ * @throws OAuthError invalid_request (no or several credentials), invalid_grant (two client ids), invalid_client,
+ *   temporarily_unavailable (its keys cannot be fetched); RateLimited
  */
 export async function authenticateClient(deps: Needs, request: Request, form: Params): Promise<ClientRow> {
   const credentials = readCredentials(request.headers.get('authorization'), form)

@@ -1,6 +1,9 @@
 import type { ClientRow } from '../../sql/clients.ts'
 import { type JwtClaims, verifyForeignJwt } from '../crypto/jwt.ts'
 import type { Deps } from '../deps.ts'
+import { OAuthError } from '../http/errors.ts'
+import { ulidFromUuid } from '../lib/ulid.ts'
+import { type KeySet, REFETCH_AFTER } from './client-keys.ts'
 
 /** What clients may sign with under keys of their own. `Ed25519` is the newer name of the `EdDSA` that is used (RFC 9864). */
 export const CLIENT_ALGORITHMS: readonly string[] = [
@@ -20,25 +23,42 @@ export const CLIENT_ALGORITHMS: readonly string[] = [
 /**
  * The claims of a JWT that a client signed with one of its keys; a key set that lacks the key is fetched once more. When
  * it does not hold, the rule that it breaks, for the log.
+ *
+ * @throws OAuthError temporarily_unavailable while the keys cannot be fetched
  */
 export async function verifyClientJwt(
-  deps: Pick<Deps, 'clock' | 'clientKeys'>,
+  deps: Pick<Deps, 'clock' | 'clientKeys' | 'log'>,
   client: ClientRow,
   jwt: string,
   rules: { algorithms: readonly string[]; requiredClaims?: string[] },
 ): Promise<JwtClaims | string> {
-  const verify = (jwks: { keys: Record<string, unknown>[] }) =>
-    verifyForeignJwt(jwt, { jwks }, { ...rules, now: deps.clock.now() })
+  const verify = (jwks: KeySet) => verifyForeignJwt(jwt, { jwks }, { ...rules, now: deps.clock.now() })
+  const jwks = await keysOf(deps, client)
+  if (!jwks) return 'the client has no keys'
+  const first = await verify(jwks)
+  if (first.claims) return first.claims
+  const renewed = first.unknownKey ? await keysOf(deps, client, true) : undefined
+  const second = renewed && (await verify(renewed))
+  return second?.claims ?? 'the signature does not hold under any key of the client, or its time is over'
+}
+
+/**
+ * The keys of a client. That its server does not answer says nothing about who asks, so it is no refusal: apps take that
+ * for the end of their session. It is one answer for every cause, which tells nobody what is reachable from here.
+ */
+async function keysOf(
+  { clientKeys, log }: Pick<Deps, 'clientKeys' | 'log'>,
+  client: ClientRow,
+  fresh = false,
+): Promise<KeySet | undefined> {
   try {
-    const jwks = await deps.clientKeys.of(client)
-    if (!jwks) return 'the client has no keys'
-    const first = await verify(jwks)
-    if (first.claims) return first.claims
-    const renewed = first.unknownKey ? await deps.clientKeys.of(client, true) : undefined
-    const second = renewed && (await verify(renewed))
-    return second?.claims ?? 'the signature does not hold under any key of the client, or its time is over'
-  } catch (error) {
-    // Their server, their outage.
-    return `the keys of the client could not be fetched: ${error instanceof Error ? error.message : error}`
+    return await clientKeys.of(client, fresh)
+  } catch (cause) {
+    log.warn('client.keys_unreachable', { client_id: ulidFromUuid(client.id), error: cause })
+    throw new OAuthError('temporarily_unavailable', {
+      description: 'The keys of the client cannot be fetched just now. Try again shortly.',
+      retryAfter: REFETCH_AFTER,
+      cause,
+    })
   }
 }

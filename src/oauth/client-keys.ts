@@ -13,7 +13,7 @@ export interface ClientKeys {
    * The key set of a client. With `fresh` an older copy than half a minute is fetched again: a client rotates its keys
    * by publishing a new `kid`.
    *
-   * @throws Error when it cannot be fetched; its text is for the log
+   * @throws Error when it cannot be fetched and no copy will do; its text is for the log
    */
   of(client: ClientRow, fresh?: boolean): Promise<KeySet | undefined>
 }
@@ -21,7 +21,9 @@ export interface ClientKeys {
 /** Seconds that a fetched key set is used without asking again, and the bounds of what its server may say. */
 const LIFETIME = { usual: 600, least: 60, most: 86_400 }
 /** Seconds before an unknown `kid` may cause another fetch: an attacker cannot make us fetch at will. */
-const REFETCH_AFTER = 30
+export const REFETCH_AFTER = 30
+/** Seconds after its fetch that a copy still serves while there is no newer one to be had. */
+const STALE_LIMIT = 86_400
 /** Key sets that are kept; the oldest goes first. */
 const CAPACITY = 1000
 /** Keys of one set that are looked at. */
@@ -31,11 +33,19 @@ interface Cached {
   fetchedAt: number
   expiresAt: number
   set: Promise<KeySet>
+  /** The newest copy that came, from this fetch or one before. */
+  last: { set: KeySet; at: number } | undefined
 }
 
 /** Key sets by where they are fetched from. */
 export interface KeySets {
-  /** The key set at `place`; `load` fetches it. With `fresh` as for `ClientKeys`. @throws what `load` throws */
+  /**
+   * The key set at `place`; `load` fetches it. With `fresh` as for `ClientKeys`. While `load` fails, a copy of the last
+   * day is given where any copy will do: whoever it is about does not get in or out with an outage of their server. With
+   * `fresh` none will, since the key that is wanted is not in it.
+   *
+   * @throws what `load` throws
+   */
   at(place: string, load: LoadKeySet, fresh?: boolean): Promise<KeySet>
 }
 
@@ -49,10 +59,12 @@ export function createKeySets(clock: Clock): KeySets {
       fetchedAt: now,
       expiresAt: now + LIFETIME.usual * 1000,
       set: Promise.resolve({ keys: [] }),
+      last: cache.get(place)?.last,
     }
     entry.set = load().then(({ set, maxAge }) => {
       const seconds = Math.min(Math.max(maxAge ?? LIFETIME.usual, LIFETIME.least), LIFETIME.most)
       entry.expiresAt = now + seconds * 1000
+      entry.last = { set, at: now }
       return set
     })
     // A failure is not kept, but for the pause before the next try.
@@ -66,12 +78,19 @@ export function createKeySets(clock: Clock): KeySets {
     return entry
   }
   return {
-    at(place, load, fresh = false) {
+    async at(place, load, fresh = false) {
       const now = clock.now().getTime()
       const cached = cache.get(place)
       const usable =
         cached && cached.expiresAt > now && !(fresh && cached.fetchedAt + REFETCH_AFTER * 1000 <= now)
-      return (usable ? cached : fetchInto(place, load, now)).set
+      const entry = usable ? cached : fetchInto(place, load, now)
+      try {
+        return await entry.set
+      } catch (error) {
+        const { last } = entry
+        if (!fresh && last && last.at + STALE_LIMIT * 1000 > now) return last.set
+        throw error
+      }
     },
   }
 }

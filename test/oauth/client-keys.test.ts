@@ -37,17 +37,27 @@ async function client(key: ClientKey, uri = `https://localhost:${server.port}/jw
     token_endpoint_auth_method: 'private_key_jwt',
     jwks_uri: uri,
   })
-  const present = async (signer = key, kid = 'client-key') => {
+  const ask = async (signer = key, kid = 'client-key'): Promise<Response> => {
     const seconds = Math.floor(harness.clock.now().getTime() / 1000)
     const claims = { iss: id, sub: id, aud: 'http://auth.test/', exp: seconds + 60, jti: `k-${counter++}` }
-    const response = await harness.form('/oauth2/token', {
+    return harness.form('/oauth2/token', {
       grant_type: 'client_credentials',
       client_assertion_type: JWT_BEARER,
       client_assertion: await signer.sign(claims, { kid }),
     })
-    return response.status
   }
-  return { present }
+  const present = async (...how: Parameters<typeof ask>) => (await ask(...how)).status
+  return { id, ask, present }
+}
+
+/** What an outage of the client's server is: worth another try, and no word about why. */
+async function expectOutage(response: Response): Promise<void> {
+  expect(response.status).toBe(503)
+  expect(response.headers.get('retry-after')).toBe('30')
+  expect(await response.json()).toEqual({
+    error: 'temporarily_unavailable',
+    error_description: 'The keys of the client cannot be fetched just now. Try again shortly.',
+  })
 }
 
 const serve = (...keys: ClientKey[]) => {
@@ -89,18 +99,93 @@ describe('jwks_uri', () => {
     ['no JSON', () => new Response('<html>')],
     ['no key set', () => Response.json({ keys: 'x' })],
     ['100 kB', () => Response.json({ keys: [], x: 'x'.repeat(100_000) })],
-  ])('%s: the client is refused, and nothing of ours breaks', async (_name, bad) => {
+  ])('%s: an outage, not a refusal, and nothing of ours breaks', async (_name, bad) => {
     answer = bad
-    const { present } = await client(await clientKey())
-    expect(await present()).toBe(401)
-    expect(harness.logged.filter(({ event }) => event === 'request.failed')).toEqual([])
+    const { id, ask } = await client(await clientKey())
+    harness.logged.length = 0
+    await expectOutage(await ask())
+    expect(harness.logged.map(({ event }) => event)).not.toContain('request.failed')
+    expect(harness.logged.map(({ event }) => event)).not.toContain('client.rejected')
+    const told = harness.logged.filter(({ event }) => event === 'client.keys_unreachable')
+    expect(told.map(({ fields }) => fields.client_id)).toEqual([id])
   })
 
   test('a server that never answers is given up', async () => {
     answer = () => new Promise(() => {})
-    const { present } = await client(await clientKey())
-    expect(await present()).toBe(401)
+    const { ask } = await client(await clientKey())
+    await expectOutage(await ask())
   }, 180_000)
+
+  test('a server that was down is asked again, but not at once', async () => {
+    const key = await clientKey()
+    answer = () => new Response(null, { status: 500 })
+    const { present } = await client(key)
+    expect([await present(), await present()]).toEqual([503, 503])
+    expect(fetched).toBe(1)
+    serve(key)
+    expect(await present()).toBe(503)
+    harness.clock.advance(31)
+    expect(await present()).toBe(200)
+  })
+
+  test('while the server is down the keys of the last day serve, and nobody gets in with others', async () => {
+    const [key, next] = [await clientKey('ES256', 'first'), await clientKey('ES256', 'second')]
+    serve(key)
+    const { ask, present } = await client(key)
+    expect(await present(key, 'first')).toBe(200)
+    answer = () => new Response(null, { status: 502 })
+    harness.clock.advance(3600)
+    expect(await present(key, 'first')).toBe(200)
+    // Whether this one is the client's, only its server knows.
+    await expectOutage(await ask(next, 'second'))
+    expect(await present(key, 'first')).toBe(200)
+    expect(await present(await clientKey(), 'first')).toBe(401)
+    harness.clock.advance(86_400)
+    await expectOutage(await ask(key, 'first'))
+    serve(next)
+    harness.clock.advance(31)
+    expect([await present(next, 'second'), await present(key, 'first')]).toEqual([200, 401])
+  })
+
+  describe('for request objects too', () => {
+    const CALLBACKS = ['https://app.example.com/callback', 'https://app.example.com/other']
+    const begin = async () => {
+      answer = () => new Response(null, { status: 500 })
+      const key = await clientKey()
+      const { client_id } = await registerClient(harness, {
+        ...WEB_CLIENT,
+        redirect_uris: CALLBACKS,
+        jwks_uri: `https://localhost:${server.port}/jwks-${counter++}`,
+      })
+      return { client_id, request: await key.sign({ iss: client_id, aud: 'http://auth.test/' }) }
+    }
+
+    test('GET /authorize: temporarily_unavailable goes back to the client', async () => {
+      const query = new URLSearchParams({
+        ...(await begin()),
+        redirect_uri: CALLBACKS[0] ?? '',
+        state: 'a-state',
+      })
+      const response = await harness.request(`/authorize?${query}`)
+      const url = new URL(response.headers.get('location') ?? '')
+      expect([response.status, url.origin + url.pathname]).toEqual([303, CALLBACKS[0] ?? ''])
+      expect(Object.fromEntries(url.searchParams)).toMatchObject({
+        error: 'temporarily_unavailable',
+        state: 'a-state',
+      })
+    })
+
+    test('GET /authorize: a page with 503 where nothing says which address the client waits at', async () => {
+      const response = await harness.request(`/authorize?${new URLSearchParams(await begin())}`)
+      expect([response.status, response.headers.get('retry-after')]).toEqual([503, '30'])
+      expect(response.headers.get('location')).toBeNull()
+      expect(response.headers.get('content-type')).toStartWith('text/html')
+    })
+
+    test('POST /oauth2/par: 503', async () => {
+      await expectOutage(await harness.form('/oauth2/par', await begin()))
+    })
+  })
 })
 
 describe('addresses that a stranger may not make us call (reference edge 25)', () => {
@@ -156,7 +241,8 @@ describe('addresses that a stranger may not make us call (reference edge 25)', (
             jti: `s-${counter++}`,
           }),
         })
-        expect([host, response.status]).toEqual([host, 401])
+        // The same as for a server that is down: who asks must not learn what there is on our side.
+        await expectOutage(response)
       }
       expect(fetched).toBe(0)
     } finally {

@@ -34,6 +34,7 @@ let withPost: { id: string; secret: string }
 let withSecretJwt: { id: string; secret: string }
 let withKey: { id: string; key: ClientKey }
 let unsealed: { id: string; secret: string }
+let unreachable: { id: string; key: ClientKey }
 let configured: { client_id: string; client_secret: string }
 
 async function secretClient(method: string): Promise<{ id: string; secret: string }> {
@@ -64,6 +65,12 @@ beforeAll(async () => {
     jwks: { keys: [key.jwk] },
   })
   withKey = { id: client_id, key }
+  const { client_id: id } = await registerClient(harness, {
+    ...WEB_CLIENT,
+    token_endpoint_auth_method: 'private_key_jwt',
+    jwks_uri: 'https://localhost:1/jwks.json',
+  })
+  unreachable = { id, key }
   configured = await staticClient(harness, WEB_CLIENT.redirect_uris)
 })
 afterAll(() => harness.close())
@@ -211,6 +218,13 @@ for (const [path, fields] of Object.entries(ENDPOINTS))
     test('no body', async () => {
       const headers = basic(withBasic.id, withBasic.secret)
       await expectError(await harness.request(path, { method: 'POST', headers }), 400, 'invalid_request')
+    })
+
+    test('keys that cannot be fetched: 503 with Retry-After (the reference has 500; an outage is never a 4xx)', async () => {
+      const assertion = asserted(await unreachable.key.sign(claimsOf(unreachable.id)))
+      const response = await harness.form(path, { ...fields, ...assertion })
+      expect(response.headers.get('retry-after')).toBe('30')
+      await expectError(response, 503, 'temporarily_unavailable')
     })
 
     if (path !== '/oauth2/introspect')

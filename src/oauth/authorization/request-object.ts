@@ -20,10 +20,10 @@ const invalid = (description: string, cause?: unknown) =>
  * The parameters in a request object (RFC 9101 section 6, OpenID Connect Core section 6.1). It must be signed with a
  * key of the client, in the algorithm that the client registered if it did, come from it and be meant for us.
  *
- * @throws OAuthError invalid_request_object
+ * @throws OAuthError invalid_request_object; temporarily_unavailable while the client's keys cannot be fetched
  */
 export async function readRequestObject(
-  deps: Pick<Deps, 'clock' | 'urls' | 'clientKeys'>,
+  deps: Pick<Deps, 'clock' | 'urls' | 'clientKeys' | 'log'>,
   client: ClientRow,
   jwt: string,
 ): Promise<Params> {

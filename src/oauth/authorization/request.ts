@@ -31,7 +31,7 @@ type Needs = Pick<Deps, 'sql' | 'clock' | 'urls' | 'secrets' | 'clientKeys' | 'c
  * Finds the request behind the parameters of a page: the parameters themselves, what the client pushed, or a request
  * object by value or by registered reference.
  *
- * @throws OAuthError invalid_request, invalid_request_uri, invalid_request_object; RateLimited
+ * @throws OAuthError invalid_request, invalid_request_uri, invalid_request_object, temporarily_unavailable; RateLimited
  */
 export async function resolveRequest(
   deps: Needs,
@@ -71,7 +71,7 @@ async function findPushed(
  * the scope `openid` outside marks, also takes what is outside alone, unless the client insists on signatures.
  */
 async function unpack(
-  deps: Pick<Deps, 'clock' | 'urls' | 'clientKeys'>,
+  deps: Pick<Deps, 'clock' | 'urls' | 'clientKeys' | 'log'>,
   client: ClientRow,
   asked: Params,
   jwt: string,
