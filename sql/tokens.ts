@@ -114,39 +114,58 @@ export interface Successor {
   dpopJkt: string | undefined
 }
 
+/** A refresh token as a client presents it, and the pair that would replace its own. */
+export interface Rotation {
+  hash: Uint8Array
+  clientId: string
+  next: Successor
+}
+
 /**
- * Replaces the pair of a good refresh token of a client by its successor, in one statement; its access token ends with
- * it. Good means unused, its session not ended, its user neither locked nor deactivated, its client one that
- * authenticates with `authMethod` and may refresh, and, if nothing but its token says who it is, has proven the key that
- * the token is bound to, or some key if it registered that it always will. No row otherwise, or when another request was first;
- * `findRefreshToken` tells which.
+ * Replaces the pairs of good refresh tokens by their successors, in one statement; their access tokens end with them. Good
+ * means unused, its session not ended, its user neither locked nor deactivated, its client one that authenticates with
+ * `authMethod` and may refresh, and, if nothing but its token says who it is, has proven the key that the token is bound
+ * to, or some key if it registered that it always will. No row for any other, or when another request was first;
+ * `findRefreshToken` tells which. `at` is the place of the rotation, from 1.
+ *
+ * `waits` for a token that another transaction holds, which only one rotation may do: several would wait for each other.
  */
-export const rotateRefreshToken = (
+export const rotateRefreshTokens = (
   sql: Db,
-  presented: { hash: Uint8Array; clientId: string; authMethod: string; now: Date },
-  next: Successor,
-) => sql<{ session_id: string; scope: string }[]>`
-  with consumed as (
-    update latchkey.tokens t set consumed_at = to_timestamp(${seconds(presented.now)}), next_id = ${next.id}
-    from latchkey.oauth_sessions s
+  rotations: readonly Rotation[],
+  { authMethod, now, waits }: { authMethod: string; now: Date; waits: boolean },
+) => {
+  const list = (of: (rotation: Rotation) => unknown) => formatArray(rotations.map(of))
+  return sql<{ at: number; session_id: string; scope: string }[]>`
+  with good as materialized (
+    select asked.*, t.session_id, t.id, array_to_string(s.scope, ' ') as scope
+    from unnest((select ${list(({ hash }) => hash)}::bytea[]), (select ${list(({ clientId }) => clientId)}::uuid[]),
+        (select ${list(({ next }) => next.id)}::uuid[]), (select ${list(({ next }) => next.accessHash)}::bytea[]),
+        (select ${list(({ next }) => next.refreshHash)}::bytea[]),
+        (select ${list(({ next }) => seconds(next.expiresAt))}::float8[]),
+        (select ${list(({ next }) => next.dpopJkt ?? null)}::text[]))
+        with ordinality asked (hash, client_id, next_id, access_hash, refresh_hash, expires_at, jkt, at)
+      join latchkey.tokens t on t.refresh_hash = asked.hash
+      join latchkey.oauth_sessions s on s.id = t.session_id
       join latchkey.clients c on c.id = s.client_id
       left join latchkey.users u on u.id = s.user_id
-    where t.refresh_hash = ${presented.hash} and t.consumed_at is null
-      and s.id = t.session_id and s.finished_at is null
+    where t.consumed_at is null and s.finished_at is null
       and (s.user_id is null or (u.locked_at is null and u.deactivated_at is null))
-      and c.id = ${presented.clientId} and c.auth_method = ${presented.authMethod}
-      and 'refresh_token' = any (c.grant_types)
-      and (${presented.authMethod} <> 'none'
-        or case when ${next.dpopJkt ?? null}::text is null
+      and c.id = asked.client_id and c.auth_method = ${authMethod} and 'refresh_token' = any (c.grant_types)
+      and (c.auth_method <> 'none'
+        or case when asked.jkt is null
           then t.dpop_jkt is null and c.metadata -> 'dpop_bound_access_tokens' is distinct from 'true'
-          else coalesce(t.dpop_jkt, ${next.dpopJkt ?? null}) = ${next.dpopJkt ?? null} end)
-    returning t.session_id, t.next_id, array_to_string(s.scope, ' ') as scope),
+          else coalesce(t.dpop_jkt, asked.jkt) = asked.jkt end)
+    for update of t ${waits ? sql`` : sql`skip locked`}),
+  consumed as (
+    update latchkey.tokens t set consumed_at = to_timestamp(${seconds(now)}), next_id = good.next_id
+    from good where t.session_id = good.session_id and t.id = good.id
+    returning good.*),
   successor as (
     insert into latchkey.tokens (session_id, id, access_hash, refresh_hash, expires_at, dpop_jkt)
-    select session_id, next_id, ${next.accessHash}::bytea, ${next.refreshHash}::bytea,
-      to_timestamp(${seconds(next.expiresAt)}), ${next.dpopJkt ?? null}
-    from consumed)
-  select session_id, scope from consumed`
+    select session_id, next_id, access_hash, refresh_hash, to_timestamp(expires_at), jkt from consumed)
+  select at::int4 as at, session_id, scope from consumed`
+}
 
 /**
  * Gives the session of a good refresh token of a client one more access token, and leaves the refresh token as it is. Those

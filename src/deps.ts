@@ -29,6 +29,7 @@ import { createHomeserver } from './matrix/homeserver/create.ts'
 import type { Fetch, Homeserver } from './matrix/homeserver/homeserver.ts'
 import { type AccessTokens, createAccessTokens } from './oauth/access-token.ts'
 import { type ClientKeys, createClientKeys } from './oauth/client-keys.ts'
+import { createRotations, type Rotations } from './oauth/grants/refresh-token.ts'
 import { createKeyring, type Keyring } from './oauth/keyring.ts'
 import { createOpaModule } from './policy/opa/module.ts'
 import { entrypointsOf, modulePolicy } from './policy/opa/module-policy.ts'
@@ -70,6 +71,7 @@ export interface Deps {
   mail: Mail
   activity: Activity
   accessTokens: AccessTokens
+  rotations: Rotations
   views: Views
   translate: Translate
   assets: Assets
@@ -168,6 +170,7 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
     jobs: keep?.jobs ?? createJobs(options.database, log, { kept: config.retention, metrics, tracing }),
     activity: keep?.activity ?? createActivity(sql, log, metrics),
     accessTokens: createAccessTokens({ sql, clock }),
+    rotations: createRotations({ sql, clock }),
     translate,
     views,
     mail: withSpans(tracing, 'mail', createMail({ config, urls, sql, clock, random, secrets, views, log }), [

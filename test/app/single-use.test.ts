@@ -429,7 +429,7 @@ const RACES: Record<string, Race> = {
     },
   },
   'a refresh token: one successor, which all get (decision 7)': {
-    claims: ['rotateRefreshToken', 'renewSuccessor'],
+    claims: ['rotateRefreshTokens', 'renewSuccessor'],
     async run() {
       const { browser, clientId } = await consentOf()
       const { refresh_token } = await exchange(one, clientId, await obtainCode(browser, clientId))

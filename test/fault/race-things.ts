@@ -11,7 +11,7 @@ import { insertPushedRequest } from '../../sql/pushed-requests.ts'
 import { claimRecoveryTicket, insertRecoveryTicket } from '../../sql/recoveries.ts'
 import { insertRegistrationToken, useRegistrationToken } from '../../sql/registration-tokens.ts'
 import { completeRegistration, insertRegistration } from '../../sql/registrations.ts'
-import { rotateRefreshToken } from '../../sql/tokens.ts'
+import { rotateRefreshTokens } from '../../sql/tokens.ts'
 import {
   claimUpstreamSession,
   consumeUpstreamSession,
@@ -137,10 +137,16 @@ export const THINGS: readonly Thing[] = [
             ${digest('refresh', index)}, ${LATER})`,
       ]),
     claim: (sql, index, racer) =>
-      rotateRefreshToken(
+      rotateRefreshTokens(
         sql,
-        { hash: digest('refresh', index), clientId: CLIENT, authMethod: 'none', now: NOW },
-        successor('refresh', index, racer),
+        [
+          {
+            hash: digest('refresh', index),
+            clientId: CLIENT,
+            next: successor('refresh', index, racer),
+          },
+        ],
+        { authMethod: 'none', now: NOW, waits: true },
       ),
   },
   {

@@ -763,12 +763,16 @@ const FILES = [
       ],
     ],
     findRefreshToken: [[HASH]],
-    rotateRefreshToken: [
+    rotateRefreshTokens: [true, false].map((waits) => [
       [
-        { hash: HASH, clientId: ID, authMethod: 'none', now: NOW },
-        { id: ID, accessHash: HASH, refreshHash: HASH, expiresAt: NOW, dpopJkt: undefined },
+        {
+          hash: HASH,
+          clientId: ID,
+          next: { id: ID, accessHash: HASH, refreshHash: HASH, expiresAt: NOW, dpopJkt: undefined },
+        },
       ],
-    ],
+      { authMethod: 'none', now: NOW, waits },
+    ]),
     insertAccessToken: [
       [
         { hash: HASH, clientId: ID, before: NOW },

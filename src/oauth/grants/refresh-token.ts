@@ -1,10 +1,12 @@
 import type { ClientRow } from '../../../sql/clients.ts'
+import { isOutage } from '../../../sql/outage.ts'
 import {
   findRefreshToken,
   insertAccessToken,
   type RefreshRow,
+  type Rotation,
   renewSuccessor,
-  rotateRefreshToken,
+  rotateRefreshTokens,
 } from '../../../sql/tokens.ts'
 import { successorPair } from '../../crypto/successor.ts'
 import { newToken, parseToken, tokenDigest } from '../../crypto/tokens.ts'
@@ -14,6 +16,8 @@ import type { Requester } from '../../http/requester.ts'
 import { endAppSession } from '../../identity/sessions.ts'
 import { noteTokenReuse } from '../../identity/token-reuse.ts'
 import { addSeconds } from '../../lib/clock.ts'
+import { gather } from '../../lib/gather.ts'
+import { codeOf } from '../../lib/thrown.ts'
 import { transact } from '../../lib/transact.ts'
 import { newId } from '../../lib/ulid.ts'
 import { mayRefresh, tokenTypeOf } from '../dpop.ts'
@@ -22,7 +26,7 @@ import type { TokenResponse } from '../token-response.ts'
 
 type Needs = Pick<
   Deps,
-  'config' | 'sql' | 'clock' | 'random' | 'secrets' | 'jobs' | 'activity' | 'translate' | 'log'
+  'config' | 'sql' | 'clock' | 'random' | 'secrets' | 'jobs' | 'activity' | 'rotations' | 'translate' | 'log'
 >
 
 /**
@@ -67,9 +71,37 @@ export async function refreshPublic(
   requester: Requester,
 ): Promise<TokenResponse | undefined> {
   if (presented === undefined || parseToken(presented) !== 'mar') return undefined
-  const rotated = await rotate(deps, { client: { id: clientId, auth_method: 'none' }, presented, jkt })
-  return rotated && note(deps, rotated, requester)
+  const { rotation, answer } = prepare(deps, {
+    client: { id: clientId, auth_method: 'none' },
+    presented,
+    jkt,
+  })
+  const row = await deps.rotations(rotation)
+  return row && note(deps, answer(row, jkt ?? null), requester)
 }
+
+/** Replaces the pair of a good refresh token of a public client; undefined for any other, and for one that is in use. */
+export type Rotations = (rotation: Rotation) => Promise<{ session_id: string; scope: string } | undefined>
+
+/**
+ * Rotates for public clients. What comes while two statements are under way goes together in the next: one commit for all
+ * of them. An accident of one is not the others': they are left to `refresh`, which takes them one by one.
+ */
+export const createRotations = ({ sql, clock }: Pick<Deps, 'sql' | 'clock'>): Rotations =>
+  gather(
+    async (rotations) => {
+      const rows: Awaited<ReturnType<Rotations>>[] = new Array(rotations.length)
+      const options = { authMethod: 'none', now: clock.now(), waits: false }
+      try {
+        for (const row of await rotateRefreshTokens(sql, rotations, options)) rows[row.at - 1] = row
+      } catch (error) {
+        const conflict = codeOf(error)?.startsWith('40')
+        if (rotations.length === 1 || (isOutage(error) && !conflict)) throw error
+      }
+      return rows
+    },
+    { atOnce: 2, atMost: 100 },
+  )
 
 /** Seconds that an access token which ran out can still be revoked, and its session with it. */
 const KEPT = 24 * 3600
@@ -118,13 +150,19 @@ function successor(deps: Needs, { presented, jkt }: Presented, id: string, now: 
   }
 }
 
-/** The first use of a good token; undefined for any other. */
-async function rotate(deps: Needs, proven: Presented): Promise<Answer | undefined> {
+/** What the first use of a token would make of it, and the answer to that. */
+function prepare(deps: Needs, proven: Presented) {
   const now = deps.clock.now()
   const { pair, answer } = successor(deps, proven, newId(now, deps.random), now)
-  const { id: clientId, auth_method: authMethod } = proven.client
-  const hash = tokenDigest(proven.presented)
-  const [row] = await rotateRefreshToken(deps.sql, { hash, clientId, authMethod, now }, pair)
+  const rotation = { hash: tokenDigest(proven.presented), clientId: proven.client.id, next: pair }
+  return { rotation, answer, now }
+}
+
+/** The first use of a good token; undefined for any other. */
+async function rotate(deps: Needs, proven: Presented): Promise<Answer | undefined> {
+  const { rotation, answer, now } = prepare(deps, proven)
+  const options = { authMethod: proven.client.auth_method, now, waits: true }
+  const [row] = await rotateRefreshTokens(deps.sql, [rotation], options)
   return row && answer(row, proven.jkt ?? null)
 }
 
