@@ -1,10 +1,12 @@
 import { describe, expect, test } from 'bun:test'
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { OPERATIONS } from '../../src/admin/operations.ts'
 import { ConfigSchema } from '../../src/config/schema.ts'
 import { allPaths, shapeOf } from '../../src/config/shape.ts'
 import { scopesFor } from '../../src/lib/admin-scope.ts'
+import { samples } from '../../src/render/samples.ts'
+import { mailSamples } from '../../src/render/samples-mail.ts'
 
 const docs = await Bun.file(new URL('../../docs/configuration.md', import.meta.url)).text()
 
@@ -67,4 +69,14 @@ test('docs/security.md: every test that it names exists, and every row of the th
   )
   expect(rows.length).toBeGreaterThan(100)
   expect(bare).toEqual([])
+})
+
+test('docs/images/pages: every page and mail has its pictures there (bun run pictures --only NAME)', async () => {
+  const directory = join(ROOT, 'docs', 'images', 'pages')
+  const index = await readFile(join(directory, 'README.md'), 'utf8')
+  const shown = [...index.matchAll(/^!\[.*\]\((.+)\.webp\)$/gm)].map(([, name]) => name)
+  const files = (await readdir(directory)).filter((file) => file.endsWith('.webp'))
+  const views = [...Object.keys(samples), ...Object.keys(mailSamples).map((name) => `mail-${name}`)].sort()
+  expect(shown.sort()).toEqual(views)
+  expect(files.map((file) => file.replace('.webp', '')).sort()).toEqual(views)
 })

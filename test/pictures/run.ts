@@ -6,18 +6,18 @@ import type { Page } from 'playwright-core'
 import { startChromium } from '../support/chromium.ts'
 import { CHOSEN } from './chosen.ts'
 import { playHosts, type State, startGallery } from './gallery.ts'
+import { indexOfPages, type Look, pageOf, removeOthers, type Taken, takeWebp, writeSheet } from './sheets.ts'
 
 const DOCS = join(import.meta.dirname, '..', '..', 'docs', 'images')
+const PAGES = join(DOCS, 'pages')
 const SIZES = { desktop: { width: 1280, height: 860 }, phone: { width: 390, height: 780 } }
 const SCHEMES = ['light', 'dark'] as const
-type Size = keyof typeof SIZES
-type Scheme = (typeof SCHEMES)[number]
 
 const { values: options } = parseArgs({
   options: {
-    /** Every page in every state and look, into this directory. */
+    /** Every page in every state and look, into this directory and nothing into `docs/images`. */
     all: { type: 'string' },
-    /** Of those, the ones whose name this pattern matches. */
+    /** Only the states whose name this pattern matches. */
     only: { type: 'string', default: '' },
     lang: { type: 'string', multiple: true, default: ['en'] },
     size: { type: 'string', multiple: true, default: Object.keys(SIZES) },
@@ -31,24 +31,16 @@ started.defer(gallery.stop)
 const chromium = await startChromium()
 started.defer(chromium.stop)
 
-/** The visible part as WebP, which is a fifth of a PNG; only the debugger's own command makes one. */
-async function takeWebp(page: Page, path: string): Promise<void> {
-  const devtools = await page.context().newCDPSession(page)
-  const { data } = await devtools.send('Page.captureScreenshot', { format: 'webp', quality: 82 })
-  await devtools.detach()
-  await writeFile(path, Buffer.from(data, 'base64'))
-}
-
 /** Calls `each` with a page on every state, in a browser of that look. */
 async function look(
-  [size, colorScheme]: [Size, Scheme],
+  { size, scheme }: Look,
   states: readonly State[],
   each: (page: Page, state: State) => Promise<void>,
   deviceScaleFactor = 1,
 ): Promise<void> {
   const visitor = await chromium.visitor({
     viewport: SIZES[size],
-    colorScheme,
+    colorScheme: scheme,
     deviceScaleFactor,
     reducedMotion: 'reduce',
     hasTouch: size === 'phone',
@@ -61,33 +53,71 @@ async function look(
   await visitor.close()
 }
 
-if (options.all === undefined) {
-  await mkdir(DOCS, { recursive: true })
+const wanted = new RegExp(options.only)
+const isWanted = ({ name }: State): boolean => wanted.test(name)
+
+/** All of the wanted states into `directory`; `each` is given every picture. */
+async function takeStates(
+  directory: string,
+  each: (state: State, taken: Taken) => void = () => {},
+): Promise<void> {
+  await mkdir(directory, { recursive: true })
+  let count = 0
+  for (const lang of options.lang)
+    for (const size of options.size as Look['size'][])
+      for (const scheme of options.scheme as Look['scheme'][])
+        await look({ size, scheme }, gallery.states(lang).filter(isWanted), async (page, state) => {
+          const image = await takeWebp(page)
+          await writeFile(join(directory, `${state.name}.${size}.${scheme}.${lang}.webp`), image)
+          each(state, { look: { size, scheme }, image })
+          count++
+        })
+  console.log(`${count} pictures are in ${directory}.`)
+}
+
+/** The pictures that the documentation shows. */
+async function takeChosen(): Promise<void> {
+  let count = 0
   for (const { file, state: name, size, scheme, lang = 'en' } of CHOSEN) {
     const state = gallery.states(lang).find((one) => one.name === name)
     if (!state) throw new Error(`There is no state ${name}.`)
+    if (!isWanted(state)) continue
     await look(
-      [size, scheme],
+      { size, scheme },
       [state],
-      (page) => takeWebp(page, join(DOCS, `${file}.webp`)),
+      async (page) => writeFile(join(DOCS, `${file}.webp`), await takeWebp(page, { whole: false })),
       size === 'phone' ? 2 : 1.5,
     )
+    count++
   }
-  console.log(`${CHOSEN.length} pictures are in docs/images.`)
-} else {
-  const directory = options.all
-  await mkdir(directory, { recursive: true })
-  const wanted = new RegExp(options.only)
+  console.log(`${count} pictures of the documentation are in ${DOCS}.`)
+}
+
+/** Every state, and of each page a sheet with one of them in the four looks: the chosen one, or the first. */
+async function takePages(): Promise<void> {
+  const names = gallery.states('en').map(({ name }) => name)
+  const pages = [...new Set(names.map(pageOf))]
+  const shown = [...CHOSEN.map(({ state }) => state), ...names]
+  const first = new Map(pages.map((page) => [shown.find((name) => pageOf(name) === page), page]))
+  const pictures = new Map<string, Taken[]>()
+  await takeStates(join(DOCS, 'states'), ({ name, lang }, taken) => {
+    const page = first.get(name)
+    if (page && lang === 'en') pictures.set(page, [...(pictures.get(page) ?? []), taken])
+  })
   let count = 0
-  for (const lang of options.lang)
-    for (const size of options.size as Size[])
-      for (const scheme of options.scheme as Scheme[]) {
-        const states = gallery.states(lang).filter(({ name }) => wanted.test(name))
-        await look([size, scheme], states, async (page, { name }) => {
-          const path = join(directory, `${name}.${size}.${scheme}.${lang}.png`)
-          await page.screenshot({ path, fullPage: true, animations: 'disabled' })
-          count++
-        })
-      }
-  console.log(`${count} pictures are in ${directory}.`)
+  for (const [page, taken] of pictures) {
+    if (taken.length < 4) continue
+    await writeSheet(chromium, PAGES, page, taken)
+    count++
+  }
+  await removeOthers(PAGES, pages)
+  await writeFile(join(PAGES, 'README.md'), indexOfPages(names))
+  console.log(`${count} sheets are in ${PAGES}.`)
+}
+
+if (options.all !== undefined) await takeStates(options.all)
+else {
+  await mkdir(PAGES, { recursive: true })
+  await takeChosen()
+  await takePages()
 }
