@@ -242,6 +242,15 @@ create table latchkey.known_browsers (
   constraint known_browsers_user_id_fkey FOREIGN KEY (user_id) REFERENCES latchkey.users(id) ON DELETE CASCADE
 );
 
+create table latchkey.logout_returns (
+  state_hash bytea not null,
+  browser_hash bytea not null,
+  target text not null,
+  created_at timestamp with time zone not null,
+  constraint logout_returns_pkey PRIMARY KEY (state_hash)
+);
+CREATE INDEX logout_returns_age ON latchkey.logout_returns USING btree (created_at);
+
 create table latchkey.mails (
   id uuid not null,
   kind text not null,

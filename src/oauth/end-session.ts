@@ -7,6 +7,7 @@ import { formActionSource } from '../http/headers.ts'
 import { type Params, readForm, readQuery } from '../http/params.ts'
 import { redirect } from '../http/reply.ts'
 import type { Route } from '../http/route.ts'
+import { type ProviderLogout, providerLogout } from '../identity/provider-logout.ts'
 import { endSession, endSessionFor } from '../identity/sessions.ts'
 import { languageFor, openVisit, page, readOwnForm, type Visit } from '../identity/visit.ts'
 import { clientSummary, hostOf } from './grant-context.ts'
@@ -84,21 +85,24 @@ function isOfThisSession({ session }: Visit, { client, sid }: LogoutRequest): bo
   return sid === sessionIdFor(client.id, session.session.id)
 }
 
-/** Ends the session of this browser and goes where the client asked for. */
+/** Ends the session of this browser, at its provider too, and goes where the client asked for. */
 async function signOut(
   deps: Deps,
   visit: Visit,
   logout: LogoutRequest,
   options: { withApps?: boolean } = {},
 ): Promise<Response> {
-  const { session } = visit
+  const { session, browser } = visit
+  let onward: ProviderLogout | undefined
   if (session.state !== 'none') {
     const { user_id: userId, id } = session.session
     if (logout.client && isOfThisSession(visit, logout))
       await endSessionFor(deps, userId, id, logout.client.id, options)
     else await endSession(deps, userId, id, options)
+    onward = await providerLogout(deps, browser, id, logout.target)
   }
-  if (logout.target === undefined) return loggedOutPage(deps, visit, options.withApps)
+  if (onward || logout.target === undefined)
+    return loggedOutPage(deps, visit, { appsEnded: options.withApps, onward })
   return redirect(logout.target, [
     ...visit.browser.cookies,
     noSessionCookie(deps.urls),
@@ -144,20 +148,32 @@ function describeTarget(target: string): { kind: 'web'; host: string } | { kind:
   return host === undefined || isLoopback(new URL(target)) ? { kind: 'app' } : { kind: 'web', host }
 }
 
-/** The page for somebody who is signed out now; the cookie goes too. */
-export function loggedOutPage(deps: Deps, visit: Visit, appsEnded = false): Response {
+/**
+ * The page for somebody who is signed out now; the cookie goes too. `onward`: it leads to the sign-out of the provider, and
+ * not by a redirect: browsers follow a form only to where its page says that it may lead, and the form may be an app's.
+ */
+export function loggedOutPage(
+  deps: Deps,
+  visit: Visit,
+  {
+    appsEnded = false,
+    onward,
+  }: { appsEnded?: boolean | undefined; onward?: ProviderLogout | undefined } = {},
+): Response {
   const signedOut = {
     ...visit,
     session: { state: 'none' } as const,
     browser: { ...visit.browser, sessionSecret: undefined },
   }
-  return page(
+  const left = page(
     deps,
     signedOut,
     'logged_out',
-    { continuation: '', apps_ended: appsEnded },
+    { continuation: '', apps_ended: appsEnded, ...(onward && { provider: onward }) },
     { cookies: [noSessionCookie(deps.urls), leftCookie(deps.urls)] },
   )
+  if (onward) left.headers.set('refresh', `0; url=${onward.url}`)
+  return left
 }
 
 export const endSessionRoutes = (deps: Deps): Route[] => [

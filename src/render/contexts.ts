@@ -390,6 +390,8 @@ export interface LoggedOutPage {
   continuation: Continuation
   /** The apps that were signed in with this browser are signed out too. */
   apps_ended: boolean
+  /** The page leads on to the sign-out of the provider that the person signed in with. */
+  provider?: { name: string; url: string }
 }
 
 /** Page name (a file `views/pages/<name>.html`) to its view model. */

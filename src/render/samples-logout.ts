@@ -113,6 +113,22 @@ export const logoutSamples: {
     { label: 'plain', context: { continuation: '', apps_ended: false } },
     { label: 'with the apps', context: { continuation: '', apps_ended: true } },
     { label: 'on the way to a client', context: { continuation: CONTINUATION, apps_ended: false } },
+    {
+      label: 'on the way to the sign-out of a provider',
+      context: {
+        continuation: '',
+        apps_ended: false,
+        provider: { name: LONG, url: 'https://sso.example.com/logout?id_token_hint=eyJ&state=x' },
+      },
+    },
+    {
+      label: 'hostile',
+      context: {
+        continuation: '',
+        apps_ended: false,
+        provider: { name: HOSTILE, url: 'https://sso.example.com/logout?id_token_hint=eyJ&state=x' },
+      },
+    },
   ],
   sign_out: [
     {

@@ -24,8 +24,6 @@ async function logout(deps: Deps, request: Request): Promise<Response> {
     return page(deps, visit, 'sign_out', { mxid, continuation: continuation.text }, { expired: true })
   }
   const isLeaving = continuation.text === ''
-  const onward =
-    isLeaving && session.state !== 'none' ? await providerLogout(deps, session.session.id) : undefined
   if (session.state !== 'none') await endSession(deps, session.session.user_id, session.session.id)
   if (!isLeaving)
     return redirect(deps.urls.path(continuation.path), [
@@ -33,10 +31,9 @@ async function logout(deps: Deps, request: Request): Promise<Response> {
       noSessionCookie(deps.urls),
       leftCookie(deps.urls),
     ])
-  const left = loggedOutPage(deps, visit)
-  // No redirect: browsers follow a form only to where its page says that it may lead, and every page has this one.
-  if (onward !== undefined) left.headers.set('refresh', `0; url=${onward}`)
-  return left
+  const onward =
+    session.state === 'none' ? undefined : await providerLogout(deps, visit.browser, session.session.id)
+  return loggedOutPage(deps, visit, { onward })
 }
 
 export const logoutRoutes = (deps: Deps): Route[] => [

@@ -18,8 +18,13 @@ export interface ProviderAnswer {
   maxAge: number | undefined
 }
 
-/** Asks an endpoint of a provider. @throws ProviderError `unreachable` */
-export type Ask = (provider: Provider, url: URL, request: PublicRequest) => Promise<ProviderAnswer>
+/** Asks an endpoint of a provider; `timeoutMs` where its ten seconds are too long. @throws ProviderError `unreachable` */
+export type Ask = (
+  provider: Provider,
+  url: URL,
+  request: PublicRequest,
+  timeoutMs?: number,
+) => Promise<ProviderAnswer>
 
 /**
  * Calls to providers: ten seconds, half a megabyte, no redirects. The hosts that the configuration names may be anywhere,
@@ -30,11 +35,11 @@ export function createAsk(
   fetch: Fetch,
   publicOptions: Pick<PublicFetchOptions, 'allows' | 'ca' | 'proxyOf'>,
 ): Ask {
-  return async (provider, url, request) => {
+  return async (provider, url, request, timeoutMs = TIMEOUT) => {
     try {
       if (!isNamedByOperator(provider, url))
-        return await requestPublic(url, request, { timeoutMs: TIMEOUT, maxBytes: MOST, ...publicOptions })
-      return await direct(fetch, url, request)
+        return await requestPublic(url, request, { timeoutMs, maxBytes: MOST, ...publicOptions })
+      return await direct(fetch, url, request, timeoutMs)
     } catch (cause) {
       throw new ProviderError('unreachable', `${url.origin}: ${messageOf(cause)}`, { cause })
     }
@@ -53,13 +58,14 @@ async function direct(
   fetch: Fetch,
   url: URL,
   { method, headers, body }: PublicRequest,
+  timeoutMs: number,
 ): Promise<ProviderAnswer> {
   const response = await fetch(url.href, {
     method,
     headers: { accept: 'application/json', ...headers },
     ...(body !== undefined && { body }),
     redirect: 'manual',
-    signal: AbortSignal.timeout(TIMEOUT),
+    signal: AbortSignal.timeout(timeoutMs),
   })
   const chunks: Uint8Array[] = []
   let size = 0

@@ -22,12 +22,16 @@ export interface Metadata {
 export interface MetadataCache {
   /** @throws ProviderError when the provider does not answer, and never did */
   of(provider: Provider): Promise<Metadata>
+  /** What it says now, whatever is known: for a browser that is sent there and could not come back. @throws ProviderError */
+  now(provider: Provider): Promise<Metadata>
 }
 
 /** Milliseconds after which metadata is asked for again, while the old one is used. */
 const FRESH = 15 * 60_000
 /** Milliseconds before a provider that did not answer is asked again. */
 const PAUSE = 10_000
+/** Milliseconds for an answer that nobody needs but to know that the provider is there. */
+const SIGN_OF_LIFE = 3000
 
 interface Cached {
   metadata?: Metadata
@@ -70,6 +74,13 @@ export function createMetadataCache({
       await settled
       return entry.pending
     },
+    async now(provider) {
+      if (provider.discovery_mode === 'disabled') return staticMetadata(provider)
+      const askedAt = clock.now().getTime()
+      const metadata = readMetadata(provider, await fetchDocument(ask, provider, SIGN_OF_LIFE))
+      cache.set(provider.id, { metadata, askedAt, pending: Promise.resolve(metadata) })
+      return metadata
+    },
   }
 }
 
@@ -94,9 +105,13 @@ export const discoveryUrl = ({ issuer = '' }: Provider): URL =>
   new URL(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`)
 
 /** What a provider says about itself, unchecked. @throws ProviderError */
-export async function fetchDocument(ask: Ask, provider: Provider): Promise<Record<string, unknown>> {
+export async function fetchDocument(
+  ask: Ask,
+  provider: Provider,
+  timeoutMs?: number,
+): Promise<Record<string, unknown>> {
   const url = discoveryUrl(provider)
-  const { status, body } = await ask(provider, url, { method: 'GET' })
+  const { status, body } = await ask(provider, url, { method: 'GET' }, timeoutMs)
   if (status !== 200) throw new ProviderError('unreachable', `${url.href} answered ${status}`)
   let document: unknown
   try {
@@ -145,7 +160,7 @@ function readDocument(provider: Provider, document: Record<string, unknown>): Me
     tokenEndpoint: needed(address('token_endpoint'), 'token_endpoint'),
     userinfoEndpoint: webAddress(address('userinfo_endpoint')),
     jwksUri: webAddress(address('jwks_uri')),
-    endSessionEndpoint: webAddress(text(document.end_session_endpoint)),
+    endSessionEndpoint: signOutAddress(provider, text(document.end_session_endpoint)),
     pkce:
       Array.isArray(document.code_challenge_methods_supported) &&
       document.code_challenge_methods_supported.includes('S256'),
@@ -154,6 +169,12 @@ function readDocument(provider: Provider, document: Record<string, unknown>): Me
 }
 
 const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined)
+
+/** Nobody is sent with an ID token to where others read it on the way. */
+function signOutAddress({ discovery_mode: mode }: Provider, value: string | undefined): URL | undefined {
+  const url = webAddress(value)
+  return url && (mode === 'insecure' || url.protocol === 'https:' || isLoopback(url)) ? url : undefined
+}
 
 function webAddress(value: string | undefined): URL | undefined {
   const url = value !== undefined && URL.canParse(value) ? new URL(value) : undefined

@@ -37,6 +37,7 @@ import * as knownBrowsers from '../../sql/known-browsers.ts'
 import * as leases from '../../sql/leases.ts'
 import * as limits from '../../sql/limits.ts'
 import * as logout from '../../sql/logout.ts'
+import * as logoutReturns from '../../sql/logout-returns.ts'
 import * as mails from '../../sql/mails.ts'
 import * as oauthSessions from '../../sql/oauth-sessions.ts'
 import type { Counting } from '../../sql/page.ts'
@@ -630,6 +631,11 @@ const FILES = [
     consumeUpstreamSession: [[ID, ID, NOW]],
     findSealedIdToken: [[ID]],
     listSessionsThrough: [[ID, { subject: 's', sid: null }]],
+  }),
+  statements('logout-returns', logoutReturns, {
+    insertLogoutReturn: [[{ stateHash: HASH, browserHash: HASH, target: 'https://a.test/', now: NOW }]],
+    claimLogoutReturn: [[{ stateHash: HASH, browserHash: HASH, since: NOW }]],
+    deleteOldLogoutReturns: [[NOW, 10]],
   }),
   statements('registrations', registrations, {
     insertRegistration: [

@@ -13,10 +13,10 @@ export interface TestProvider {
   /** Method, path and body of every request to its endpoints. */
   asked: { method: string; path: string; headers: Record<string, unknown> }[]
   /**
-   * Goes to the provider as a browser does and signs in; gives the answer for the callback: its address, or the fields of
-   * the form.
+   * Goes to the provider as a browser does, signs in or out there, and gives where it leads back to: an address, or the
+   * fields of a form. Without `cookies` in a browser of its own, in which nobody stays signed in.
    */
-  visit(authorizationUrl: URL): Promise<{ url: URL; form?: Record<string, string> }>
+  visit(start: URL, cookies?: Map<string, string>): Promise<{ url: URL; form?: Record<string, string> }>
   close(): Promise<void>
 }
 
@@ -34,7 +34,7 @@ export async function startProvider(configuration: {
     account: { sub: 'alice' },
     people: new Map(),
     asked: [],
-    visit: (url) => visit(url, issuer),
+    visit: (url, cookies = new Map()) => visit(url, issuer, cookies),
     close: () =>
       new Promise((resolve) => {
         server.closeAllConnections()
@@ -83,14 +83,18 @@ export async function startProvider(configuration: {
   return test
 }
 
-/** A browser of its own for each visit: nobody stays signed in there. */
-async function visit(start: URL, issuer: string): Promise<{ url: URL; form?: Record<string, string> }> {
-  const cookies = new Map<string, string>()
+async function visit(
+  start: URL,
+  issuer: string,
+  cookies: Map<string, string>,
+): Promise<{ url: URL; form?: Record<string, string> }> {
   let url = start
+  let sent: Record<string, string> | undefined
   for (let hops = 0; hops < 10; hops++) {
     const response = await fetch(url, {
       redirect: 'manual',
       headers: { cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join('; ') },
+      ...(sent && { method: 'POST', body: new URLSearchParams(sent) }),
     })
     for (const cookie of response.headers.getSetCookie()) {
       const pair = cookie.split('; ')[0] ?? ''
@@ -98,11 +102,17 @@ async function visit(start: URL, issuer: string): Promise<{ url: URL; form?: Rec
       cookies.set(pair.slice(0, at), pair.slice(at + 1))
     }
     const location = response.headers.get('location')
+    sent = undefined
     if (location === null) {
       const text = await response.text()
       const [form] = readForms(text)
       if (form && !form.action.startsWith(issuer)) return { url: new URL(form.action), form: form.hidden }
-      throw new Error(`The provider answered ${response.status} at ${url.pathname}: ${text.slice(0, 2000)}`)
+      if (!form?.action.endsWith('/session/end/confirm'))
+        throw new Error(`The provider answered ${response.status} at ${url.pathname}: ${text.slice(0, 2000)}`)
+      // It asks whether the person wants to be signed out there.
+      url = new URL(form.action)
+      sent = { ...form.hidden, logout: 'yes' }
+      continue
     }
     url = new URL(location, url)
     if (url.origin !== issuer) return { url }

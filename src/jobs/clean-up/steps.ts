@@ -34,6 +34,7 @@ import {
 import { deleteUnusedClients } from '../../../sql/client-registrations.ts'
 import type { Sql } from '../../../sql/connect.ts'
 import { deleteIdleLimits } from '../../../sql/limits.ts'
+import { deleteOldLogoutReturns } from '../../../sql/logout-returns.ts'
 import { deleteOldPolicyData } from '../../../sql/policy-data.ts'
 import type { Config } from '../../config/schema.ts'
 import { KNOWN_LIFETIME } from '../../identity/begin-session.ts'
@@ -184,6 +185,11 @@ export const STEPS: readonly Step[] = [
     name: 'upstream_sign_ins',
     tables: ['upstream_sessions'],
     batch: ({ sql, kept, ago }, limit) => deleteOldUpstreamSessions(sql, ago(kept.requests), limit),
+  },
+  {
+    name: 'logout_returns',
+    tables: ['logout_returns'],
+    batch: ({ sql, kept, ago }, limit) => deleteOldLogoutReturns(sql, ago(kept.requests), limit),
   },
   {
     name: 'upstream_identities',
