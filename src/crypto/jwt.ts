@@ -114,13 +114,13 @@ export async function verifyJwt(
 
 /**
  * `at_hash` and `c_hash` (OIDC Core 3.1.3.6, 3.3.2.11): the left half of the hash that `alg` signs with.
- * EdDSA names no hash; Ed25519 uses SHA-512 inside, which is what implementations agreed on.
+ * EdDSA names no hash; Ed25519 (RFC 9864: the same by its own name) uses SHA-512 inside, which implementations agreed on.
  * Throws TypeError for an algorithm that neither we nor a provider signs with.
  */
 export function idTokenHash(alg: string, value: string): string {
-  if (!SIGNING_ALGORITHMS.includes(alg) && !/^HS(256|384|512)$/.test(alg))
+  if (!SIGNING_ALGORITHMS.includes(alg) && !/^(HS(256|384|512)|Ed25519)$/.test(alg))
     throw new TypeError(`No ID token is signed with ${JSON.stringify(alg)}.`)
-  const bits = alg === 'EdDSA' ? 512 : Number(alg.slice(2))
+  const bits = alg.startsWith('Ed') ? 512 : Number(alg.slice(2))
   return base64url(
     createHash(`sha${bits}`)
       .update(value)

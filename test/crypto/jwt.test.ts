@@ -31,6 +31,7 @@ describe('idTokenHash', () => {
     ['EdDSA', 32],
     // Not ours: providers may sign with the client's secret.
     ['HS256', 16],
+    ['Ed25519', 32],
   ])('%s: the left %d bytes of the hash of its size', (alg, bytes) => {
     const full = new Bun.CryptoHasher(`sha${bytes * 16}` as 'sha256').update('token').digest()
     expect(idTokenHash(alg, 'token')).toBe(Buffer.from(full.subarray(0, bytes)).toString('base64url'))

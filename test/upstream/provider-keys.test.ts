@@ -90,8 +90,11 @@ const EFFECTS: Record<string, (() => Promise<void>) | [file: string, words: stri
   'sign_in_with_apple.key_id': ['test/upstream/methods.test.ts', 'key_id'],
   'sign_in_with_apple.private_key': ['test/upstream/methods.test.ts', 'private_key:'],
   'sign_in_with_apple.private_key_file': ['test/config/upstream-recipes.test.ts', '/etc/latchkey/apple.p8'],
-  id_token_signed_response_alg: ['test/upstream/methods.test.ts', 'and ID tokens signed with '],
-  id_token_encrypted_response_alg: ['test/upstream/methods.test.ts', 'ID tokens encrypted to us with '],
+  id_token_signed_response_alg: ['test/upstream/methods.test.ts', 'ID tokens and userinfo signed with '],
+  id_token_encrypted_response_alg: [
+    'test/upstream/methods.test.ts',
+    'ID tokens and userinfo encrypted to us with ',
+  ],
   scope: async () => {
     const asked = await sent({ scope: 'openid groups' })
     expect(asked.parameter('scope')).toBe('openid groups')
@@ -104,7 +107,7 @@ const EFFECTS: Record<string, (() => Promise<void>) | [file: string, words: stri
     expect((await sent({ pkce_method: 'never' })).parameter('code_challenge')).toBeNull()
   },
   fetch_userinfo: ['test/upstream/attacks.test.ts', 'whose userinfo is about somebody else'],
-  userinfo_signed_response_alg: ['test/upstream/methods.test.ts', 'userinfo as a JWT'],
+  userinfo_signed_response_alg: ['test/upstream/methods.test.ts', 'ID tokens and userinfo signed with '],
   authorization_endpoint: async () => {
     const { url } = await sent({ authorization_endpoint: 'https://elsewhere.example/go?a=b' })
     expect(url.href).toStartWith('https://elsewhere.example/go?a=b&')

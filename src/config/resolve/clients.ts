@@ -56,7 +56,7 @@ function checkClient(client: RawClient, path: Path, { report }: Reading): void {
     report.problem([...path, 'backchannel_logout_uri'], 'must be `https` without a fragment')
   for (const [index, uri] of client.request_uris.entries())
     if (!/^https:/i.test(uri)) report.problem([...path, 'request_uris', index], 'must be `https`')
-  checkAssertionAlgorithm(client, path, report)
+  checkAssertionAlgorithm(method, client.token_endpoint_auth_signing_alg, path, report)
   if (client.profile === 'fapi2') checkFapi2(client, path, report)
   checkSecret(hasSecret(client), SECRET_METHODS.includes(method), method, path, report)
 }
@@ -67,8 +67,13 @@ const signsRequests = (client: RawClient): boolean =>
   client.request_object_signing_alg !== undefined ||
   client.request_uris.length > 0
 
-function checkAssertionAlgorithm(client: RawClient, path: Path, report: Reading['report']): void {
-  const { client_auth_method: method, token_endpoint_auth_signing_alg: alg } = client
+/** Shared secrets sign with HMAC, and nothing else does. */
+function checkAssertionAlgorithm(
+  method: string,
+  alg: string | undefined,
+  path: Path,
+  report: Reading['report'],
+): void {
   if (alg === undefined) return
   const fits = alg.startsWith('HS') ? method === 'client_secret_jwt' : method === 'private_key_jwt'
   if (!fits)
@@ -158,12 +163,19 @@ function checkProvider(provider: RawProvider, path: Path, { report }: Reading): 
   checkSecret(hasSecret(provider), SECRET_METHODS.includes(method), method, path, report)
 
   const signs = method === 'client_secret_jwt' || method === 'private_key_jwt'
-  if (signs !== (provider.token_endpoint_auth_signing_alg !== undefined)) {
+  const { token_endpoint_auth_signing_alg: assertionAlg } = provider
+  if (signs !== (assertionAlg !== undefined)) {
     report.problem(
       [...path, 'token_endpoint_auth_signing_alg'],
       signs ? `is missing: \`${method}\` needs it` : `must be left out: \`${method}\` does not use it`,
     )
-  }
+  } else checkAssertionAlgorithm(method, assertionAlg, path, report)
+  for (const key of ['id_token_signed_response_alg', 'userinfo_signed_response_alg'] as const)
+    if (provider[key]?.startsWith('HS') && !hasSecret(provider))
+      report.problem(
+        [...path, key],
+        `\`${provider[key]}\` is verified with a client secret, and there is none`,
+      )
   if ((method === 'sign_in_with_apple') !== (provider.sign_in_with_apple !== undefined)) {
     report.problem(
       [...path, 'sign_in_with_apple'],

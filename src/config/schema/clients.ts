@@ -29,6 +29,9 @@ const ASYMMETRIC = [
   'ES512',
   'EdDSA',
 ] as const
+const SYMMETRIC = ['HS256', 'HS384', 'HS512'] as const
+/** What providers may sign with: their keys, which may be called by the newer name (RFC 9864), or our secret there. */
+const OF_PROVIDERS = [...SYMMETRIC, ...ASYMMETRIC, 'Ed25519' as const]
 
 /** `clients`: OAuth clients that the operator knows. */
 export const clients = list(
@@ -78,7 +81,7 @@ export const clients = list(
       'How its request objects are signed; without it in any of the ways that there are.',
     ),
     token_endpoint_auth_signing_alg: maybeOneOf(
-      ['HS256', 'HS384', 'HS512', ...ASYMMETRIC],
+      [...SYMMETRIC, ...ASYMMETRIC],
       'How it signs when it authenticates with `client_secret_jwt` (`HS…`) or `private_key_jwt`; without it in any of the ways that there are.',
     ),
     userinfo_signed_response_alg: text(
@@ -126,8 +129,9 @@ export const upstream = section(
           ],
           'How we prove who we are.',
         ),
-        token_endpoint_auth_signing_alg: text(
-          'Signature algorithm for the two `…_jwt` methods, required there.',
+        token_endpoint_auth_signing_alg: maybeOneOf(
+          [...SYMMETRIC, ...ASYMMETRIC],
+          'How we sign with `client_secret_jwt` (`HS…`) and `private_key_jwt` (the others), required there.',
         ),
         sign_in_with_apple: Type.Optional(
           fields(
@@ -140,7 +144,7 @@ export const upstream = section(
             'For the method of that name only.',
           ),
         ),
-        id_token_signed_response_alg: textOr('RS256', 'How its ID tokens are signed.'),
+        id_token_signed_response_alg: oneOf(OF_PROVIDERS, 'RS256', 'How its ID tokens are signed.'),
         id_token_encrypted_response_alg: maybeOneOf(
           [
             'RSA-OAEP',
@@ -162,7 +166,7 @@ export const upstream = section(
         ),
         pkce_method: oneOf(['auto', 'always', 'never'], 'auto', 'Whether PKCE is used.'),
         fetch_userinfo: bool(false, 'Ask its userinfo endpoint too.'),
-        userinfo_signed_response_alg: text('How its userinfo is signed, if it is.'),
+        userinfo_signed_response_alg: maybeOneOf(OF_PROVIDERS, 'How its userinfo is signed, if it is.'),
         authorization_endpoint: url('Overrides its metadata.'),
         token_endpoint: url('Overrides its metadata.'),
         userinfo_endpoint: url('Overrides its metadata.'),
