@@ -50,6 +50,8 @@ export interface BeginOptions {
 export interface Homeserver {
   fake: FakeHomeserver
   front: Front
+  /** Told of the path of each request, which it has done, before that is answered. */
+  met: ((path: string) => void) | undefined
   close(): Promise<void>
 }
 
@@ -223,16 +225,22 @@ async function startHomeserver(): Promise<Homeserver> {
   const server = Bun.serve({
     hostname: '127.0.0.1',
     port: 0,
-    fetch: async (request) => fake.fetch(request),
+    fetch: async (request) => {
+      const answer = await fake.fetch(request)
+      homeserver.met?.(new URL(request.url).pathname)
+      return answer
+    },
     error: () => new Response(null, { status: 500 }),
   })
   const front = await createFront(server.port ?? 0)
-  return {
+  const homeserver: Homeserver = {
     fake,
     front,
+    met: undefined,
     async close() {
       await front.close()
       await server.stop(true)
     },
   }
+  return homeserver
 }

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { clockFaults } from './clocks.ts'
 import { databaseFaults } from './database.ts'
 import { diskFaults } from './disk.ts'
+import { jobsKilled } from './job-kills.ts'
 import { killed } from './kills.ts'
 import { type Fault, type Finding, runFault, summarize } from './report.ts'
 import { serviceFaults } from './services.ts'
@@ -15,6 +16,7 @@ const FAULTS: readonly Fault[] = [
   ...serviceFaults,
   ...versionFaults,
   killed,
+  jobsKilled,
 ]
 
 const { values: options } = parseArgs({
