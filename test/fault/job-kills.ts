@@ -212,6 +212,7 @@ function createCrew(deployment: Deployment, receiver: Receiver, options: BeginOp
   let trap: Trap | undefined
   /** The job that a worker is to die of, and who has it. */
   const held: { job: string; by: Latchkey | undefined } = { job: '', by: undefined }
+  const holder = () => held.by
   let died = 0
   const kill = (worker: Latchkey | undefined) => {
     // Another job of the kind, which was lost before, is taken over just now.
@@ -245,11 +246,11 @@ function createCrew(deployment: Deployment, receiver: Receiver, options: BeginOp
       held.job = id
       held.by = undefined
       const before = died
-      if (typeof how === 'function') how(() => kill(held.by))
+      if (typeof how === 'function') how(() => kill(holder()))
       else trap = how
       await deployment.sql`update latchkey_jobs.job set start_after = now() where id = ${id}`
       const took = await waitFor(30, () => died > before)
-      await held.by?.ended
+      await holder()?.ended
       return took !== undefined
     },
     close: () => Promise.all(proxies.map((proxy) => proxy.close())),

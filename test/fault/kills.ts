@@ -70,7 +70,7 @@ const exchangeCode = ({ deployment }: Scene, server: Latchkey, code: string) =>
   })
 
 /** The lease on a code that a dead process held; a client that asks until then gets 503. */
-const LEASE = 70
+const LEASE = 40
 
 const EXCHANGE: Flow<Approved> = {
   name: 'code exchange',
@@ -85,7 +85,12 @@ const EXCHANGE: Flow<Approved> = {
   },
   async goOn(scene, subject) {
     const { deployment, other } = scene
-    let answer = await patiently(() => exchangeCode(scene, other, subject.code), LEASE)
+    const wrong: string[] = []
+    let answer = await patiently(async () => {
+      const one = await exchangeCode(scene, other, subject.code)
+      if (one.status === 503 && one.retryAfter === null) wrong.push('503 without Retry-After')
+      return one
+    }, LEASE)
     if (
       answer.status === 400 &&
       answer.body.error === 'invalid_grant' &&
@@ -101,7 +106,7 @@ const EXCHANGE: Flow<Approved> = {
     const [live] = await deployment.sql<{ count: number }[]>`
       select count(*)::int as count from latchkey.oauth_sessions
       where device_id = ${deviceOf(subject.name)} and finished_at is null`
-    const wrong = await REFRESH.goOn(scene, app)
+    wrong.push(...(await REFRESH.goOn(scene, app)))
     if (live?.count !== 1) wrong.push(`the device has ${live?.count} sessions`)
     if (!deployment.homeserver.fake.devicesOf(subject.name).includes(deviceOf(subject.name)))
       wrong.push('the homeserver does not know the device')
@@ -181,7 +186,7 @@ const DEACTIVATION: Flow<{ name: string; browser: Browser; app: App }> = {
   },
 }
 
-/** Breaks a flow off after each of its statements in turn. Everything is gone on with at the same time: leases take a minute. */
+/** Breaks a flow off after each of its statements in turn. Everything is gone on with at the same time: leases take half a minute. */
 async function killEverywhere<T>(report: Report, scene: Scene, flow: Flow<T>): Promise<void> {
   const { deployment } = scene
   const begin = async (): Promise<Victim> => {

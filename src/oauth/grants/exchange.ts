@@ -39,8 +39,11 @@ export type ExchangeNeeds = Pick<
   | 'log'
 >
 
-/** Seconds that one exchange may hold a code while it talks to the homeserver. */
-const CLAIM = 60
+/**
+ * Seconds that one exchange may hold a code: longer than one that lives can take (12 for the lease of the person, 10 for
+ * the call), and no longer: a process that is killed keeps it that long, and the codes of FAPI 2.0 live for 60.
+ */
+const CLAIM = 30
 /** Milliseconds that an exchange waits for another one of the same code. */
 const PATIENCE = 12_000
 
