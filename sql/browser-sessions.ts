@@ -2,11 +2,19 @@ import type { Db } from './connect.ts'
 import type { Fragment } from './page.ts'
 import type { Terms } from './terms.ts'
 
+/**
+ * How somebody proved who they are: with the password of the account (ours or the directory’s), at a provider, or with a
+ * link that was mailed or given to them. Whoever signs up with a password has set the one that they sign in with.
+ */
+export type AuthenticationMethod = 'password' | 'provider' | 'recovery'
+
 /** A browser's signed-in session with the user it belongs to. */
 export interface BrowserSessionRow {
   id: string
   created_at: Date
   authenticated_at: Date
+  /** How; null when that was not noted yet. */
+  authentication_method: AuthenticationMethod | null
   finished_at: Date | null
   user_id: string
   username: string
@@ -31,20 +39,26 @@ export const insertBrowserSession = (
     secretHash: Uint8Array
     userAgent: string | null
     ip: string | null
+    method: AuthenticationMethod
     now: Date
   },
 ) => sql`
   insert into latchkey.browser_sessions
-    (id, user_id, secret_hash, created_at, authenticated_at, user_agent, last_active_at, last_active_ip)
+    (id, user_id, secret_hash, created_at, authenticated_at, authentication_method,
+      user_agent, last_active_at, last_active_ip)
   values (${session.id}, ${session.userId}, ${session.secretHash}, ${session.now}, ${session.now},
-    ${session.userAgent}, ${session.now}, ${session.ip})`
+    ${session.method}, ${session.userAgent}, ${session.now}, ${session.ip})`
 
 /** Notes that the person of an active session signed in anew; its cookie changes with it. No row when it had ended. */
-export const renewBrowserSession = (sql: Db, id: string, secretHash: Uint8Array, now: Date) => sql<
-  { id: string }[]
->`
+export const renewBrowserSession = (
+  sql: Db,
+  id: string,
+  secretHash: Uint8Array,
+  method: AuthenticationMethod,
+  now: Date,
+) => sql<{ id: string }[]>`
   update latchkey.browser_sessions
-  set authenticated_at = ${now}, secret_hash = ${secretHash}, previous_hash = secret_hash
+  set authenticated_at = ${now}, authentication_method = ${method}, secret_hash = ${secretHash}, previous_hash = secret_hash
   where id = ${id} and finished_at is null
   returning id`
 
@@ -69,7 +83,8 @@ export const findBrowserSession = (
   renewedSince: Date,
 ) => sql<BrowserSessionRow[]>`
   select s.id, s.created_at,
-    case when s.secret_hash = ${secretHash} then s.authenticated_at else s.created_at end as authenticated_at, s.finished_at, u.id as user_id, u.username, u.display_name,
+    case when s.secret_hash = ${secretHash} then s.authenticated_at else s.created_at end as authenticated_at,
+    case when s.secret_hash = ${secretHash} then s.authentication_method end as authentication_method, s.finished_at, u.id as user_id, u.username, u.display_name,
     u.is_admin, u.locked_at, u.deactivated_at, u.provisioned_at, u.locale, u.time_zone,
     ${owesTerms(sql, terms)} as owes_terms
   from latchkey.browser_sessions s join latchkey.users u on u.id = s.user_id

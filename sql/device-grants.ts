@@ -1,3 +1,4 @@
+import type { AuthenticationMethod } from './browser-sessions.ts'
 import type { ClientMetadata } from './clients.ts'
 import type { Db } from './connect.ts'
 
@@ -91,6 +92,7 @@ export const rejectDeviceGrant = (sql: Db, id: string, browserHash: Uint8Array, 
 export interface DeviceCodeRow extends DeviceGrantRow {
   browser_session_id: string | null
   session_authenticated_at: Date | null
+  session_authentication_method: AuthenticationMethod | null
   session_finished_at: Date | null
   user_id: string | null
   username: string | null
@@ -102,7 +104,7 @@ export interface DeviceCodeRow extends DeviceGrantRow {
 /** The request of a device code. */
 export const findDeviceGrantByCode = (sql: Db, hash: Uint8Array) => sql<DeviceCodeRow[]>`
   select ${columns(sql)}, g.browser_session_id, g.oauth_session_id, b.authenticated_at as session_authenticated_at,
-    b.finished_at as session_finished_at, u.id as user_id, u.username, u.locked_at, u.deactivated_at
+    b.authentication_method as session_authentication_method, b.finished_at as session_finished_at, u.id as user_id, u.username, u.locked_at, u.deactivated_at
   from latchkey.device_grants g
     join latchkey.clients c on c.id = g.client_id
     left join latchkey.browser_sessions b on b.id = g.browser_session_id

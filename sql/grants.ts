@@ -1,3 +1,4 @@
+import type { AuthenticationMethod } from './browser-sessions.ts'
 import type { ClientMetadata } from './clients.ts'
 import type { Db } from './connect.ts'
 
@@ -27,6 +28,8 @@ export interface GrantRow {
   stale_session_id: string | null
   expected_user_id: string | null
   acr_requested: boolean
+  /** Nothing but a sign-in of the class that we have is an answer. */
+  acr_required: boolean
   /** The key that whoever exchanges the code must prove (RFC 9449 section 10). */
   dpop_jkt: string | null
 }
@@ -36,7 +39,7 @@ const columns = (
 ) => sql`g.id, g.client_id, g.browser_hash, g.redirect_uri, g.response_type, g.response_mode, g.scope,
   g.state, g.nonce, g.code_challenge, g.login_hint, g.locale, g.created_at, g.browser_session_id, g.fulfilled_at,
   g.cancelled_at, g.exchanged_at, g.oauth_session_id, g.prompt, g.authenticated_after, g.stale_session_id,
-  g.expected_user_id, g.acr_requested, g.dpop_jkt`
+  g.expected_user_id, g.acr_requested, g.acr_required, g.dpop_jkt`
 
 /** Stores an authorization request. */
 export const insertGrant = (
@@ -60,6 +63,7 @@ export const insertGrant = (
     staleSessionId: string | null
     expectedUserId: string | null
     acrRequested: boolean
+    acrRequired: boolean
     dpopJkt: string | null
     /** Of the pushed request that it is, if it is one. */
     pushedDigest: Uint8Array | null
@@ -68,11 +72,11 @@ export const insertGrant = (
 ) => sql`
   insert into latchkey.authorization_grants (id, client_id, browser_hash, redirect_uri, response_type, response_mode, scope, state,
     nonce, code_challenge, login_hint, locale, raw_parameters, prompt, authenticated_after, stale_session_id,
-    expected_user_id, acr_requested, dpop_jkt, pushed_digest, created_at)
+    expected_user_id, acr_requested, acr_required, dpop_jkt, pushed_digest, created_at)
   values (${grant.id}, ${grant.clientId}, ${grant.browserHash}, ${grant.redirectUri}, ${grant.responseType}, ${grant.responseMode},
     ${grant.scope}, ${grant.state}, ${grant.nonce}, ${grant.codeChallenge}, ${grant.loginHint}, ${grant.locale},
     ${sql.json(grant.rawParameters)}, ${grant.prompt}, ${grant.authenticatedAfter}, ${grant.staleSessionId},
-    ${grant.expectedUserId}, ${grant.acrRequested}, ${grant.dpopJkt}, ${grant.pushedDigest},
+    ${grant.expectedUserId}, ${grant.acrRequested}, ${grant.acrRequired}, ${grant.dpopJkt}, ${grant.pushedDigest},
     ${grant.now})`
 
 /** A request with the client that made it. */
@@ -123,6 +127,7 @@ export const freshenGrant = (sql: Db, id: string, sessionId: string) => sql`
 /** What the exchange of a code needs to know: the request, the browser session behind it, its user. */
 export interface CodeRow extends GrantRow {
   session_authenticated_at: Date | null
+  session_authentication_method: AuthenticationMethod | null
   session_finished_at: Date | null
   user_id: string | null
   username: string | null
@@ -133,7 +138,8 @@ export interface CodeRow extends GrantRow {
 
 /** The request of a code. */
 export const findGrantByCode = (sql: Db, codeHash: Uint8Array) => sql<CodeRow[]>`
-  select ${columns(sql)}, b.authenticated_at as session_authenticated_at, b.finished_at as session_finished_at,
+  select ${columns(sql)}, b.authenticated_at as session_authenticated_at,
+    b.authentication_method as session_authentication_method, b.finished_at as session_finished_at,
     u.id as user_id, u.username, u.display_name, u.locked_at, u.deactivated_at
   from latchkey.authorization_grants g
     left join latchkey.browser_sessions b on b.id = g.browser_session_id

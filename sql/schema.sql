@@ -43,6 +43,7 @@ create table latchkey.authorization_grants (
   dpop_jkt text,
   pushed_digest bytea,
   response_type text not null default 'code'::text,
+  acr_required boolean not null default false,
   constraint authorization_grants_pkey PRIMARY KEY (id),
   constraint authorization_grants_code_hash_key UNIQUE (code_hash),
   constraint authorization_grants_browser_session_id_fkey FOREIGN KEY (browser_session_id) REFERENCES latchkey.browser_sessions(id) ON DELETE SET NULL,
@@ -62,6 +63,7 @@ create table latchkey.browser_sessions (
   last_active_at timestamp with time zone,
   last_active_ip inet,
   previous_hash bytea,
+  authentication_method text,
   constraint browser_sessions_pkey PRIMARY KEY (id),
   constraint browser_sessions_secret_hash_key UNIQUE (secret_hash),
   constraint browser_sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES latchkey.users(id) ON DELETE CASCADE

@@ -57,7 +57,7 @@ async function confirm(deps: Deps, request: Request): Promise<Response> {
     const formError: FormError = { code: 'rate_limited', retry_after_seconds: error.retryAfter }
     return confirmPage(deps, opened, goal, { formError, status: 429 })
   }
-  const secret = await reauthenticate(deps, session)
+  const secret = await reauthenticate(deps, session, 'password')
   const cookies = secret === undefined ? [] : [sessionCookie(deps.urls, secret)]
   return redirect(deps.urls.path(goal.path), [...visit.browser.cookies, ...cookies])
 }

@@ -101,7 +101,7 @@ async function wasJustSet(deps: Deps, { session, visit }: Opened, form: Params):
 
 async function goOn(deps: Deps, opened: Opened, count: number): Promise<Response> {
   // The password was just proved: the sign-in is fresh, and its cookie changes.
-  const secret = await reauthenticate(deps, opened.session)
+  const secret = await reauthenticate(deps, opened.session, 'password')
   const cookies = secret === undefined ? [] : [sessionCookie(deps.urls, secret)]
   return goTo(deps, opened, 'password/change', { code: 'password_changed', count }, cookies)
 }

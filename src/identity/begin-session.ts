@@ -1,3 +1,4 @@
+import type { AuthenticationMethod } from '../../sql/browser-sessions.ts'
 import type { Db } from '../../sql/connect.ts'
 import { noteKnownBrowser } from '../../sql/known-browsers.ts'
 import type { Deps } from '../deps.ts'
@@ -13,7 +14,7 @@ import type { Visit } from './visit.ts'
 export const KNOWN_LIFETIME = 400 * 24 * 3600
 
 /**
- * Begins a session for a person who just proved who they are, in the caller's transaction: the session, its place in
+ * Begins a session for a person who just proved by `method` who they are, in the caller's transaction: the session, its place in
  * the security log, and a notice when this browser was not used for the account before. After a sign-up or a recovery
  * (`quiet`) the log and the mail have said that already. `secret` is that of its cookie, where it is made already.
  * `cookies` are for the response.
@@ -23,9 +24,9 @@ export async function beginSession(
   tx: Db,
   { browser, requester }: Pick<Visit, 'browser' | 'requester'>,
   userId: string,
-  { quiet = false, secret }: { quiet?: boolean; secret?: string } = {},
+  { method, quiet = false, secret }: { method: AuthenticationMethod; quiet?: boolean; secret?: string },
 ): Promise<{ id: string; cookies: string[] }> {
-  const session = await startSession(deps, tx, userId, requester, secret)
+  const session = await startSession(deps, tx, userId, requester, method, secret)
   const known = browser.knownSecret ?? base64url(deps.random.bytes(32))
   const [noted] = await noteKnownBrowser(tx, userId, knownHash(userId, known), deps.clock.now())
   if (!quiet) {

@@ -27,7 +27,10 @@ export async function signInAgain(
   if (checked.result !== 'ok') return undefined
   return transact(deps.sql, async (tx) => {
     if (!(await passwordStands(tx, used.user_id, checked.proof))) return undefined
-    const { id, cookies } = await beginSession(deps, tx, visit, used.user_id, { quiet: true })
+    const { id, cookies } = await beginSession(deps, tx, visit, used.user_id, {
+      method: 'recovery',
+      quiet: true,
+    })
     deps.log.info('recovery.sent_twice', { user_id: used.user_id, session_id: id })
     return cookies
   })

@@ -253,7 +253,7 @@ export const resetPassword = (
       requester: visit.requester,
       details: { sessions_ended: String(endSessions) },
     })
-    const { id, cookies } = await beginSession(deps, tx, visit, userId, { quiet: true })
+    const { id, cookies } = await beginSession(deps, tx, visit, userId, { method: 'recovery', quiet: true })
     deps.log.info('recovery.completed', { user_id: userId, session_id: id, sessions_ended: endSessions })
     return { userId, cookies }
   })

@@ -1,4 +1,5 @@
 import {
+  type AuthenticationMethod,
   type BrowserSessionRow,
   findBrowserSession,
   finishBrowserSession,
@@ -59,12 +60,16 @@ export async function loadSession(
   return { state: session.owes_terms ? 'terms' : 'active', session }
 }
 
-/** Begins a browser session for a user and gives the secret for its cookie; `secret` where one is made already. */
+/**
+ * Begins a browser session for a user who proved by `method` who they are, and gives the secret for its cookie; `secret`
+ * where one is made already.
+ */
 export async function startSession(
   deps: Pick<Deps, 'clock' | 'random'>,
   tx: Db,
   userId: string,
   requester: Requester,
+  method: AuthenticationMethod,
   secret: string = base64url(deps.random.bytes(32)),
 ): Promise<{ id: string; secret: string }> {
   const now = deps.clock.now()
@@ -75,6 +80,7 @@ export async function startSession(
     secretHash: sessionHash(secret),
     userAgent: requester.userAgent ?? null,
     ip: requester.ip ?? null,
+    method,
     now,
   })
   return { id, secret }

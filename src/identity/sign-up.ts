@@ -91,7 +91,11 @@ export async function completeSignUp(
       return { user, through, session: undefined }
     }
     const secret = sessionSecret(deps, visit, registration)
-    const session = await beginSession(deps, tx, visit, user.id, { quiet: true, secret })
+    const session = await beginSession(deps, tx, visit, user.id, {
+      method: wayId === null ? 'password' : 'provider',
+      quiet: true,
+      secret,
+    })
     const through = wayId === null ? undefined : await takeLink(deps, tx, wayId, user.id, session.id)
     return { user, through, session }
   }).catch((error: unknown) => {

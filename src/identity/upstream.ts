@@ -77,7 +77,7 @@ export const signInThrough = (
   link: UpstreamLinkRow & { user_id: string },
 ): Promise<string[] | undefined> =>
   transact(deps.sql, async (tx) => {
-    const session = await beginSession(deps, tx, visit, link.user_id)
+    const session = await beginSession(deps, tx, visit, link.user_id, { method: 'provider' })
     const now = deps.clock.now()
     const [used] = await consumeUpstreamSession(tx, wayId, session.id, now)
     const [touched] = await touchUpstreamLink(tx, link.id, link.user_id, now)
@@ -104,7 +104,7 @@ export async function renewThrough(
   if (!used) return undefined
   const [touched] = await touchUpstreamLink(deps.sql, linkId, session.user_id, now)
   if (!touched) return undefined
-  const secret = await reauthenticate(deps, session, grantId)
+  const secret = await reauthenticate(deps, session, 'provider', grantId)
   return secret === undefined ? [] : [sessionCookie(deps.urls, secret)]
 }
 
@@ -145,7 +145,7 @@ export const adoptThrough = (
     if (mode === 'set' && (await listUpstreamLinksAt(tx, userId, link.provider_id)).length > 0)
       return 'conflict' as const
     if (mode === 'replace') await deleteUpstreamLinksAt(tx, userId, link.provider_id)
-    const session = await beginSession(deps, tx, visit, userId)
+    const session = await beginSession(deps, tx, visit, userId, { method: 'provider' })
     await takeLink(deps, tx, wayId, userId, session.id)
     await recordSecurityEvent(deps, tx, {
       userId,

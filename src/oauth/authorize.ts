@@ -134,7 +134,7 @@ async function store(
   visit: Visit,
   client: ClientRow,
   target: RedirectTarget,
-  { params, responseType, prompt, scope, acrRequested, pushedDigest }: CheckedRequest,
+  { params, responseType, prompt, scope, claims, acrRequested, pushedDigest }: CheckedRequest,
   demand: SignInDemand,
 ): Promise<string> {
   const id = newId(demand.created_at, deps.random)
@@ -157,6 +157,7 @@ async function store(
     staleSessionId: demand.stale_session_id,
     expectedUserId: demand.expected_user_id,
     acrRequested,
+    acrRequired: claims.acrRequired,
     dpopJkt: params.dpop_jkt ?? null,
     pushedDigest: pushedDigest ?? null,
     now: demand.created_at,

@@ -5,7 +5,7 @@ import { readPageQuery } from '../http/params.ts'
 import { publicJson } from '../http/reply.ts'
 import type { Route } from '../http/route.ts'
 import { signUpOffered } from '../identity/providers.ts'
-import { PASSWORD_ACR } from './acr.ts'
+import { servedAcrs } from './acr.ts'
 import { servedResponseTypes } from './authorization/response-type.ts'
 import { ASSERTION_ALGORITHMS } from './client-assertion.ts'
 import { CLIENT_ALGORITHMS } from './client-jwt.ts'
@@ -103,7 +103,7 @@ export function discoveryDocument({
       'email',
       'email_verified',
     ],
-    acr_values_supported: [PASSWORD_ACR],
+    acr_values_supported: servedAcrs({ config }),
     ui_locales_supported: translate.languages,
     claims_parameter_supported: true,
     request_parameter_supported: true,

@@ -1,3 +1,4 @@
+import type { AuthenticationMethod } from '../../sql/browser-sessions.ts'
 import type { ClientRow } from '../../sql/clients.ts'
 import { idTokenHash } from '../crypto/jwt.ts'
 import type { Deps } from '../deps.ts'
@@ -5,7 +6,7 @@ import { base64url } from '../lib/base64url.ts'
 import { epochSeconds } from '../lib/clock.ts'
 import { sha256 } from '../lib/digest.ts'
 import { ulidFromUuid } from '../lib/ulid.ts'
-import { PASSWORD_ACR } from './acr.ts'
+import { acrOf, amrOf } from './acr.ts'
 import { FAPI2_ALGORITHMS, isFapi2 } from './fapi2.ts'
 import type { Keyring } from './keyring.ts'
 import type { PersonClaims } from './person-claims.ts'
@@ -41,6 +42,8 @@ export function idToken(
     browserSessionId: string
     nonce: string | null
     authTime: Date
+    /** How the person signed in then. */
+    method: AuthenticationMethod | null
     accessToken: string
     code: string | undefined
     /** The client asked how the person signed in. */
@@ -50,6 +53,8 @@ export function idToken(
 ): Promise<string> {
   const alg = idTokenAlgorithm(deps.keys, client)
   const now = epochSeconds(deps.clock.now())
+  const amr = amrOf(facts.method)
+  const acr = facts.acrRequested ? acrOf(facts.method) : undefined
   return deps.keys.sign(
     {
       iss: deps.urls.issuer,
@@ -59,9 +64,8 @@ export function idToken(
       exp: now + LIFETIME,
       auth_time: epochSeconds(facts.authTime),
       sid: sessionIdFor(client.id, facts.browserSessionId),
-      // RFC 8176: a password is the only way in.
-      amr: ['pwd'],
-      ...(facts.acrRequested && { acr: PASSWORD_ACR }),
+      ...(amr && { amr }),
+      ...(acr !== undefined && { acr }),
       ...facts.person,
       ...(facts.nonce !== null && { nonce: facts.nonce }),
       at_hash: idTokenHash(alg, facts.accessToken),

@@ -2,7 +2,7 @@ import type { BrowserSessionRow } from '../../sql/browser-sessions.ts'
 import { cancelGrant, findGrant } from '../../sql/grants.ts'
 import type { Deps } from '../deps.ts'
 import { authorizationResponse } from '../http/authorization-response.ts'
-import { PageError } from '../http/errors.ts'
+import { AuthorizeError, PageError } from '../http/errors.ts'
 import { formActionSource } from '../http/headers.ts'
 import type { PageOptions } from '../http/page-response.ts'
 import { redirect } from '../http/reply.ts'
@@ -13,7 +13,7 @@ import { isMatrixScope } from '../lib/scope.ts'
 import { ulidFromUuid } from '../lib/ulid.ts'
 import { answeredBy, approve, isRemembered, maySkip, refusalOf } from '../oauth/authorization/approve.ts'
 import { hintsAtAnother } from '../oauth/authorization/hints.ts'
-import { signInNeeded } from '../oauth/authorization/sign-in-needed.ts'
+import { failedAcr, signInNeeded } from '../oauth/authorization/sign-in-needed.ts'
 import { mayReturnAtOnce } from '../oauth/authorization/trusted-return.ts'
 import {
   assertPending,
@@ -47,6 +47,7 @@ async function open(
   if (instead) return instead
   const grant = assertPending(deps, visit, found)
   const session = activeSession(visit)
+  if (session && failedAcr(grant, session)) throw await unmetAcr(deps, visit, grant)
   if (!session || signInNeeded(grant, session))
     return redirect(deps.urls.path(withContinuation('/login', continuation)), visit.browser.cookies)
   const violations = await deps.policy.grant(
@@ -54,6 +55,15 @@ async function open(
     visit.requester,
   )
   return { visit, grant, session, violations }
+}
+
+/** The client asked for another kind of sign-in than the person gave: an answer to its request, so there is no second one. */
+async function unmetAcr(deps: Deps, visit: Visit, grant: GrantWithClient): Promise<AuthorizeError> {
+  await cancelGrant(deps.sql, grant.id, deps.clock.now())
+  const client = { id: grant.client_id, is_static: grant.client_is_static }
+  return new AuthorizeError('unmet_authentication_requirements', targetOf(grant), {
+    asksFirst: !(await mayReturnAtOnce(deps, visit, client, grant.redirect_uri)),
+  })
 }
 
 /** GET /consent/{id} (reference 3.6, decision 10). */

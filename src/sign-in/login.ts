@@ -137,7 +137,7 @@ async function signIn(deps: Deps, flow: Flow, continuation: Continuation, form: 
 async function renew(deps: Deps, flow: Flow, userId: string): Promise<string[] | undefined> {
   const session = activeSession(flow.visit)
   if (!flow.grant || session?.user_id !== userId || demandOf(flow) !== 'again') return undefined
-  const secret = await reauthenticate(deps, session, flow.grant.id)
+  const secret = await reauthenticate(deps, session, 'password', flow.grant.id)
   return secret === undefined ? undefined : [sessionCookie(deps.urls, secret)]
 }
 
@@ -148,7 +148,9 @@ async function begin(
   { user: { id: userId }, proof }: { user: { id: string }; proof: PasswordProof },
 ): Promise<string[] | undefined> {
   const begun = await transact(deps.sql, async (tx) =>
-    (await passwordStands(tx, userId, proof)) ? beginSession(deps, tx, visit, userId) : undefined,
+    (await passwordStands(tx, userId, proof))
+      ? beginSession(deps, tx, visit, userId, { method: 'password' })
+      : undefined,
   )
   if (!begun) return undefined
   const before = visit.session.state === 'terms' ? visit.session.session : activeSession(visit)

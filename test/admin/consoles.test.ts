@@ -235,7 +235,7 @@ async function prepare(): Promise<void> {
   const user = (await api('GET', '/users/by-username/alice')).body.data.id
   const { uuid } = await makeUser(harness, 'bob')
   const browser = await harness.deps.sql.begin((tx) =>
-    startSession(harness.deps, tx, uuid, { ip: undefined, userAgent: undefined }),
+    startSession(harness.deps, tx, uuid, { ip: undefined, userAgent: undefined }, 'password'),
   )
   const email = await api('POST', '/user-emails', { user_id: user, email: 'alice@example.com' })
   const token = await api('POST', '/user-registration-tokens', {})

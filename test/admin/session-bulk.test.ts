@@ -23,7 +23,7 @@ const codeOf = ({ status, body }: { status: number; body: { errors: { code: stri
 /** Signs a person in from a browser; gives the session as ULID. */
 async function browserOf(userUuid: string): Promise<string> {
   const { id } = await harness.deps.sql.begin((tx) =>
-    startSession(harness.deps, tx, userUuid, { ip: '192.0.2.7', userAgent: 'Firefox' }),
+    startSession(harness.deps, tx, userUuid, { ip: '192.0.2.7', userAgent: 'Firefox' }, 'password'),
   )
   return ulidFromUuid(id)
 }

@@ -92,7 +92,7 @@ describe('sorting by last activity', () => {
     for (const name of ['a', 'b', 'c']) {
       harness.clock.advance(60)
       const { id } = await harness.deps.sql.begin((tx) =>
-        startSession(harness.deps, tx, bob.uuid, { ip: '192.0.2.7', userAgent: name }),
+        startSession(harness.deps, tx, bob.uuid, { ip: '192.0.2.7', userAgent: name }, 'password'),
       )
       ids.push(ulidFromUuid(id))
     }

@@ -61,6 +61,7 @@ const grant = (name: string, index: number, pushedDigest: Uint8Array | null) => 
   staleSessionId: null,
   expectedUserId: null,
   acrRequested: false,
+  acrRequired: false,
   dpopJkt: null,
   pushedDigest,
   now: NOW,

@@ -139,6 +139,7 @@ test('more than a batch at once: all end in one run, and again nothing is left t
       secretHash: random.bytes(32),
       userAgent: null,
       ip: null,
+      method: 'password',
       now: clock.now(),
     })
   harness.clock.advance(TTL + 1)

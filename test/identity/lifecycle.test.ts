@@ -54,7 +54,7 @@ const account = (name: string) => ({ username: name, displayName: null, password
 
 async function signIn(): Promise<string> {
   const { secret } = await transact(harness.deps.sql, (tx) =>
-    startSession(harness.deps, tx, person.userId, { ip: '192.0.2.1', userAgent: 'Test' }),
+    startSession(harness.deps, tx, person.userId, { ip: '192.0.2.1', userAgent: 'Test' }, 'password'),
   )
   return secret
 }

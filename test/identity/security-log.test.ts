@@ -52,7 +52,13 @@ describe('what happens to an account is in its log, and its owner gets a mail', 
     [
       'sessions_ended',
       async (id) => {
-        await startSession(harness.deps, harness.deps.sql, id, { ip: undefined, userAgent: undefined })
+        await startSession(
+          harness.deps,
+          harness.deps.sql,
+          id,
+          { ip: undefined, userAgent: undefined },
+          'password',
+        )
         await killSessions(harness.deps, id)
       },
       'Signed out everywhere',

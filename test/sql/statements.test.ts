@@ -218,8 +218,10 @@ const FILES = [
     findEvent: [[ID]],
   }),
   statements('browser-sessions', browserSessions, {
-    insertBrowserSession: [[{ id: ID, userId: ID, secretHash: HASH, userAgent: null, ip: '::1', now: NOW }]],
-    renewBrowserSession: [[ID, HASH, NOW]],
+    insertBrowserSession: [
+      [{ id: ID, userId: ID, secretHash: HASH, userAgent: null, ip: '::1', method: 'password', now: NOW }],
+    ],
+    renewBrowserSession: [[ID, HASH, 'password', NOW]],
     findBrowserSession: [
       [HASH, undefined, NOW],
       [HASH, { uri: 'https://a.test/', version: '1' }, NOW],
@@ -425,6 +427,7 @@ const FILES = [
           dpopJkt: null,
           pushedDigest: null,
           acrRequested: false,
+          acrRequired: false,
           now: NOW,
         },
       ],

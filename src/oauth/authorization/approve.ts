@@ -90,6 +90,7 @@ async function tokensFor(
     locale: grant.locale,
     previousSessionId: null,
     authTime: session.authenticated_at,
+    method: session.authentication_method,
     nonce: grant.nonce,
     code: undefined,
     acrRequested: grant.acr_requested,

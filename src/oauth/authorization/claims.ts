@@ -1,12 +1,15 @@
+import type { Deps } from '../../deps.ts'
 import { OAuthError } from '../../http/errors.ts'
 import { uuidFromUlid } from '../../lib/ulid.ts'
-import { PASSWORD_ACR } from '../acr.ts'
+import { servedAcrs } from '../acr.ts'
 
 /** What the parameter `claims` asks for, as far as we act on it. */
 export interface ClaimsRequest {
   /** Who must answer: a `sub` with a value. */
   userId: string | undefined
   acr: boolean
+  /** Without a sign-in of the class that is asked for there is no answer. */
+  acrRequired: boolean
   /** The scopes that have the claims which were asked for one by one. */
   scopes: string[]
 }
@@ -27,15 +30,21 @@ const invalid = (description: string) => new OAuthError('invalid_request', { des
  *
  * @throws OAuthError invalid_request, unmet_authentication_requirements
  */
-export function readClaims(text: string | undefined): ClaimsRequest {
-  if (text === undefined) return { userId: undefined, acr: false, scopes: [] }
+export function readClaims(deps: Pick<Deps, 'config'>, text: string | undefined): ClaimsRequest {
+  if (text === undefined) return { userId: undefined, acr: false, acrRequired: false, scopes: [] }
   const { id_token: idToken, userinfo } = parseClaims(text)
   const names = [...Object.keys(idToken), ...Object.keys(userinfo)]
   const scopes = Object.keys(SCOPE_CLAIMS).filter((scope) =>
     SCOPE_CLAIMS[scope]?.some((claim) => names.includes(claim)),
   )
-  checkAcr(idToken)
-  return { userId: subjectOf([idToken, userinfo]), acr: Object.hasOwn(idToken, 'acr'), scopes }
+  const wanted = essentialAcrs(idToken)
+  checkAcr(deps, wanted)
+  return {
+    userId: subjectOf([idToken, userinfo]),
+    acr: Object.hasOwn(idToken, 'acr'),
+    acrRequired: wanted.length > 0,
+    scopes,
+  }
 }
 
 function parseClaims(text: string): { id_token: Members; userinfo: Members } {
@@ -72,14 +81,18 @@ function subjectOf(places: Members[]): string | undefined {
 /** No account has this id: ULIDs begin with the time. */
 const NOBODY = '00000000-0000-0000-0000-000000000000'
 
-/** Section 5.5.1.1: an essential acr that we cannot give is a failed sign-in. */
-function checkAcr({ acr }: Members): void {
-  if (acr?.essential !== true) return
-  const wanted: unknown[] = Array.isArray(acr.values)
-    ? acr.values
-    : acr.value === undefined
-      ? []
-      : [acr.value]
-  if (wanted.length > 0 && !wanted.includes(PASSWORD_ACR))
+/** The classes of which an essential `acr` wants one (section 5.5.1.1); none for one without values. */
+function essentialAcrs({ acr }: Members): unknown[] {
+  if (acr?.essential !== true) return []
+  return Array.isArray(acr.values) ? acr.values : acr.value === undefined ? [] : [acr.value]
+}
+
+/**
+ * Section 5.5.1.1: an essential acr that no sign-in here has is a failed sign-in. Whether this person’s has it is known
+ * when they are there (`sign-in-needed.ts`).
+ */
+function checkAcr(deps: Pick<Deps, 'config'>, wanted: unknown[]): void {
+  const served = servedAcrs(deps)
+  if (wanted.length > 0 && !served.some((acr) => wanted.includes(acr)))
     throw new OAuthError('unmet_authentication_requirements')
 }

@@ -3,6 +3,7 @@ import type { Deps } from '../../deps.ts'
 import { OAuthError } from '../../http/errors.ts'
 import type { Params } from '../../http/params.ts'
 import { parseScope } from '../../lib/scope.ts'
+import { hasDefaultAcr } from '../acr.ts'
 import { isThumbprint } from '../dpop.ts'
 import { mustNameRedirect, mustPush, mustUsePkce } from '../fapi2.ts'
 import { isChallenge } from '../pkce.ts'
@@ -56,7 +57,7 @@ export function checkRequest(
   checkResources(params)
   checkLengths(params)
   const maxAge = readMaxAge(params.max_age) ?? defaultMaxAge(client)
-  const claims = readClaims(params.claims)
+  const claims = readClaims(deps, params.claims)
   const scope = readScope(params.scope, claims)
   checkImplicitScope(responseType, scope)
   const acrRequested = claims.acr || params.acr_values !== undefined || hasDefaultAcr(client)
@@ -132,6 +133,3 @@ function readScope(text: string | undefined, claims: ClaimsRequest): string[] {
 
 const defaultMaxAge = ({ metadata: { default_max_age: seconds } }: ClientRow): number | undefined =>
   typeof seconds === 'number' ? seconds : undefined
-
-const hasDefaultAcr = ({ metadata }: ClientRow): boolean =>
-  Array.isArray(metadata.default_acr_values) && metadata.default_acr_values.length > 0

@@ -70,6 +70,7 @@ export async function exchangeCode(
     locale: grant.locale,
     previousSessionId: grant.oauth_session_id,
     authTime: grant.session_authenticated_at,
+    method: grant.session_authentication_method,
     nonce: grant.nonce,
     code: form.code,
     acrRequested: grant.acr_requested,

@@ -11,6 +11,7 @@ import {
 import { OAuthError } from '../../http/errors.ts'
 import type { Requester } from '../../http/requester.ts'
 import { sha256 } from '../../lib/digest.ts'
+import { hasDefaultAcr } from '../acr.ts'
 import { DEVICE_CODE_GRANT, deviceGrantEnabled } from '../device.ts'
 import type { TokenResponse } from '../token-response.ts'
 import { type ClaimQueries, type ExchangeNeeds, exchange } from './exchange.ts'
@@ -82,8 +83,10 @@ function approved(client: ClientRow, grant: DeviceCodeRow) {
     locale: grant.locale,
     previousSessionId: grant.oauth_session_id,
     authTime,
+    method: grant.session_authentication_method,
     nonce: null,
     code: undefined,
+    acrRequested: hasDefaultAcr(client),
     withRefreshToken: client.grant_types.includes('refresh_token'),
   }
 }

@@ -1,3 +1,4 @@
+import type { AuthenticationMethod } from '../../../sql/browser-sessions.ts'
 import { markFirstGrant } from '../../../sql/client-registrations.ts'
 import type { ClientRow } from '../../../sql/clients.ts'
 import type { Db } from '../../../sql/connect.ts'
@@ -60,6 +61,8 @@ export interface Approved {
   previousSessionId: string | null
   /** When the person last proved who they are. */
   authTime: Date
+  /** How, where that is known. */
+  method: AuthenticationMethod | null
   nonce: string | null
   /** The authorization code, for `c_hash`; a device code has none. */
   code: string | undefined
@@ -200,6 +203,7 @@ async function issue(
         browserSessionId: approved.browserSessionId,
         nonce: approved.nonce,
         authTime: approved.authTime,
+        method: approved.method,
         accessToken: access,
         code: approved.code,
         acrRequested: approved.acrRequested ?? false,

@@ -63,6 +63,7 @@ async function approved(): Promise<string> {
     secretHash,
     userAgent: null,
     ip: null,
+    method: 'password',
     now,
   })
   await insertCompatLogin(sql, { id, redirectUri: 'https://chat.example.com/', now })
