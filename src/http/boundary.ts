@@ -9,6 +9,7 @@ import {
   AuthorizeError,
   MatrixError,
   NotFound,
+  type OAuthCode,
   OAuthError,
   PageError,
   type PageProblem,
@@ -57,9 +58,26 @@ export function errorResponse(deps: Deps, request: Request, surface: Surface, er
   }
 }
 
+/** Whether an error says what its answer is; any other one is a mistake of this program. */
+export const isForeseen = (error: unknown): boolean =>
+  FORESEEN.some((kind) => error instanceof kind) || isOutage(error)
+
+const FORESEEN = [
+  OAuthError,
+  AuthorizeError,
+  MatrixError,
+  AdminError,
+  PageError,
+  RateLimited,
+  NotFound,
+  Unavailable,
+  Overloaded,
+]
+
 function describeError(deps: Deps, request: Request, surface: Surface, error: unknown): Response {
   if (error instanceof OAuthError) {
     const { code, cause } = error
+    if (code === 'server_error') return internal(deps, request, surface, error)
     if (surface === 'page')
       return refused(deps, request, new PageError('bad_request', error.status, { code, cause }))
     return oauthError(code, error.description, error.status, error.retryAfter)
@@ -85,18 +103,32 @@ function describeError(deps: Deps, request: Request, surface: Surface, error: un
   return internal(deps, request, surface, error)
 }
 
-/** The error at the client, or a page with the way there, which is named by its host: the client chose its own name. */
+/**
+ * The error at the client, or a page with the way there, which is named by its host: the client chose its own name. What
+ * is our own fault is in the log under a reference that both of them show.
+ */
 function authorizeError(deps: Deps, request: Request, error: AuthorizeError): Response {
   const { code, target } = error
-  const result = { error: code, error_description: error.description }
+  const referenceId = code === 'server_error' ? noteFailure(deps, request, error.cause ?? error) : undefined
+  const reference = referenceId === undefined ? '' : ` Reference: ${referenceId}`
+  const result = { error: code, error_description: error.description + reference }
   if (!error.asksFirst) return authorizationResponse(deps, request, target, result)
   const address = answerAddress(target, answerPairs(deps.urls, target, result))
-  return problemPage(deps, request, 'untrusted_return', 400, {
+  const [problem, status] = STOPPED[code] ?? ['untrusted_return', 400]
+  return problemPage(deps, request, problem, status, {
     code,
+    ...(referenceId !== undefined && { referenceId }),
+    ...(status === 503 && { retryAfter: error.retryAfter ?? RETRY_AFTER }),
     ...(target.responseMode !== 'form_post' && {
       back: { name: new URL(target.redirectUri).host, url: address },
     }),
   })
+}
+
+/** What the page on the way to a client says and is, where the request was as good as any. */
+const STOPPED: Partial<Record<OAuthCode, [PageProblem, number]>> = {
+  server_error: ['internal', 500],
+  temporarily_unavailable: ['unavailable', 503],
 }
 
 const newReference = (deps: Pick<Deps, 'random'>): string =>
@@ -143,9 +175,15 @@ function outage(deps: Deps, request: Request, surface: Surface, error: unknown):
   })
 }
 
-function internal(deps: Deps, request: Request, surface: Surface, error: unknown): Response {
+/** Logs a failure of ours; gives the reference that it stands under. */
+function noteFailure(deps: Deps, request: Request, error: unknown): string {
   const reference = newReference(deps)
   deps.log.error('request.failed', { reference, ...describe(request), error })
+  return reference
+}
+
+function internal(deps: Deps, request: Request, surface: Surface, error: unknown): Response {
+  const reference = noteFailure(deps, request, error)
   if (surface === 'oauth')
     return oauthError('server_error', `Something went wrong on this server. Reference: ${reference}`, 500)
   if (surface === 'matrix')

@@ -106,6 +106,8 @@ export class AuthorizeError extends Error {
   readonly code: OAuthCode
   readonly description: string
   readonly target: RedirectTarget
+  /** Seconds until the next try. */
+  readonly retryAfter: number | undefined
   /** The person decides whether to go there: the address is a stranger's. */
   readonly asksFirst: boolean
 
@@ -114,6 +116,7 @@ export class AuthorizeError extends Error {
     this.code = code
     this.description = wireText(options.description ?? OAUTH_DESCRIPTION[code])
     this.target = target
+    this.retryAfter = options.retryAfter
     this.asksFirst = options.asksFirst ?? false
   }
 }

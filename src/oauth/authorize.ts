@@ -1,6 +1,7 @@
 import { type ClientRow, findClient } from '../../sql/clients.ts'
 import { findGrant, insertGrant } from '../../sql/grants.ts'
 import type { Deps } from '../deps.ts'
+import { isForeseen } from '../http/boundary.ts'
 import { browserHash } from '../http/browser.ts'
 import { AuthorizeError, OAuthError, PageError, type RedirectTarget, Unavailable } from '../http/errors.ts'
 import { type Params, readForm, readQuery } from '../http/params.ts'
@@ -38,7 +39,9 @@ async function authorize(deps: Deps, request: Request): Promise<Response> {
     const id = await store(deps, visit, client, target, checked, demand)
     return redirect(deps.urls.path(nextPage(visit, id, checked, demand)), visit.browser.cookies)
   } catch (error) {
-    throw error instanceof OAuthError ? await toClient(deps, visit, client, error, target) : error
+    if (!(error instanceof OAuthError) && isForeseen(error)) throw error
+    const answer = error instanceof OAuthError ? error : new OAuthError('server_error', { cause: error })
+    throw await toClient(deps, visit, client, answer, target)
   }
 }
 
@@ -53,6 +56,7 @@ const toClient = async (
   new AuthorizeError(error.code, target, {
     description: error.description,
     cause: error.cause,
+    ...(error.retryAfter !== undefined && { retryAfter: error.retryAfter }),
     asksFirst: !(await mayReturnAtOnce(deps, visit, client, target.redirectUri)),
   })
 

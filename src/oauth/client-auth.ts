@@ -51,6 +51,7 @@ async function checkCredentials(
   if (credentials.method === 'assertion') return checkJwt(deps, client, credentials.assertion, request)
   if (client.auth_method !== credentials.method) return `the client registered ${client.auth_method}`
   if (credentials.method === 'none') return undefined
+  checkConfigured(client)
   const secret = await secretOf(deps, client)
   if (secret === undefined) return 'the client has no secret'
   const right = await checkLimited(deps, client, request, () => equalSecrets(secret, credentials.secret))
@@ -64,6 +65,7 @@ async function checkJwt(
   assertion: string,
   request: Request,
 ): Promise<string | undefined> {
+  checkConfigured(client)
   const secret = await secretOf(deps, client)
   if (client.auth_method !== 'client_secret_jwt') return checkAssertion(deps, client, assertion, secret)
   let broken: string | undefined
@@ -83,6 +85,17 @@ const checkLimited = (
 ): Promise<boolean> => {
   const subject = `${client.id} ${limitSubject(requesterOf(deps, request).ip)}`
   return checkSecret(deps, 'client-secret', subject, GUESSES, isRight)
+}
+
+/**
+ * A client that lacks what its method is checked with was spoilt on our side: no mistake of its own (reference 4.1).
+ *
+ * @throws OAuthError server_error
+ */
+function checkConfigured({ auth_method: method, sealed_secret: secret, metadata }: ClientRow): void {
+  const hasKeys = metadata.jwks !== undefined || metadata.jwks_uri !== undefined
+  const lacks = method === 'private_key_jwt' ? !hasKeys : method !== 'none' && secret === null
+  if (lacks) throw new OAuthError('server_error', { cause: `the client has nothing for ${method}` })
 }
 
 /** The secret of a client, if it has one. @throws OAuthError server_error when no key opens it */

@@ -20,6 +20,19 @@ export function isRegistered(registered: readonly string[], requested: string): 
   return registered.some((uri) => wanted.includes(parse(uri)?.href ?? ''))
 }
 
+/**
+ * Whether the query of a redirect URI is the form that an answer is added to (reference 3.2): one that is not UTF-8 under
+ * its percent signs is read by every server in another way, or by none.
+ */
+export function hasReadableQuery(uri: string): boolean {
+  try {
+    decodeURIComponent(parse(uri)?.search ?? '')
+    return true
+  } catch {
+    return false
+  }
+}
+
 const parse = (text: string): URL | undefined => (URL.canParse(text) ? new URL(text) : undefined)
 
 /**

@@ -21,6 +21,7 @@ import { ASSERTION_ALGORITHMS } from './client-assertion.ts'
 import { metadataDigest, parseRegistration, type Registration } from './client-metadata.ts'
 import { sealClientSecret } from './client-secret.ts'
 import { DEVICE_CODE_GRANT, deviceGrantEnabled } from './device.ts'
+import { hasReadableQuery } from './redirect-uri.ts'
 
 const invalid = (description: string) => new OAuthError('invalid_client_metadata', { description })
 
@@ -89,6 +90,10 @@ function checkStructure(metadata: Registration): void {
     !metadata.redirect_uris
   )
     throw new OAuthError('invalid_redirect_uri', { description: 'redirect_uris is required.' })
+  if (!(metadata.redirect_uris ?? []).every(hasReadableQuery))
+    throw new OAuthError('invalid_redirect_uri', {
+      description: 'The query of a redirect URI must be UTF-8 under its percent signs.',
+    })
   for (const type of responses) {
     const words = type.split(' ')
     if (words.includes('code') && !grants.includes('authorization_code'))

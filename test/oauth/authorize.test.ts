@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import type { Browser } from '../support/browser.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
-import { authorizeUrl, registerClient, signUp, WEB_CLIENT } from '../support/oauth.ts'
+import { authorizeUrl, registerClient, signUp, staticClient, WEB_CLIENT } from '../support/oauth.ts'
 
 const CALLBACK = 'https://app.example.com/callback'
 let harness: Harness
@@ -28,6 +28,8 @@ async function expectPage(response: Response, status: number, words: string): Pr
   expect(response.status).toBe(status)
   expect(response.headers.get('content-type')).toStartWith('text/html')
   expect(response.headers.get('location')).toBeNull()
+  expect(response.headers.get('cache-control')).toBe('no-store')
+  expect(response.headers.get('content-security-policy')).toContain("default-src 'none'")
   const text = await response.text()
   expect(text).toContain(words)
   expect(text).not.toContain('evil.example')
@@ -38,6 +40,8 @@ describe('GET /authorize: what is wrong before the redirect URI is known is a pa
     'unknown client %s',
     async (client_id) => expectPage(await ask({ client_id }), 400, 'We do not know this app'),
   )
+
+  test('no client_id', async () => expectPage(await ask({}, ['client_id']), 400, 'We do not know this app'))
 
   test.each([
     'https://evil.example/callback',
@@ -73,6 +77,37 @@ describe('GET /authorize: what is wrong before the redirect URI is known is a pa
     })
     await expectPage(await ask({ client_id }, ['redirect_uri']), 400, 'in the wrong place')
   })
+
+  test.each([[['redirect_uri']], [[]]])(
+    'a client that registered no redirect URI, without %j',
+    async (drop) => {
+      const { client_id } = await staticClient(harness, [])
+      await expectPage(await ask({ client_id }, drop), 400, 'in the wrong place')
+    },
+  )
+
+  test.each(['id_token', 'id_token token', 'token', 'code id_token', 'token nonsense'])(
+    'response_mode=query for response_type=%s, whose answer has tokens',
+    async (response_type) => {
+      const params = { response_type, response_mode: 'query', nonce: 'a-nonce' }
+      await expectPage(await ask(params), 400, 'does not look right')
+      const pushed = await harness.form('/oauth2/par', {
+        ...Object.fromEntries(new URL(authorizeUrl(clientId, params), harness.origin).searchParams),
+      })
+      expect([pushed.status, (await pushed.json()).error]).toEqual([400, 'invalid_request'])
+    },
+  )
+
+  // Registration takes none of these; a database that was imported may hold them.
+  test.each([
+    'https://app.example.com/cb?x=%ff',
+    'https://app.example.com/cb?100%',
+    'https://app.example.com/cb#x',
+  ])('a redirect URI that is registered and cannot carry an answer: %s', async (uri) => {
+    const { client_id } = await staticClient(harness, [uri])
+    await expectPage(await ask({ client_id, redirect_uri: uri }), 400, 'in the wrong place')
+    await expectPage(await ask({ client_id }, ['redirect_uri']), 400, 'in the wrong place')
+  })
 })
 
 describe('GET /authorize: what is wrong after it goes back to the client', () => {
@@ -82,7 +117,6 @@ describe('GET /authorize: what is wrong after it goes back to the client', () =>
     ['request and request_uri', { request: 'x', request_uri: 'y' }, [], 'invalid_request'],
     ['registration', { registration: '{}' }, [], 'registration_not_supported'],
     ['no response_type', {}, ['response_type'], 'invalid_request'],
-    ['response_type token', { response_type: 'token' }, [], 'unsupported_response_type'],
     ['response_type none', { response_type: 'none' }, [], 'unsupported_response_type'],
     ['response_type foo', { response_type: 'foo' }, [], 'unsupported_response_type'],
     ['prompt none', { prompt: 'none' }, [], 'login_required'],
@@ -113,12 +147,51 @@ describe('GET /authorize: what is wrong after it goes back to the client', () =>
     expect(target.searchParams.get('state')).toBe('a-state')
     expect(target.searchParams.get('iss')).toBe(harness.deps.urls.issuer)
     expect(response.headers.get('location')).toEndWith('#')
+    expect(response.headers.get('cache-control')).toBe('no-store')
   })
 
-  test('response_type id_token: in the fragment, where its answer would be (Multiple Response Types section 5)', async () => {
-    const target = location(await ask({ response_type: 'id_token' }, []))
-    expect(new URLSearchParams(target.hash.slice(1)).get('error')).toBe('unsupported_response_type')
-    expect(target.search).toBe('')
+  test.each(['id_token', 'token', 'code token', 'id_token token'])(
+    'response_type %s: in the fragment, where its answer would be (Multiple Response Types section 5)',
+    async (response_type) => {
+      const target = location(await ask({ response_type }, []))
+      expect(new URLSearchParams(target.hash.slice(1)).get('error')).toBe('unsupported_response_type')
+      expect(target.search).toBe('')
+    },
+  )
+
+  describe('a failure of ours', () => {
+    /** While the table is another one than the program knows: a mistake, not an outage. */
+    const broken = async (headers: Record<string, string>) => {
+      const { sql } = harness.database
+      await sql`alter table latchkey.authorization_grants rename column nonce to nonce_before`
+      harness.logged.length = 0
+      try {
+        return await harness.request(authorizeUrl(clientId), { headers })
+      } finally {
+        await sql`alter table latchkey.authorization_grants rename column nonce_before to nonce`
+      }
+    }
+    const reference = () =>
+      harness.logged.find(({ event }) => event === 'request.failed')?.fields.reference as string
+
+    test('goes back as server_error, with a reference of the log and nothing else of it', async () => {
+      const target = location(await broken({ referer: CALLBACK }))
+      expect(target.origin + target.pathname).toBe(CALLBACK)
+      expect(target.searchParams.get('error')).toBe('server_error')
+      expect(reference()).toMatch(/^[0-9A-Z]{8}$/)
+      expect(target.searchParams.get('error_description')).toBe(
+        `Something went wrong on this server. Reference: ${reference()}`,
+      )
+    })
+
+    test('is a 500 with the way back where the address is a stranger’s', async () => {
+      const response = await broken({ referer: 'https://elsewhere.example/' })
+      expect(response.status).toBe(500)
+      const text = await response.text()
+      expect(text).toContain(reference())
+      expect(text).toContain(`${CALLBACK}?state=a-state&amp;error=server_error`)
+      expect(text).not.toContain('nonce')
+    })
   })
 
   test('state is left out when none was sent', async () => {

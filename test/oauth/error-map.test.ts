@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { findUserByName } from '../../sql/users.ts'
+import { generateSigningKeys } from '../../src/crypto/keystore.ts'
 import { uuidFromUlid } from '../../src/lib/ulid.ts'
 import type { Browser } from '../support/browser.ts'
 import { type ClientKey, clientKey, signWithSecret } from '../support/client-keys.ts'
@@ -7,6 +9,7 @@ import { createHarness, type Harness } from '../support/harness.ts'
 import {
   basic,
   exchange,
+  introspect,
   obtainCode,
   pkce,
   registerClient,
@@ -15,11 +18,12 @@ import {
   type TokenBody,
   WEB_CLIENT,
 } from '../support/oauth.ts'
+import { personalToken } from '../support/personal.ts'
 
 /**
  * The error maps of the endpoints for apps, row by row as the reference has them: sections 1.2 (userinfo, revocation),
  * 4.1 (how clients authenticate, at every endpoint where they do) and 4.5 (the token endpoint). The rows of section 3.2
- * are in `authorize.test.ts`.
+ * are in `authorize.test.ts`; those of requests for tokens without a code in `implicit.test.ts`.
  */
 
 const JWT_BEARER = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
@@ -35,6 +39,10 @@ let withSecretJwt: { id: string; secret: string }
 let withKey: { id: string; key: ClientKey }
 let unsealed: { id: string; secret: string }
 let unreachable: { id: string; key: ClientKey }
+/** Spoilt in the database: without a secret, and without keys. */
+let withoutSecret: { id: string; secret: string }
+let withoutSecretJwt: { id: string; secret: string }
+let withoutKeys: { id: string; key: ClientKey }
 let configured: { client_id: string; client_secret: string }
 
 async function secretClient(method: string): Promise<{ id: string; secret: string }> {
@@ -71,6 +79,19 @@ beforeAll(async () => {
     jwks_uri: 'https://localhost:1/jwks.json',
   })
   unreachable = { id, key }
+  withoutSecret = await secretClient('client_secret_basic')
+  withoutSecretJwt = await secretClient('client_secret_jwt')
+  const { client_id: keyless } = await registerClient(harness, {
+    ...WEB_CLIENT,
+    client_name: 'Without keys',
+    token_endpoint_auth_method: 'private_key_jwt',
+    jwks: { keys: [key.jwk] },
+  })
+  withoutKeys = { id: keyless, key }
+  for (const { id: spoilt } of [withoutSecret, withoutSecretJwt, withoutKeys])
+    await harness.database.sql`
+      update latchkey.clients set sealed_secret = null, metadata = metadata - 'jwks'
+      where id = ${uuidFromUlid(spoilt) ?? ''}`
   configured = await staticClient(harness, WEB_CLIENT.redirect_uris)
 })
 afterAll(() => harness.close())
@@ -89,6 +110,32 @@ async function expectError(response: Response, status: number, error: string): P
   expect(response.headers.get('access-control-allow-origin')).toBe('*')
   // Scripts of web apps would be shown the browser's own sign-in window.
   expect(response.headers.has('www-authenticate')).toBe(false)
+}
+
+/** Asks a process of the same deployment whose configuration has no P-384 key (any more). */
+async function withoutItsKey<T>(ask: (process: Harness) => Promise<T>): Promise<T> {
+  const keys = (await generateSigningKeys()).slice(0, 2).map(({ kid, pem }) => ({ kid, key: pem }))
+  const process = await createHarness({ beside: harness, config: { secrets: { keys } } })
+  try {
+    const result = await ask(process)
+    const failed = process.logged.filter(({ event }) => event === 'request.failed')
+    expect(failed.map(({ fields }) => String(fields.error))).toEqual([
+      'KeyError: No configured key can sign with "ES384".',
+    ])
+    return result
+  } finally {
+    await process.close()
+  }
+}
+
+/** A failure of ours says no more than where its cause is in the log. */
+async function expectReference(response: Response): Promise<void> {
+  const failed = harness.logged.find(({ event }) => event === 'request.failed')
+  expect(failed?.level).toBe('error')
+  expect(failed?.fields.error).toBeInstanceOf(Error)
+  expect((await response.json()).error_description).toBe(
+    `Something went wrong on this server. Reference: ${failed?.fields.reference}`,
+  )
 }
 
 const seconds = (): number => Math.floor(harness.clock.now().getTime() / 1000)
@@ -200,13 +247,34 @@ const CREDENTIALS: [string, () => Promise<[Fields, Headers?]> | [Fields, Headers
   ],
   ['client_secret_basic, of a public client', () => [{}, basic(publicId, 'x')], 401, 'invalid_client'],
   ['a secret that no key opens', () => [{}, basic(unsealed.id, unsealed.secret)], 500, 'server_error'],
+  [
+    'a secret, of a client that lost its own',
+    () => [{}, basic(withoutSecret.id, withoutSecret.secret)],
+    500,
+    'server_error',
+  ],
+  [
+    'an assertion under a secret, of a client that lost it',
+    async () => [asserted(await signWithSecret(claimsOf(withoutSecretJwt.id), withoutSecretJwt.secret))],
+    500,
+    'server_error',
+  ],
+  [
+    'an assertion, of a client that lost its keys',
+    async () => [asserted(await withoutKeys.key.sign(claimsOf(withoutKeys.id)))],
+    500,
+    'server_error',
+  ],
 ]
 
 for (const [path, fields] of Object.entries(ENDPOINTS))
   describe(`POST ${path}: client authentication (reference 4.1)`, () => {
     test.each(CREDENTIALS)('%s', async (_name, present, status, error) => {
       const [more, headers] = await present()
-      await expectError(await harness.form(path, { ...fields, ...more }, headers), status, error)
+      harness.logged.length = 0
+      const response = await harness.form(path, { ...fields, ...more }, headers)
+      if (status === 500) await expectReference(response.clone())
+      await expectError(response, status, error)
     })
 
     test.each(['application/json', 'text/plain', ''])('a body of the type "%s"', async (type) => {
@@ -298,6 +366,38 @@ describe('GET and POST /oauth2/userinfo (reference 1.2)', () => {
     const [headers, form] = present((await tokens()).access_token)
     expect(await ask(headers, form)).toEqual([400, '', 'Bearer error="invalid_request"'])
   })
+
+  test('a token in the query, where logs keep it: 400, empty, though the reference takes it', async () => {
+    const { access_token: token } = await tokens()
+    const response = await harness.request(`/oauth2/userinfo?access_token=${token}`)
+    expect([response.status, await response.text(), response.headers.get('www-authenticate')]).toEqual([
+      400,
+      '',
+      'Bearer error="invalid_request"',
+    ])
+  })
+
+  test('a token in the form alone is as good as one in the header', async () => {
+    const [status, body] = await ask({}, { access_token: (await tokens()).access_token })
+    expect([status, JSON.parse(body).username]).toEqual([200, 'alice'])
+  })
+
+  test('the key that the client wants its answer signed with is gone: 500, and nothing of the person', async () => {
+    const { client_id: id } = await registerClient(harness, {
+      ...WEB_CLIENT,
+      userinfo_signed_response_alg: 'ES384',
+    })
+    const issued = await exchange(harness, id, await obtainCode(browser, id, { scope: 'openid' }))
+    const request = (process: Harness) =>
+      process.request('/oauth2/userinfo', { headers: bearer(issued.access_token) })
+    expect((await request(harness)).headers.get('content-type')).toBe('application/jwt')
+    const response = await withoutItsKey((process) => request(process))
+    expect(response.status).toBe(500)
+    const text = await response.text()
+    expect(text).not.toContain('alice')
+    expect(Object.keys(JSON.parse(text)).sort()).toEqual(['error', 'error_description'])
+    expect(JSON.parse(text).error).toBe('server_error')
+  })
 })
 
 describe('POST /oauth2/revoke (reference 1.2)', () => {
@@ -337,6 +437,41 @@ describe('POST /oauth2/revoke (reference 1.2)', () => {
     }
   })
 
+  test.each<[string, (issued: TokenBody) => Promise<string>]>([
+    [
+      'an expired access token',
+      async ({ access_token }) => {
+        harness.clock.advance(301)
+        return access_token
+      },
+    ],
+    [
+      'a refresh token that was replaced',
+      async ({ refresh_token }) => {
+        await harness.form('/oauth2/token', {
+          grant_type: 'refresh_token',
+          client_id: publicId,
+          refresh_token,
+        })
+        return refresh_token
+      },
+    ],
+  ])('%s: 200, empty; the session ends, where the reference leaves it alive', async (_name, choose) => {
+    const issued = await tokens()
+    const response = await revoke({ client_id: publicId, token: await choose(issued) })
+    expect([response.status, await response.text()]).toEqual([200, ''])
+    const again = { grant_type: 'refresh_token', client_id: publicId, refresh_token: issued.refresh_token }
+    await expectError(await harness.form('/oauth2/token', again), 400, 'invalid_grant')
+  })
+
+  test('a personal token: 200, empty, without effect', async () => {
+    const [user] = await findUserByName(harness.deps.sql, 'alice', 'alice')
+    const { token } = await personalToken(harness, user?.id ?? '')
+    const response = await revoke({ client_id: publicId, token })
+    expect([response.status, await response.text()]).toEqual([200, ''])
+    expect((await introspect(harness, token)).active).toBe(true)
+  })
+
   test('an unknown hint for a token that is one', async () => {
     const { access_token: token } = await tokens()
     await expectError(
@@ -365,6 +500,15 @@ describe('POST /oauth2/introspect (reference 1.2)', () => {
     ['an access token', { authorization: `Bearer mat_${'x'.repeat(30)}_AAAAAA` }, 401, 'access_denied'],
   ])('%s', async (_name, headers, status, error) => {
     await expectError(await harness.form('/oauth2/introspect', { token: 'x' }, headers), status, error)
+  })
+
+  test.each<[string, () => [Fields, Headers?]]>([
+    ['a public client', () => [{ client_id: publicId }]],
+    ['a client that registered itself, with a secret', () => [{}, basic(withBasic.id, withBasic.secret)]],
+  ])('%s', async (_name, present) => {
+    const [fields, headers] = present()
+    const response = await harness.form('/oauth2/introspect', { token: 'x', ...fields }, headers)
+    await expectError(response, 401, 'access_denied')
   })
 
   test('no token', async () => {
@@ -443,6 +587,49 @@ describe('POST /oauth2/token: the error map (reference 4.5)', () => {
       async () => ({ grant_type: 'authorization_code', client_id: publicId, code: await code() }),
       400,
       'invalid_request',
+    ],
+    [
+      'a verifier without a challenge',
+      async () => [
+        {
+          grant_type: 'authorization_code',
+          code: await obtainCode(browser, withBasic.id, {
+            scope: 'openid',
+            code_challenge: '',
+            code_challenge_method: '',
+          }),
+          code_verifier: pkce().verifier,
+        },
+        basic(withBasic.id, withBasic.secret),
+      ],
+      400,
+      'invalid_request',
+    ],
+    [
+      'a code whose browser session has ended',
+      async () => {
+        const other = harness.browser()
+        await signUp(other, 'bob')
+        const value = await obtainCode(other, publicId, { scope: 'openid' })
+        await harness.database.sql`
+          update latchkey.browser_sessions set finished_at = now()
+          where user_id = (select id from latchkey.users where username = 'bob')`
+        return codeFields(value)
+      },
+      400,
+      'invalid_grant',
+    ],
+    [
+      'a code of a locked account',
+      async () => {
+        const other = harness.browser()
+        await signUp(other, 'carol')
+        const value = await obtainCode(other, publicId, { scope: 'openid' })
+        await harness.database.sql`update latchkey.users set locked_at = now() where username = 'carol'`
+        return codeFields(value)
+      },
+      400,
+      'invalid_grant',
     ],
     [
       'a code of another client',
@@ -590,6 +777,32 @@ describe('POST /oauth2/token: the error map (reference 4.5)', () => {
     await expectError(response, 503, 'temporarily_unavailable')
     harness.homeserver.down = false
     expect((await exchange(harness, publicId, value)).token_type).toBe('Bearer')
+  })
+
+  test('a scope that the policy refuses a client: the description says each reason', async () => {
+    const response = await harness.form(
+      '/oauth2/token',
+      { grant_type: 'client_credentials', scope: 'urn:mas:admin urn:synapse:admin:*' },
+      basic(withBasic.id, withBasic.secret),
+    )
+    const { error_description: description } = await response.clone().json()
+    await expectError(response, 403, 'invalid_scope')
+    expect(description.split(', ')).toHaveLength(2)
+  })
+
+  test('the key that the client wants its ID tokens signed with is gone: 500, and the code stays good', async () => {
+    const { client_id: id } = await registerClient(harness, {
+      ...WEB_CLIENT,
+      id_token_signed_response_alg: 'ES384',
+    })
+    const value = await obtainCode(browser, id, { scope: 'openid' })
+    const fields = { ...codeFields(value), client_id: id }
+    await expectError(
+      await withoutItsKey((process) => process.form('/oauth2/token', fields)),
+      500,
+      'server_error',
+    )
+    expect((await exchange(harness, id, value)).id_token).toBeString()
   })
 
   test('the device grant is switched off: unsupported_grant_type', async () => {

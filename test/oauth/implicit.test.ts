@@ -101,6 +101,9 @@ describe('response_type=id_token token (OpenID Connect Core section 3.2)', () =>
 
   test.each([
     [{ nonce: undefined }, 'invalid_request'],
+    // PKCE without a code (reference 3.2).
+    [{ code_challenge: 'v'.repeat(43), code_challenge_method: 'S256' }, 'invalid_request'],
+    [{ code_challenge_method: 'S256' }, 'invalid_request'],
     [{ scope: 'email' }, 'invalid_scope'],
     [{ scope: 'openid urn:matrix:client:api:*' }, 'invalid_scope'],
     [{ scope: 'openid urn:mas:admin' }, 'invalid_scope'],
@@ -114,10 +117,14 @@ describe('response_type=id_token token (OpenID Connect Core section 3.2)', () =>
     expect(result.has('access_token')).toBe(false)
   })
 
-  test('query is no way for tokens', async () => {
-    const page = await browser.open(request({ response_mode: 'query' }))
-    expect(page.url.searchParams.get('error')).toBe('invalid_request')
-  })
+  test.each(['id_token token', 'id_token'])(
+    'query is no way for %s: a page (reference 3.2)',
+    async (type) => {
+      const response = await harness.request(request({ response_type: type, response_mode: 'query' }))
+      expect([response.status, response.headers.get('location')]).toEqual([400, null])
+      expect(response.headers.get('content-type')).toStartWith('text/html')
+    },
+  )
 
   test('a client that registered the code alone gets a code alone', async () => {
     const { client_id } = await registerClient(harness, { ...WEB_CLIENT, client_name: 'Codes' })

@@ -191,6 +191,12 @@ describe('what may be registered (reference 7.2)', () => {
     ['empty redirect URIs', { redirect_uris: [] }, REDIRECT],
     ['redirect with a fragment', { redirect_uris: ['https://app.example.com/cb#x'] }, REDIRECT],
     ['redirect with an empty fragment', { redirect_uris: ['https://app.example.com/cb#'] }, REDIRECT],
+    [
+      'redirect with a query that is no text',
+      { redirect_uris: ['https://app.example.com/cb?%ff'] },
+      REDIRECT,
+    ],
+    ['redirect with half an escape', { redirect_uris: ['https://app.example.com/cb?100%'] }, REDIRECT],
     ['redirect elsewhere', { redirect_uris: ['https://evil.test/cb'] }, REDIRECT],
     ['redirect to a longer host', { redirect_uris: ['https://evilapp.example.com/'] }, REDIRECT],
     ['redirect over http', { redirect_uris: ['http://app.example.com/cb'] }, REDIRECT],

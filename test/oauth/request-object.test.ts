@@ -59,7 +59,7 @@ async function outcome(params: Record<string, string>): Promise<string> {
   const url = new URL(response.headers.get('location') ?? '', harness.origin)
   if (url.origin === harness.origin) return url.pathname
   expect(url.origin + url.pathname).toBe(CALLBACK)
-  return url.searchParams.get('error') ?? ''
+  return new URLSearchParams(url.hash.slice(1) || url.search).get('error') ?? ''
 }
 const byValue = async (claims: Record<string, unknown> = {}, header = {}): Promise<string> =>
   outcome({ client_id: clientId, request: await object(claims, header) })

@@ -26,9 +26,12 @@ export function readResponseType(text: string | undefined): ResponseType | undef
   return RESPONSE_TYPES.find((type) => type === words)
 }
 
-/** Whether an answer comes in the query when the request does not say (Multiple Response Types section 5). */
-export const defaultsToQuery = ({ response_type }: Params): boolean =>
-  (readResponseType(response_type) ?? 'code') === 'code'
+/**
+ * Whether a request wants tokens in its answer, served or not: then the answer, an error too, comes in the fragment unless
+ * the request says otherwise, and never in the query (Multiple Response Types section 5).
+ */
+export const wantsTokens = ({ response_type }: Params): boolean =>
+  response_type?.split(' ').some((word) => word === 'id_token' || word === 'token') === true
 
 /** @throws OAuthError invalid_request, unsupported_response_type, unauthorized_client */
 export function checkResponseType(
@@ -48,8 +51,8 @@ export function checkResponseType(
   const registered = client.metadata.response_types
   if (Array.isArray(registered) && !registered.some((one) => readResponseType(String(one)) === type))
     throw new OAuthError('unauthorized_client')
-  if (params.response_mode === 'query')
-    throw invalid('Tokens are not sent in the query: leave response_mode out, or use fragment or form_post.')
+  if (params.code_challenge !== undefined || params.code_challenge_method !== undefined)
+    throw invalid('PKCE is for requests of a code.')
   if (params.nonce === undefined) throw invalid('The parameter nonce is missing.')
   return type
 }

@@ -2,8 +2,8 @@ import type { ClientRow } from '../../../sql/clients.ts'
 import { PageError, type RedirectTarget } from '../../http/errors.ts'
 import type { Params } from '../../http/params.ts'
 import { isExactRedirect, isFapi2 } from '../fapi2.ts'
-import { isRegistered } from '../redirect-uri.ts'
-import { defaultsToQuery } from './response-type.ts'
+import { hasReadableQuery, isRegistered } from '../redirect-uri.ts'
+import { wantsTokens } from './response-type.ts'
 
 const MODES = ['query', 'fragment', 'form_post'] as const
 
@@ -22,12 +22,14 @@ export function redirectTarget(
   if (
     redirectUri === undefined ||
     redirectUri.includes('#') ||
+    !hasReadableQuery(redirectUri) ||
     !isRegisteredFor(client.redirect_uris, redirectUri)
   )
     throw new PageError('bad_redirect_uri', 400, { code: 'redirect_uri' })
-  const responseMode = MODES.find(
-    (mode) => mode === (params.response_mode ?? (defaultsToQuery(params) ? 'query' : 'fragment')),
-  )
-  if (!responseMode) throw new PageError('bad_request', 400, { code: 'response_mode' })
+  const tokens = wantsTokens(params)
+  const asked = params.response_mode ?? (tokens ? 'fragment' : 'query')
+  const responseMode = MODES.find((mode) => mode === asked)
+  if (!responseMode || (tokens && responseMode === 'query'))
+    throw new PageError('bad_request', 400, { code: 'response_mode' })
   return { redirectUri: new URL(redirectUri).href, responseMode, state: params.state }
 }
