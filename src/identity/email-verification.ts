@@ -14,7 +14,7 @@ import { hmacSha256 } from '../lib/digest.ts'
 import { randomString } from '../lib/random.ts'
 import { newId } from '../lib/ulid.ts'
 import { foldEmail } from './email-address.ts'
-import { limitSubject, take } from './limits.ts'
+import { limitSubject, take, takeAll } from './limits.ts'
 import { queueMail } from './mails.ts'
 import { recoveryEnabled } from './recovery.ts'
 import { recipientLanguage, type SecurityLogNeeds } from './security-log.ts'
@@ -46,8 +46,11 @@ export async function takeCodeLimits(
   email: string,
 ): Promise<void> {
   const limits = deps.config.rate_limiting.email_authentication
-  await take(deps, 'email-code.ip', limitSubject(requester.ip), limits.per_ip)
-  await take(deps, 'email-code.address', foldEmail(email), limits.per_address)
+  await takeAll(
+    deps,
+    ['email-code.ip', limitSubject(requester.ip), limits.per_ip],
+    ['email-code.address', foldEmail(email), limits.per_address],
+  )
 }
 
 /** The same for another code of one verification, which has a limit of its own too. @throws RateLimited */

@@ -1,4 +1,4 @@
-import { findLimit, takeFromLimit } from '../../sql/limits.ts'
+import { findLimit, type LimitUse, takeFromLimits } from '../../sql/limits.ts'
 import type { Deps } from '../deps.ts'
 import { RateLimited } from '../http/errors.ts'
 import { base64url } from '../lib/base64url.ts'
@@ -11,26 +11,36 @@ export interface Limit {
   per_second: number
 }
 
+/** A use of a limit: its name, whom it counts (an address, an account), how often they may. */
+export type Use = [name: string, subject: string, limit: Limit]
+
 /**
- * Takes one from the limit of `subject` (an address, an account). Shared by all processes through PostgreSQL; keys are
- * stored under an HMAC, since they hold addresses of people.
+ * Takes one from the limit of a subject, and one from that of a second one if the first has room: in one statement, as
+ * most forms have two. Shared by all processes through PostgreSQL; keys are stored under an HMAC, since they hold addresses
+ * of people.
  *
  * @throws RateLimited with the seconds to wait
  */
-export async function take(
-  deps: Pick<Deps, 'sql' | 'clock' | 'secrets' | 'log'>,
-  name: string,
-  subject: string,
-  limit: Limit,
-): Promise<void> {
+export async function takeAll(deps: LimitNeeds, first: Use, second?: Use): Promise<void> {
   const now = deps.clock.now()
-  const interval = 1000 / limit.per_second
-  const key = keyOf(deps, name, subject)
-  const [taken] = await takeFromLimit(deps.sql, key, now, interval, limit.burst)
-  if (taken) return
+  const taken = await takeFromLimits(deps.sql, [limitUse(deps, first), second && limitUse(deps, second)], now)
+  const refused = taken.length === 0 ? first : taken.length === 1 ? second : undefined
+  if (!refused) return
+  const [name, , limit] = refused
   deps.log.info('limit.hit', { limit: name })
-  throw await limited(deps, key, limit)
+  throw await limited(deps, limitUse(deps, refused).key, limit)
 }
+
+/** Takes one from the limit of `subject` (`takeAll`). */
+export const take = (deps: LimitNeeds, ...use: Use): Promise<void> => takeAll(deps, use)
+
+type LimitNeeds = Pick<Deps, 'sql' | 'clock' | 'secrets' | 'log'>
+
+const limitUse = (deps: LimitNeeds, [name, subject, { burst, per_second }]: Use): LimitUse => ({
+  key: keyOf(deps, name, subject),
+  interval: 1000 / per_second,
+  burst,
+})
 
 const keyOf = (deps: Pick<Deps, 'secrets'>, name: string, subject: string): string =>
   `${name}:${base64url(hmacSha256(deps.secrets.limits, `${name}\n${subject}`).subarray(0, 18))}`

@@ -24,7 +24,7 @@ import { beginSession } from './begin-session.ts'
 import type { Continuation } from './continuation.ts'
 import { foldEmail } from './email-address.ts'
 import { endEverything, replacePassword } from './lifecycle.ts'
-import { limitSubject, take } from './limits.ts'
+import { limitSubject, take, takeAll } from './limits.ts'
 import { queueMail } from './mails.ts'
 import { recipientLanguage, recordSecurityEvent, type SecurityLogNeeds } from './security-log.ts'
 import { knownUserAgent } from './user-agent.ts'
@@ -89,8 +89,11 @@ async function takeLimits(
   email: string,
 ): Promise<void> {
   const limits = deps.config.rate_limiting.account_recovery
-  await take(deps, 'recovery.ip', limitSubject(requester.ip), limits.per_ip)
-  await take(deps, 'recovery.address', foldEmail(email), limits.per_address)
+  await takeAll(
+    deps,
+    ['recovery.ip', limitSubject(requester.ip), limits.per_ip],
+    ['recovery.address', foldEmail(email), limits.per_address],
+  )
 }
 
 /**

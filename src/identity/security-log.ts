@@ -95,18 +95,19 @@ export async function recordSecurityEvent(
     const [recent] = await findSecurityEventSince(tx, userId, kind, addSeconds(now, -event.quietFor))
     if (recent) return
   }
-  await insertSecurityEvent(tx, {
-    id: newId(now, deps.random),
-    userId,
-    kind,
-    at: now,
-    actor,
-    ip: requester?.ip ?? null,
-    userAgent: requester?.userAgent ?? null,
-    details,
-  })
-  if (!isNoticed(kind)) return
-  const [owner] = await findMailRecipient(tx, userId)
+  const [, [owner]] = await Promise.all([
+    insertSecurityEvent(tx, {
+      id: newId(now, deps.random),
+      userId,
+      kind,
+      at: now,
+      actor,
+      ip: requester?.ip ?? null,
+      userAgent: requester?.userAgent ?? null,
+      details,
+    }),
+    isNoticed(kind) ? findMailRecipient(tx, userId) : [],
+  ])
   if (!owner) return
   const device = knownUserAgent(requester?.userAgent)
   const addresses = [owner.email, event.alsoTo].filter((address) => address !== null && address !== undefined)

@@ -14,7 +14,7 @@ import type { Deps } from '../deps.ts'
 import type { Requester } from '../http/requester.ts'
 import { fold } from '../lib/fold.ts'
 import { type DirectoryRefusal, signInByDirectory } from './directory.ts'
-import { limitSubject, take } from './limits.ts'
+import { limitSubject, takeAll } from './limits.ts'
 import { type StopReason, stopReason } from './stopped-page.ts'
 import { localpartOf } from './usernames.ts'
 
@@ -70,8 +70,11 @@ export async function checkOwnPassword(
 
 async function takeLimits(deps: Deps, name: string, requester: Requester): Promise<void> {
   const limits = deps.config.rate_limiting.login
-  await take(deps, 'login.ip', limitSubject(requester.ip), limits.per_ip)
-  await take(deps, 'login.account', fold(name), limits.per_account)
+  await takeAll(
+    deps,
+    ['login.ip', limitSubject(requester.ip), limits.per_ip],
+    ['login.account', fold(name), limits.per_account],
+  )
 }
 
 async function decide(

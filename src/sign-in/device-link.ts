@@ -5,7 +5,7 @@ import { NotFound, RateLimited } from '../http/errors.ts'
 import { readPageQuery } from '../http/params.ts'
 import { redirect } from '../http/reply.ts'
 import type { Route } from '../http/route.ts'
-import { limitSubject, take } from '../identity/limits.ts'
+import { limitSubject, takeAll } from '../identity/limits.ts'
 import { openVisit, page, readOwnForm, type Visit } from '../identity/visit.ts'
 import { ulidFromUuid } from '../lib/ulid.ts'
 import { deviceGrantEnabled } from '../oauth/device.ts'
@@ -52,8 +52,11 @@ async function enterCode(deps: Deps, request: Request): Promise<Response> {
   const unknown = () => linkPage(deps, visit, { code: typed, errors: { code: [{ code: 'invalid' }] } })
   if (code === undefined) return unknown()
   try {
-    await take(deps, 'device-link.browser', visit.browser.id, LINK_BROWSER_LIMIT)
-    await take(deps, 'device-link.ip', limitSubject(visit.requester.ip), LINK_ADDRESS_LIMIT)
+    await takeAll(
+      deps,
+      ['device-link.browser', visit.browser.id, LINK_BROWSER_LIMIT],
+      ['device-link.ip', limitSubject(visit.requester.ip), LINK_ADDRESS_LIMIT],
+    )
   } catch (error) {
     if (!(error instanceof RateLimited)) throw error
     const wait = { code: 'rate_limited', retry_after_seconds: error.retryAfter } as const

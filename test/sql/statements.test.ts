@@ -455,7 +455,16 @@ const FILES = [
     releaseLease: [[ID, '1', NOW]],
   }),
   statements('limits', limits, {
-    takeFromLimit: [['key', NOW, 1000, 3]],
+    takeFromLimits: [
+      [[{ key: 'key', interval: 1000, burst: 3 }, undefined], NOW],
+      [
+        [
+          { key: 'one', interval: 1000, burst: 3 },
+          { key: 'two', interval: 500, burst: 1 },
+        ],
+        NOW,
+      ],
+    ],
     findLimit: [['key']],
     deleteIdleLimits: [[NOW]],
   }),

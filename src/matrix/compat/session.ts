@@ -89,8 +89,8 @@ export async function beginCompatSession(
   try {
     await transact(deps.sql, async (tx) => {
       if (!login.unlimited && !(await makeRoom(deps, tx, session, login.need))) throw tooManySessions()
-      await insertCompatSession(tx, session)
-      await spendable?.spend(tx, session.id)
+      // Sent at once: a login is to cost little besides its hash. What must not be is thrown, and undone.
+      await Promise.all([insertCompatSession(tx, session), spendable?.spend(tx, session.id)])
     })
     await addDevice(deps, user, { id: deviceId, name: login.deviceName })
     return await issue(deps, login, { id: session.id, deviceId })
@@ -115,7 +115,7 @@ async function issue(
   const access = newToken('mct', deps.random)
   const refresh = withRefreshToken ? newToken('mcr', deps.random) : undefined
   const replaced = await transact(deps.sql, async (tx) => {
-    // Sent at once, in this order: a login is to cost little besides its hash. What must not be is thrown, and undone.
+    // Sent at once, in this order.
     const [[person], [issued], ended] = await Promise.all([
       lockSessionsOf(tx, user.id),
       insertCompatTokens(tx, {
