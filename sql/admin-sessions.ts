@@ -49,6 +49,8 @@ interface Activity {
 /** A browser's session as admins see it. */
 export interface AdminBrowserSessionRow extends Activity {
   user_id: string
+  /** What the person calls it. */
+  human_name: string | null
 }
 
 /** A session of a client of the older login API. */
@@ -87,7 +89,7 @@ const oauthTable = (sql: Db) => table(sql, sql`latchkey.oauth_sessions`)
 const activityColumns = (sql: Db) =>
   sql`s.id, s.created_at, s.finished_at, s.user_agent, s.last_active_at, host(s.last_active_ip) as last_active_ip`
 
-const browserColumns = (sql: Db) => sql`${activityColumns(sql)}, s.user_id`
+const browserColumns = (sql: Db) => sql`${activityColumns(sql)}, s.user_id, s.human_name`
 
 const compatColumns = (sql: Db) => sql`${activityColumns(sql)}, s.user_id, s.device_id, s.browser_session_id,
   s.human_name, (select l.redirect_uri from latchkey.compat_logins l where l.session_id = s.id limit 1) as redirect_uri`

@@ -91,6 +91,14 @@ export const findBrowserSession = (
   where s.secret_hash = ${secretHash}
     or (s.previous_hash = ${secretHash} and s.authenticated_at > ${renewedSince})`
 
+/** Gives an active session of a user another name; no row when it is not theirs or ended. */
+export const renameBrowserSession = (sql: Db, id: string, userId: string, name: string) => sql<
+  { id: string }[]
+>`
+  update latchkey.browser_sessions set human_name = ${name}
+  where id = ${id} and user_id = ${userId} and finished_at is null
+  returning id`
+
 /** Ends a session of a user; no row when it had ended or belongs to somebody else. */
 export const finishBrowserSession = (sql: Db, id: string, userId: string, now: Date) => sql<{ id: string }[]>`
   update latchkey.browser_sessions set finished_at = ${now}

@@ -6,7 +6,7 @@ import type { Db } from './connect.ts'
  */
 export const exportAccount = (sql: Db, userId: string) => sql<{ data: Record<string, unknown> }[]>`
   with mine as (
-    select id, created_at, authenticated_at, authentication_method, finished_at, user_agent, last_active_at, last_active_ip
+    select id, human_name, created_at, authenticated_at, authentication_method, finished_at, user_agent, last_active_at, last_active_ip
     from latchkey.browser_sessions where user_id = ${userId}
   )
   select jsonb_build_object(
@@ -23,7 +23,7 @@ export const exportAccount = (sql: Db, userId: string) => sql<{ data: Record<str
     'password_set_at', (select max(p.created_at) from latchkey.user_passwords p where p.user_id = ${userId}),
     'accepted_terms', (select coalesce(jsonb_agg(jsonb_build_object('address', t.terms_uri, 'version', t.version,
         'accepted_at', t.accepted_at)), '[]') from latchkey.user_terms t where t.user_id = ${userId}),
-    'browsers', (select coalesce(jsonb_agg(jsonb_build_object('signed_in_at', s.created_at,
+    'browsers', (select coalesce(jsonb_agg(jsonb_build_object('name', s.human_name, 'signed_in_at', s.created_at,
         'confirmed_at', s.authenticated_at, 'confirmed_with', s.authentication_method, 'ended_at', s.finished_at, 'user_agent', s.user_agent,
         'last_active_at', s.last_active_at, 'last_address', host(s.last_active_ip)) order by s.id), '[]')
       from mine s),

@@ -61,11 +61,13 @@ export const listPersonalSessions = (sql: Db, userId: string, limit: number) => 
   where (s.user_id = ${userId} or s.owner_user_id = ${userId}) and s.finished_at is null
   order by s.id desc limit ${limit}`
 
-/** The sessions that a person made for themselves, not ended, newest first, at most `limit`. */
-export const listOwnTokens = (sql: Db, userId: string, limit: number) => sql<PersonalSessionRow[]>`
-  ${personalSessions(sql)}
-  where s.user_id = ${userId} and s.owner_user_id = ${userId} and s.finished_at is null
-  order by s.id desc limit ${limit}`
+/** Gives an active session that acts as a user another name; no row when it acts as somebody else or ended. */
+export const renamePersonalSession = (sql: Db, id: string, userId: string, name: string) => sql<
+  { id: string }[]
+>`
+  update latchkey.personal_sessions set human_name = ${name}
+  where id = ${id} and user_id = ${userId} and finished_at is null
+  returning id`
 
 /** Keeps an active session from ending or getting another token until the transaction is over; no row when it ended. */
 export const lockPersonalSession = (sql: Db, id: string) => sql<{ id: string }[]>`

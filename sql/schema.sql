@@ -64,6 +64,7 @@ create table latchkey.browser_sessions (
   last_active_ip inet,
   previous_hash bytea,
   authentication_method text,
+  human_name text,
   constraint browser_sessions_pkey PRIMARY KEY (id),
   constraint browser_sessions_secret_hash_key UNIQUE (secret_hash),
   constraint browser_sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES latchkey.users(id) ON DELETE CASCADE

@@ -3,7 +3,7 @@ import type { Db } from './connect.ts'
 /** One active session of a person, of any kind, as lists show it. */
 export interface SessionRow {
   id: string
-  kind: 'browser' | 'oauth' | 'compat'
+  kind: 'browser' | 'oauth' | 'compat' | 'personal'
   created_at: Date
   last_active_at: Date | null
   last_active_ip: string | null
@@ -11,6 +11,8 @@ export interface SessionRow {
   client_name: string | null
   human_name: string | null
   device_id: string | null
+  /** False for a token that somebody else made, such as the people who run the server. */
+  is_own: boolean
 }
 
 /** The active sessions of a user, one kind after the other; with `id` that one alone. */
@@ -18,18 +20,22 @@ function activeSessions(sql: Db, userId: string, id?: string) {
   const only = id === undefined ? sql`` : sql`and s.id = ${id}`
   return sql<SessionRow[]>`
     select s.id, 'browser' as kind, s.created_at, s.last_active_at, host(s.last_active_ip) as last_active_ip,
-      s.user_agent, null as client_name, null as human_name, null as device_id
+      s.user_agent, null as client_name, s.human_name, null as device_id, true as is_own
     from latchkey.browser_sessions s where s.user_id = ${userId} and s.finished_at is null ${only}
     union all
     select s.id, 'oauth', s.created_at, s.last_active_at, host(s.last_active_ip), s.user_agent,
-      c.metadata->>'client_name', s.human_name, s.device_id
+      c.metadata->>'client_name', s.human_name, s.device_id, true
     from latchkey.oauth_sessions s join latchkey.clients c on c.id = s.client_id
     where s.user_id = ${userId} and s.finished_at is null ${only}
     union all
     select s.id, 'compat', s.created_at, s.last_active_at, host(s.last_active_ip), s.user_agent,
-      substring(l.redirect_uri from '^https?://([^/?#]+)'), s.human_name, s.device_id
+      substring(l.redirect_uri from '^https?://([^/?#]+)'), s.human_name, s.device_id, true
     from latchkey.compat_sessions s left join latchkey.compat_logins l on l.session_id = s.id
-    where s.user_id = ${userId} and s.finished_at is null ${only}`
+    where s.user_id = ${userId} and s.finished_at is null ${only}
+    union all
+    select s.id, 'personal', s.created_at, s.last_active_at, host(s.last_active_ip), null, null, s.human_name,
+      s.device_id, s.owner_user_id is not distinct from s.user_id
+    from latchkey.personal_sessions s where s.user_id = ${userId} and s.finished_at is null ${only}`
 }
 
 /** The active sessions of a user, newest activity first, at most `limit`. */
@@ -38,11 +44,11 @@ export const listActiveSessions = (sql: Db, userId: string, limit: number) => sq
 
 /** What a list of sessions shows. */
 export interface SessionSearch {
-  /** All kinds when null; `apps` is everything that is no browser. */
-  kind: 'browser' | 'apps' | null
+  /** All kinds when null; `apps` is those that people sign in to, of both kinds. */
+  kind: 'browser' | 'apps' | 'tokens' | null
   /** Part of a name, client, device, user agent or address; all when null. */
   text: string | null
-  sort: 'active' | 'created' | 'name'
+  sort: 'active' | 'created'
   limit: number
   offset: number
 }
@@ -50,7 +56,6 @@ export interface SessionSearch {
 const ORDERS = {
   active: (sql: Db) => sql`s.last_active_at desc nulls last`,
   created: (sql: Db) => sql`s.created_at desc`,
-  name: (sql: Db) => sql`lower(coalesce(s.human_name, s.client_name, s.user_agent)) nulls last`,
 }
 
 /** Active sessions of a user that a search finds, `current` first; each row has how many there are. */
@@ -61,9 +66,10 @@ export const searchActiveSessions = (
   { kind, text, sort, limit, offset }: SessionSearch,
 ) => sql<(SessionRow & { total: number })[]>`
   select s.id, s.kind, s.created_at, s.last_active_at, s.last_active_ip, s.user_agent, s.client_name, s.human_name,
-    s.device_id, (count(*) over ())::int as total
+    s.device_id, s.is_own, (count(*) over ())::int as total
   from (${activeSessions(sql, userId)}) s
-  where (${kind}::text is null or (s.kind = 'browser') = (${kind}::text = 'browser'))
+  where (${kind}::text is null or ${kind}::text =
+      case s.kind when 'browser' then 'browser' when 'personal' then 'tokens' else 'apps' end)
     and (${text}::text is null or strpos(lower(concat_ws(' ', s.human_name, s.client_name, s.device_id, s.user_agent,
       s.last_active_ip)), lower(${text}::text)) > 0)
   order by s.id = ${current} desc, ${ORDERS[sort](sql)}, s.id desc
@@ -133,7 +139,7 @@ export const countAppSessions = (sql: Db, userId: string) => sql<
 /** One flush of remembered activity. A session that vanished meanwhile is left out, the others are written. */
 export const recordActivity = (
   sql: Db,
-  kind: SessionRow['kind'] | 'personal',
+  kind: SessionRow['kind'],
   rows: { ids: string[]; times: Date[]; ips: (string | null)[] },
 ) => {
   const table = sql(`latchkey.${kind}_sessions`)

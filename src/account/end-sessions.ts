@@ -1,5 +1,4 @@
 import { countAppsOf } from '../../sql/logout.ts'
-import { listOwnTokens } from '../../sql/personal-sessions.ts'
 import { findActiveSession, listActiveSessions, type SessionRow } from '../../sql/sessions.ts'
 import type { Deps } from '../deps.ts'
 import { noSessionCookie } from '../http/browser.ts'
@@ -7,7 +6,7 @@ import type { Params } from '../http/params.ts'
 import { redirect } from '../http/reply.ts'
 import type { PathParams, Route } from '../http/route.ts'
 import { describeSession } from '../identity/describe-session.ts'
-import { endOtherSessions, endSessions } from '../identity/sessions.ts'
+import { endOtherSessions, endSessions, sortOf } from '../identity/sessions.ts'
 import { readOwnForm } from '../identity/visit.ts'
 import { uuidFromUlid } from '../lib/ulid.ts'
 import { accountPage, goTo, type Opened, openAccount } from './area.ts'
@@ -61,6 +60,8 @@ async function confirmPage(
   const rows: SessionRow[] = []
   for (const uuid of uuidsOf(ids)) rows.push(...(await findActiveSession(deps.sql, uuid, session.user_id)))
   if (rows.length === 0) return goTo(deps, opened, 'sessions', { code: 'session_gone' })
+  // A token has a page of its own for that.
+  if (ids.length === 1 && rows[0]?.kind === 'personal') return goTo(deps, opened, `tokens/${ids[0]}/revoke`)
   const targets = rows.map((row) => describeSession(row, session))
   const [target] = targets
   if (ids.length === 1 && target) {
@@ -124,11 +125,11 @@ async function othersPage(
 ): Promise<Response> {
   const { session } = opened
   const rows = await listActiveSessions(deps.sql, session.user_id, 1000)
-  const others = rows.filter(({ id }) => id !== session.id)
-  const browsers = others.filter(({ kind }) => kind === 'browser').length
-  const apps = others.length - browsers
-  const tokens = (await listOwnTokens(deps.sql, session.user_id, 1000)).length
-  if (others.length + tokens === 0) return goTo(deps, opened, 'sessions', { code: 'no_others' })
+  const others = rows.filter(({ id }) => id !== session.id).map(sortOf)
+  const [browsers = 0, apps = 0, tokens = 0] = (['browser', 'app', 'token'] as const).map(
+    (sort) => others.filter((other) => other === sort).length,
+  )
+  if (browsers + apps + tokens === 0) return goTo(deps, opened, 'sessions', { code: 'no_others' })
   return accountPage(
     deps,
     opened,

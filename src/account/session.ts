@@ -1,4 +1,5 @@
 import { findClientOfSession } from '../../sql/connected-apps.ts'
+import { findPersonalSession } from '../../sql/personal-sessions.ts'
 import { findActiveSession, type SessionRow } from '../../sql/sessions.ts'
 import type { Deps } from '../deps.ts'
 import { Unavailable } from '../http/errors.ts'
@@ -12,6 +13,7 @@ import { scopeLine } from '../oauth/scope-line.ts'
 import type { FieldErrors, FormError } from '../render/contexts.ts'
 import type { AccountSessionPage } from '../render/contexts-account.ts'
 import { accountPage, goTo, type Opened, openAccount } from './area.ts'
+import { describeToken } from './describe-token.ts'
 
 /** Characters that the name of a session may have: Synapse refuses longer names of devices. */
 const NAME_LIMIT = 100
@@ -76,13 +78,16 @@ async function sessionPage(
 ): Promise<Response> {
   const { session } = opened
   const [client] = row.kind === 'oauth' ? await findClientOfSession(deps.sql, row.id, session.user_id) : []
-  const scope = client?.scope ?? (row.kind === 'browser' ? [] : WHOLE_API)
+  const [personal] = row.kind === 'personal' ? await findPersonalSession(deps.sql, row.id) : []
+  const token = personal && describeToken(deps, personal, session)
+  const scope = client?.scope ?? (row.kind === 'compat' ? WHOLE_API : [])
   const [begunIn] = client?.browser_session_id
     ? await findActiveSession(deps.sql, client.browser_session_id, session.user_id)
     : []
   const context: Omit<AccountSessionPage, 'sections' | 'section' | 'flash'> = {
     target: describeSession(row, session),
-    scopes: scope.map(scopeLine),
+    scopes: token?.scopes ?? scope.map(scopeLine),
+    ...(token && { token }),
     ...(client && { app: { id: ulidFromUuid(client.client_id), ...clientSummary(client) } }),
     ...(begunIn && { begun_in: describeSession(begunIn, session) }),
     form: {

@@ -1,20 +1,25 @@
-import { type SessionSearch, searchActiveSessions } from '../../sql/sessions.ts'
+import { type SessionRow, type SessionSearch, searchActiveSessions } from '../../sql/sessions.ts'
 import type { Deps } from '../deps.ts'
 import { type Params, readPageQuery } from '../http/params.ts'
 import type { Route } from '../http/route.ts'
 import { describeSession } from '../identity/describe-session.ts'
+import { sessionName } from '../render/functions.ts'
 import { accountPage, goTo, openAccount } from './area.ts'
 
 /** Sessions on one page of the list; its weight has a limit (`test/render/weight.test.ts`). */
 const PAGE = 10
+/** Sessions that are put in order by the names that the page shows, which the database does not know: more than anybody has. */
+const NAMED = 1000
 /** Characters of a search that count. */
 const SEARCH_LIMIT = 100
 
-const KINDS = ['browser', 'apps'] as const
+const KINDS = ['browser', 'apps', 'tokens'] as const
 const SORTS = ['active', 'created', 'name'] as const
 
 /** What the query of the list asks for; what it does not know counts as not said. */
-function readSearch(query: Params): Omit<SessionSearch, 'limit' | 'offset'> & { page: number } {
+function readSearch(
+  query: Params,
+): Omit<SessionSearch, 'limit' | 'offset' | 'sort'> & { page: number; sort: (typeof SORTS)[number] } {
   const text = (query.q ?? '').trim().slice(0, SEARCH_LIMIT)
   const number = Number(query.page ?? 1)
   return {
@@ -25,17 +30,39 @@ function readSearch(query: Params): Omit<SessionSearch, 'limit' | 'offset'> & { 
   }
 }
 
+/** In the order of the names that the page shows, the current one first and those without a name last. */
+function byName<R extends SessionRow>(rows: R[], current: { id: string }, lang: string): R[] {
+  const { compare } = new Intl.Collator(lang, { sensitivity: 'base', numeric: true })
+  return rows
+    .map((row) => ({ row, shown: describeSession(row, current) }))
+    .map(({ row, shown }) => ({ row, name: sessionName(shown), isCurrent: shown.current }))
+    .sort(
+      (a, b) =>
+        Number(b.isCurrent) - Number(a.isCurrent) ||
+        Number(a.name === '') - Number(b.name === '') ||
+        compare(a.name, b.name),
+    )
+    .map(({ row }) => row)
+}
+
 /** GET /account/sessions?kind=&q=&sort=&page=: where am I signed in. */
 async function list(deps: Deps, request: Request): Promise<Response> {
   const opened = await openAccount(deps, request)
   if (opened instanceof Response) return opened
-  const { session } = opened
+  const { session, visit } = opened
   const { page, ...search } = readSearch(readPageQuery(request))
-  const rows = await searchActiveSessions(deps.sql, session.user_id, session.id, {
-    ...search,
-    limit: PAGE,
-    offset: (page - 1) * PAGE,
-  })
+  const offset = (page - 1) * PAGE
+  const find = (order: SessionSearch['sort'], from: number, limit: number) =>
+    searchActiveSessions(deps.sql, session.user_id, session.id, {
+      ...search,
+      sort: order,
+      limit,
+      offset: from,
+    })
+  const rows =
+    search.sort === 'name'
+      ? byName(await find('active', 0, NAMED), session, visit.lang).slice(offset, offset + PAGE)
+      : await find(search.sort, offset, PAGE)
   // The last sessions of this page were signed out: the first one has the rest.
   if (rows.length === 0 && page > 1) return goTo(deps, opened, 'sessions')
   const total = rows[0]?.total ?? 0

@@ -54,9 +54,16 @@ const activityOf = (row: ActivityRow) => ({
 const BROWSER: ResourceKind<AdminBrowserSessionRow> = {
   type: 'user-session',
   path: '/user-sessions',
-  attributes: (row) => ({ ...activityOf(row), user_id: idOf(row.user_id) }),
+  attributes: (row) => ({ ...activityOf(row), user_id: idOf(row.user_id), human_name: row.human_name }),
 }
-const browserAnswers = answersOf('user-session', Type.Object({ ...ACTIVITY, user_id: Ulid() }))
+const browserAnswers = answersOf(
+  'user-session',
+  Type.Object({
+    ...ACTIVITY,
+    user_id: Ulid(),
+    human_name: nullable(Type.String({ description: 'What the person calls it.' })),
+  }),
+)
 
 const COMPAT: ResourceKind<AdminCompatSessionRow> = {
   type: 'compat-session',

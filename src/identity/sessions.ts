@@ -4,6 +4,7 @@ import {
   findBrowserSession,
   finishBrowserSession,
   insertBrowserSession,
+  renameBrowserSession,
 } from '../../sql/browser-sessions.ts'
 import { finishCompatSession, finishCompatSessionOf, renameCompatSession } from '../../sql/compat-sessions.ts'
 import type { Db } from '../../sql/connect.ts'
@@ -15,8 +16,8 @@ import {
   finishOAuthSessionsOfClient,
   renameOAuthSession,
 } from '../../sql/oauth-sessions.ts'
-import { finishPersonalSessionOf, listOwnTokens } from '../../sql/personal-sessions.ts'
-import { findActiveSession, listActiveSessions } from '../../sql/sessions.ts'
+import { finishPersonalSessionOf, renamePersonalSession } from '../../sql/personal-sessions.ts'
+import { findActiveSession, listActiveSessions, type SessionRow } from '../../sql/sessions.ts'
 import type { Deps } from '../deps.ts'
 import { type Browser, sessionHash } from '../http/browser.ts'
 import { Unavailable } from '../http/errors.ts'
@@ -189,6 +190,10 @@ async function finishAppSessionOf(tx: Db, sessionId: string, userId: string, now
   return []
 }
 
+/** What ends together; tokens that somebody else made are for them to end, or for the person one by one. */
+export const sortOf = ({ kind, is_own }: SessionRow): 'browser' | 'app' | 'token' | 'other' =>
+  kind === 'personal' ? (is_own ? 'token' : 'other') : kind === 'browser' ? 'browser' : 'app'
+
 /** Sessions that are ended in one transaction: more than a person has. */
 const MOST = 10_000
 
@@ -205,13 +210,14 @@ export async function endOtherSessions(
 ): Promise<number> {
   const rows = await listActiveSessions(deps.sql, userId, MOST)
   const others = rows.filter(
-    ({ id, kind }) => id !== exceptId && (kind === 'browser' ? kinds.browsers : kinds.apps),
+    (row) =>
+      row.id !== exceptId &&
+      { browser: kinds.browsers, app: kinds.apps, token: kinds.tokens, other: false }[sortOf(row)],
   )
-  const tokens = kinds.tokens ? await listOwnTokens(deps.sql, userId, MOST) : []
   return endSessions(
     deps,
     userId,
-    [...others, ...tokens].map(({ id }) => id),
+    others.map(({ id }) => id),
     requester,
   )
 }
@@ -234,11 +240,18 @@ export const revokeApp = (
     return ended.length > 0 || forgotten.length > 0
   })
 
+const RENAMES = {
+  browser: renameBrowserSession,
+  oauth: renameOAuthSession,
+  compat: renameCompatSession,
+  personal: renamePersonalSession,
+}
 /** Milliseconds that the homeserver has for a new name of a device. */
 const RENAME_TIMEOUT = 5000
 
 /**
- * Gives an app session of a person another name, here and for its device at the homeserver. False when there is none.
+ * Gives a session of a person another name, here and for its device at the homeserver, if it has one. False when there
+ * is no such session.
  *
  * @throws Unavailable when the homeserver does not take the name: then it stays as it was
  */
@@ -249,7 +262,7 @@ export async function renameSession(
   name: string,
 ): Promise<boolean> {
   const [session] = await findActiveSession(deps.sql, sessionId, user.user_id)
-  if (!session || session.kind === 'browser') return false
+  if (!session) return false
   if (session.device_id !== null)
     try {
       const options = { timeoutMs: RENAME_TIMEOUT }
@@ -257,8 +270,7 @@ export async function renameSession(
     } catch (error) {
       throw error instanceof HomeserverError ? new Unavailable('homeserver', { cause: error }) : error
     }
-  const rename = session.kind === 'compat' ? renameCompatSession : renameOAuthSession
-  const [renamed] = await rename(deps.sql, sessionId, user.user_id, name)
+  const [renamed] = await RENAMES[session.kind](deps.sql, sessionId, user.user_id, name)
   return renamed !== undefined
 }
 

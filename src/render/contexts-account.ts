@@ -34,9 +34,9 @@ export interface AccountArea {
 
 export interface AccountSession {
   id: string
-  /** `compat`: a legacy Matrix login. `personal`: an access token, where it counts among the apps. */
+  /** `compat`: a legacy Matrix login. `personal`: an access token. */
   kind: 'browser' | 'oauth' | 'compat' | 'personal'
-  /** What a person calls it; for a browser session the short user agent does. */
+  /** What a person calls it; for a browser without a name the short user agent does. */
   name?: string
   client_name?: string
   device_id?: string
@@ -66,9 +66,9 @@ export interface AccountPage extends AccountArea {
 /** A list of sessions: what was searched for, one page of what was found, and the queries of its neighbours. */
 export interface AccountSessionsPage extends AccountArea {
   sessions: AccountSession[]
-  search: { kind: '' | 'browser' | 'apps'; text: string; sort: 'active' | 'created' | 'name' }
+  search: { kind: '' | 'browser' | 'apps' | 'tokens'; text: string; sort: 'active' | 'created' | 'name' }
   /** The same search for each kind, as a query. */
-  tabs: { kind: '' | 'browser' | 'apps'; query: string }[]
+  tabs: { kind: '' | 'browser' | 'apps' | 'tokens'; query: string }[]
   total: number
   /** The page of the list, from 1. */
   at: number
@@ -77,12 +77,14 @@ export interface AccountSessionsPage extends AccountArea {
   next?: string
 }
 
-/** One session: what is known about it, what it may do, and its name, which an app has and a browser has not. */
+/** One session: what is known about it, what it may do, and its name. */
 export interface AccountSessionPage extends AccountArea {
   target: AccountSession
   scopes: ScopeLine[]
   /** The app that has it. */
   app?: ClientSummary & { id: string }
+  /** Of a token: until when it works, and who made it, where that is somebody else ('' for those who run the server). */
+  token?: { expires_at?: Instant; expired: boolean; made_by?: string }
   /** The browser that it was begun in, while that is signed in. */
   begun_in?: AccountSession
   form: { name: string; errors: FieldErrors; form_error?: FormError }

@@ -70,12 +70,16 @@ export function templateFunctions(
     initial: (base, name) => initial(base.lang, String(name)),
     tone: (_base, value) => 1 + ([...String(value)].reduce((sum, c) => sum + (c.codePointAt(0) ?? 0), 0) % 6),
     session_name: (base, session) => {
-      const { name, client_name, user_agent, kind } = record(session) as AccountSession
-      return name || client_name || user_agent || text(base, `sessions.unnamed_${kind}`)
+      const shown = record(session) as AccountSession
+      return sessionName(shown) || text(base, `sessions.unnamed_${shown.kind}`)
     },
     strength_texts: (base) => strengthTexts(translate, base.lang),
   }
 }
+
+/** What a person calls a session; where they have no name for it, what it is known by; '' when that is nothing. */
+export const sessionName = ({ name, client_name, user_agent }: AccountSession): string =>
+  name || client_name || user_agent || ''
 
 /** An object of a template arrives as a Map, also inside another one. */
 function record(value: unknown): unknown {

@@ -37,10 +37,12 @@ const PHONE = session({
   last_active_ip: '2001:db8:85a3::8a2e:370:7334',
   user_agent: 'Android 16',
 })
+const TOKEN = session({ id: '01JDFX2V9S6QK3W4Z5Y7T8R9P4', kind: 'personal', name: 'Backup script' })
 const SESSIONS = [
   BROWSER,
   PHONE,
   session({ id: '01JDFX2V9S6QK3W4Z5Y7T8R9P3', kind: 'compat', device_id: 'OLDDEVICE' }),
+  TOKEN,
 ]
 const HOSTILE_SESSION = session({
   id: HOSTILE,
@@ -58,6 +60,7 @@ const LIST = {
     { kind: '', query: '' },
     { kind: 'browser', query: 'kind=browser' },
     { kind: 'apps', query: 'kind=apps' },
+    { kind: 'tokens', query: 'kind=tokens' },
   ],
   at: 1,
   pages: 1,
@@ -99,7 +102,7 @@ export const sessionSamples: { [P in SessionPage]: Sample<P>[] } = {
   account_sessions: [
     {
       label: 'sessions',
-      context: { ...AREA, ...LIST, sessions: SESSIONS, total: 3 },
+      context: { ...AREA, ...LIST, sessions: SESSIONS, total: 4 },
       base: { session: ALICE },
     },
     {
@@ -110,7 +113,7 @@ export const sessionSamples: { [P in SessionPage]: Sample<P>[] } = {
         search: { kind: 'apps', text: 'phone', sort: 'name' },
         sessions: [
           ...SESSIONS,
-          ...Array.from({ length: 7 }, (_, index) => ({ ...PHONE, id: `01JDFX2V9S6QK3W4Z5Y7T8R9Q${index}` })),
+          ...Array.from({ length: 6 }, (_, index) => ({ ...PHONE, id: `01JDFX2V9S6QK3W4Z5Y7T8R9Q${index}` })),
         ],
         total: 60,
         at: 2,
@@ -188,9 +191,31 @@ export const sessionSamples: { [P in SessionPage]: Sample<P>[] } = {
       label: 'this browser',
       context: {
         ...sampleArea('sessions', 'session_renamed'),
-        target: BROWSER,
+        target: { ...BROWSER, name: 'Laptop in the kitchen' },
         scopes: [],
-        form: { name: '', ...NO_ERRORS },
+        form: { name: 'Laptop in the kitchen', ...NO_ERRORS },
+      },
+      base: { session: ALICE },
+    },
+    {
+      label: 'token of somebody else',
+      context: {
+        ...AREA,
+        target: TOKEN,
+        scopes: SCOPES,
+        token: { expires_at: '2027-01-24T08:00:00.000Z', expired: false, made_by: '@admin:example.org' },
+        form: { name: 'Backup script', ...NO_ERRORS },
+      },
+      base: { session: ALICE },
+    },
+    {
+      label: 'token that ran out',
+      context: {
+        ...AREA,
+        target: TOKEN,
+        scopes: SCOPES,
+        token: { expires_at: '2026-10-24T08:00:00.000Z', expired: true, made_by: '' },
+        form: { name: 'Backup script', ...NO_ERRORS },
       },
       base: { session: ALICE },
     },

@@ -1,14 +1,13 @@
 import type { BrowserSessionRow } from '../../sql/browser-sessions.ts'
-import { listOwnTokens, type PersonalSessionRow } from '../../sql/personal-sessions.ts'
 import { listActiveSessions } from '../../sql/sessions.ts'
 import type { Deps } from '../deps.ts'
 import type { PageOptions } from '../http/page-response.ts'
 import type { Params } from '../http/params.ts'
 import type { Requester } from '../http/requester.ts'
 import { describeSession } from '../identity/describe-session.ts'
-import { endSessions } from '../identity/sessions.ts'
+import { endSessions, sortOf } from '../identity/sessions.ts'
 import { page, type Visit } from '../identity/visit.ts'
-import { ulidFromUuid, uuidFromUlid } from '../lib/ulid.ts'
+import { uuidFromUlid } from '../lib/ulid.ts'
 import type { Violation } from '../policy/violation.ts'
 import type { AccountSession } from '../render/contexts-account.ts'
 import type { SessionLimitPage } from '../render/contexts-session-limit.ts'
@@ -61,26 +60,15 @@ async function countedSessions(
   deps: Pick<Deps, 'sql'>,
   session: BrowserSessionRow,
 ): Promise<AccountSession[]> {
-  const apps = (await listActiveSessions(deps.sql, session.user_id, ALL)).filter(
-    ({ kind }) => kind !== 'browser',
-  )
-  const tokens = await listOwnTokens(deps.sql, session.user_id, ALL)
-  return [...apps.map((row) => describeSession(row, session)), ...tokens.map(describeOwnToken)]
+  const rows = await listActiveSessions(deps.sql, session.user_id, ALL)
+  return rows
+    .filter((row) => ['app', 'token'].includes(sortOf(row)))
+    .map((row) => describeSession(row, session))
     .sort((a, b) => lastUse(a).localeCompare(lastUse(b)) || a.id.localeCompare(b.id))
     .slice(0, LIMIT)
 }
 
 const lastUse = (session: AccountSession): string => session.last_active_at ?? session.created_at
-
-const describeOwnToken = (row: PersonalSessionRow): AccountSession => ({
-  id: ulidFromUuid(row.id),
-  kind: 'personal',
-  name: row.human_name,
-  ...(row.device_id !== null && { device_id: row.device_id }),
-  current: false,
-  created_at: row.created_at.toISOString(),
-  ...(row.last_active_at !== null && { last_active_at: row.last_active_at.toISOString() }),
-})
 
 /** Ends what the form of the page names (fields `end_<id>`), if that is enough; else what was chosen, to ask again. */
 export async function endChosen(

@@ -226,6 +226,7 @@ const FILES = [
       [HASH, undefined, NOW],
       [HASH, { uri: 'https://a.test/', version: '1' }, NOW],
     ],
+    renameBrowserSession: [[ID, ID, 'name']],
     finishBrowserSession: [[ID, ID, NOW]],
     finishBrowserSessions: [
       [ID, NOW, null],
@@ -511,7 +512,7 @@ const FILES = [
     ],
     findPersonalSession: [[ID]],
     listPersonalSessions: [[ID, 10]],
-    listOwnTokens: [[ID, 10]],
+    renamePersonalSession: [[ID, ID, 'name']],
     lockPersonalSession: [[ID]],
     insertPersonalToken: [[{ id: ID, sessionId: ID, hash: HASH, now: NOW, expiresAt: null }]],
     revokePersonalToken: [[ID, NOW]],
@@ -691,7 +692,7 @@ const FILES = [
   }),
   statements('sessions', sessions, {
     listActiveSessions: [[ID, 10]],
-    searchActiveSessions: (['active', 'created', 'name'] as const).map((sort) => [
+    searchActiveSessions: (['active', 'created'] as const).map((sort) => [
       ID,
       ID,
       { kind: 'apps', text: 'a', sort, limit: 25, offset: 0 },

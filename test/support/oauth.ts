@@ -59,8 +59,12 @@ export interface Person {
 }
 
 /** Signs somebody up through the pages. */
-export async function createSignedUp(harness: Harness, username: string): Promise<Person> {
-  const browser = harness.browser()
+export async function createSignedUp(
+  harness: Harness,
+  username: string,
+  headers: Record<string, string> = {},
+): Promise<Person> {
+  const browser = harness.browser(headers)
   await signUp(browser, username)
   const [user] = await findUserByName(harness.deps.sql, username, username)
   return { browser, username, userId: user?.id ?? '' }
