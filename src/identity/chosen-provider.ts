@@ -24,6 +24,10 @@ export async function chosenProvider(
   return named ?? providerOfAddress(deps, query.login_hint ?? login_hint)
 }
 
+/** Whether an address alone may lead on: some provider has `email_domains`. */
+export const addressesLeadOn = ({ config }: Pick<Deps, 'config'>): boolean =>
+  enabledProviders(config).some(({ email_domains: domains }) => domains.length > 0)
+
 /** The provider for the domain of an address (`email_domains`). */
 export function providerOfAddress(
   deps: Pick<Deps, 'config'>,

@@ -24,6 +24,7 @@ export type Instant = string
 /** Why a field was refused. Each has a text in the catalogues: `field_error.<code>`. */
 export type FieldErrorCode =
   | 'required'
+  | 'needed'
   | 'taken'
   | 'invalid'
   | 'mismatch'
@@ -187,6 +188,8 @@ export interface LoginPage {
   providers_only?: boolean
   /** Why somebody is back from a provider. */
   provider_notice?: { code: ProviderNotice; name: string }
+  /** An address may lead to a provider without a password. */
+  address_alone?: boolean
 }
 
 export type UsernameStatus =

@@ -57,6 +57,31 @@ export const loginWithProviders: Sample<'login'>[] = [
     },
   },
   {
+    label: 'an address alone may lead on, and this one does not',
+    context: {
+      form: { username: 'alice@example.net', errors: { password: [{ code: 'needed' }] } },
+      continuation: CONTINUATION,
+      registration_enabled: true,
+      recovery_enabled: true,
+      providers: PROVIDERS,
+      providers_only: false,
+      address_alone: true,
+    },
+  },
+  {
+    label: 'on the way to the provider of an address',
+    context: {
+      form: { username: 'alice@example.com', ...NO_ERRORS },
+      continuation: '',
+      registration_enabled: true,
+      recovery_enabled: true,
+      providers: PROVIDERS,
+      providers_only: false,
+      address_alone: true,
+      provider_notice: { code: 'elsewhere', name: 'Harbour Login' },
+    },
+  },
+  {
     label: 'providers only',
     context: {
       form: { username: '', ...NO_ERRORS },

@@ -6,13 +6,8 @@ import { type Params, readPageQuery } from '../http/params.ts'
 import { redirect } from '../http/reply.ts'
 import type { Route } from '../http/route.ts'
 import { beginSession } from '../identity/begin-session.ts'
-import { chosenProvider, providerOfAddress } from '../identity/chosen-provider.ts'
-import {
-  type Continuation,
-  keepsOpener,
-  readContinuation,
-  withContinuation,
-} from '../identity/continuation.ts'
+import { addressesLeadOn, chosenProvider, providerOfAddress } from '../identity/chosen-provider.ts'
+import { type Continuation, keepsOpener, readContinuation } from '../identity/continuation.ts'
 import { refusalMessage } from '../identity/directory.ts'
 import { noProviderNotice, type ProviderNotice, readProviderNotice } from '../identity/provider-notice.ts'
 import {
@@ -27,7 +22,7 @@ import { recoveryEnabled } from '../identity/recovery.ts'
 import { endSession } from '../identity/sessions.ts'
 import { checkPassword, type PasswordProof, passwordStands } from '../identity/sign-in.ts'
 import { stoppedPage } from '../identity/stopped-page.ts'
-import { activeSession, openVisit, page, readOwnForm, summary, type Visit } from '../identity/visit.ts'
+import { activeSession, openVisit, page, readOwnForm, summary } from '../identity/visit.ts'
 import { transact } from '../lib/transact.ts'
 import { hintedName } from '../oauth/authorization/hints.ts'
 import { signInNeeded } from '../oauth/authorization/sign-in-needed.ts'
@@ -59,7 +54,9 @@ async function sentOn(
 ): Promise<Response | undefined> {
   if (readProviderNotice(deps, visit.request)) return undefined
   const provider = (await chosenProvider(deps, query, grant?.id)) ?? onlyProvider(deps)
-  return provider && toProvider(deps, visit, provider, continuation)
+  return (
+    provider && redirect(toProvider(deps, provider, continuation, query.login_hint), visit.browser.cookies)
+  )
 }
 
 /** Where there is one way in, no page asks which. */
@@ -68,13 +65,17 @@ function onlyProvider({ config }: Pick<Deps, 'config'>): Provider | undefined {
   return config.passwords.enabled || others.length > 0 ? undefined : provider
 }
 
-const toProvider = (
+/** The way to a provider, with the address that the person typed, if they did. */
+function toProvider(
   deps: Pick<Deps, 'urls'>,
-  { browser }: Visit,
   { id }: Provider,
   continuation: Continuation,
-): Response =>
-  redirect(deps.urls.path(withContinuation(`/upstream/authorize/${id}`, continuation)), browser.cookies)
+  address: string | undefined,
+): string {
+  const query = new URLSearchParams(continuation.text)
+  if (address !== undefined) query.set('login_hint', address)
+  return deps.urls.path(`/upstream/authorize/${id}${query.size > 0 ? `?${query}` : ''}`)
+}
 
 /** What the request on the way wants although somebody is signed in. */
 function demandOf({ visit, grant }: Flow): ReturnType<typeof signInNeeded> {
@@ -89,15 +90,12 @@ async function login(deps: Deps, request: Request): Promise<Response> {
   if (!deps.config.passwords.enabled) throw new PageError('bad_request', 405)
   const { form, own } = await readOwnForm(deps, flow.visit)
   if (!own) return again(deps, flow, continuation, form, { code: 'expired_form' })
-  // A button and no redirect: browsers follow a form only to where its page says that it may lead.
   const provider = providerOfAddress(deps, form.username)
-  if (provider)
-    return loginPage(deps, flow, continuation, {
-      username: form.username ?? '',
-      notice: { code: 'elsewhere', name: providerName(provider) },
-    })
+  if (provider) return leadToProvider(deps, flow, continuation, provider, form.username ?? '')
   const errors: FieldErrors = {}
   for (const name of ['username', 'password']) if (!form[name]?.trim()) errors[name] = [{ code: 'required' }]
+  // The same for every name and address that leads nowhere else, whether somebody has it or not.
+  if (errors.password && !errors.username && addressesLeadOn(deps)) errors.password = [{ code: 'needed' }]
   if (Object.keys(errors).length > 0)
     return loginPage(deps, flow, continuation, { username: form.username ?? '', errors, status: 422 })
   try {
@@ -112,6 +110,23 @@ async function login(deps: Deps, request: Request): Promise<Response> {
       return again(deps, flow, continuation, form, { code: 'directory_unavailable' })
     throw error
   }
+}
+
+/**
+ * On to the provider of a typed address. A page that leads there and no redirect: browsers follow a form only to where its
+ * page says that it may lead, and no page asks a provider where that is. Its button is there for who is not led on.
+ */
+async function leadToProvider(
+  deps: Deps,
+  flow: Flow,
+  continuation: Continuation,
+  provider: Provider,
+  address: string,
+): Promise<Response> {
+  const notice = { code: 'elsewhere' as const, name: providerName(provider) }
+  const response = await loginPage(deps, flow, continuation, { username: address, notice })
+  response.headers.set('refresh', `0; url=${toProvider(deps, provider, continuation, address.trim())}`)
+  return response
 }
 
 async function signIn(deps: Deps, flow: Flow, continuation: Continuation, form: Params): Promise<Response> {
@@ -216,6 +231,7 @@ async function loginPage(
       ...known,
       ...(providers.length > 0 && { providers, providers_only: !deps.config.passwords.enabled }),
       ...(notice && { provider_notice: notice }),
+      ...(addressesLeadOn(deps) && { address_alone: true }),
     },
     {
       formAction,

@@ -5,6 +5,7 @@ import { NotFound } from '../http/errors.ts'
 import { readPageQuery } from '../http/params.ts'
 import { redirect } from '../http/reply.ts'
 import type { PathParams, Route } from '../http/route.ts'
+import { providerOfAddress } from '../identity/chosen-provider.ts'
 import { readContinuation } from '../identity/continuation.ts'
 import type { Provider } from '../identity/providers.ts'
 import { activeSession, openVisit } from '../identity/visit.ts'
@@ -24,7 +25,8 @@ async function beginAtProvider(deps: Deps, request: Request, { id = '' }: PathPa
   const provider = deps.upstream.provider(id)
   const uuid = uuidFromUlid(id)
   if (!provider || uuid === undefined) throw new NotFound()
-  const continuation = readContinuation(readPageQuery(request))
+  const query = readPageQuery(request)
+  const continuation = readContinuation(query)
   const flow = await openFlow(deps, await openVisit(deps, request), continuation)
   const { visit } = flow
   let metadata: Metadata
@@ -38,8 +40,10 @@ async function beginAtProvider(deps: Deps, request: Request, { id = '' }: PathPa
   const state = randomString(deps.random, 32)
   const secrets = makeSecrets(deps, provider, metadata)
   await beginWay(deps, visit, uuid, state, secrets, continuation)
+  const address = addressFor(deps, provider, query.login_hint ?? flow.grant?.login_hint)
   const extra = {
-    ...extraParameters(deps, provider, await templateValues(deps, flow)),
+    ...(address !== undefined && { login_hint: address }),
+    ...extraParameters(deps, provider, await templateValues(deps, flow, address)),
     ...freshness(flow),
   }
   const url = authorizationUrl(deps, provider, metadata, { state, secrets, extra })
@@ -72,11 +76,24 @@ export function authorizationUrl(
   return url
 }
 
-/** What templates of parameters see: the request that leads here, and whether somebody just signed out here. */
-async function templateValues(deps: Deps, { visit, grant }: Flow) {
+/** The address that led to this provider (`email_domains`): it need not be typed there again. Nobody else's is told. */
+function addressFor(
+  deps: Pick<Deps, 'config'>,
+  provider: Provider,
+  hint: string | null | undefined,
+): string | undefined {
+  const address = hint?.trim()
+  return providerOfAddress(deps, address)?.id === provider.id ? address : undefined
+}
+
+/**
+ * What templates of parameters see: the request that leads here, with the address that the person typed, and whether
+ * somebody just signed out here.
+ */
+async function templateValues(deps: Deps, { visit, grant }: Flow, address: string | undefined) {
   const [request] = grant ? await findRawParameters(deps.sql, grant.id) : []
   return {
-    params: request?.raw_parameters ?? {},
+    params: { ...request?.raw_parameters, ...(address !== undefined && { login_hint: address }) },
     logged_out: !activeSession(visit) && readCookie(deps.urls, visit.request, 'left') !== undefined,
   }
 }

@@ -225,16 +225,6 @@ describe('the provider is chosen', () => {
     expect(page.url.pathname).toBe('/login')
   })
 
-  test('by the domain of a typed address: the page says which button', async () => {
-    await start({ email_domains: ['harbour.example'] })
-    const page = await world.harness.browser().open('/login')
-    const answer = await page.submit(
-      { username: 'anna@HARBOUR.example', password: 'x' },
-      { action: '/login' },
-    )
-    expect(answer.text).toContain('With this address people sign in with Harbour')
-  })
-
   test('by the configuration, where it is the only way in; a failure leads to a page and not round in circles', async () => {
     await start({}, { config: { passwords: { enabled: false } } })
     const browser = world.harness.browser()

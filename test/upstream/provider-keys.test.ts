@@ -164,10 +164,10 @@ const EFFECTS: Record<string, (() => Promise<void>) | [file: string, words: stri
   allow_registration: ['test/upstream/organisation.test.ts', 'signs in and links, and creates no account'],
   admin_if: ['test/upstream/organisation.test.ts', 'admin_if gives and takes the right'],
   sync_on_login: ['test/upstream/organisation.test.ts', 'sync_on_login takes name and address over again'],
-  email_domains: ['test/upstream/organisation.test.ts', 'by the domain of a typed address'],
+  email_domains: ['test/upstream/typed-address.test.ts', 'an address alone leads to its provider'],
   rp_initiated_logout: [
-    'test/upstream/organisation.test.ts',
-    'rp_initiated_logout signs out at the provider too',
+    'test/upstream/logout.test.ts',
+    'at the provider too, and back to the app with its state',
   ],
 }
 
