@@ -22,6 +22,17 @@ function argumentsOf(nodes: unknown, found = new Set<string>()): Set<string> {
   return found
 }
 
+/** The forms of each plural of a message. */
+function pluralsOf(nodes: unknown): string[][] {
+  return (nodes as { type: number; options?: Record<string, { value: unknown }> }[]).flatMap(
+    ({ type, options = {} }) => [
+      // 6 is a plural.
+      ...(type === 6 ? [Object.keys(options)] : []),
+      ...Object.values(options).flatMap(({ value }) => pluralsOf(value)),
+    ],
+  )
+}
+
 const catalogues = await Promise.all(
   readdirSync(LOCALES).map(async (file) => ({
     lang: file.replace('.json', ''),
@@ -44,6 +55,22 @@ describe('catalogues', () => {
       for (const [key, message] of Object.entries(messages)) {
         expect(shape(message, lang), `${lang} ${key}`).toEqual(shape(english[key] ?? '', 'en'))
       }
+    }
+  })
+
+  test('have every plural form that whole numbers of the language need', () => {
+    for (const { lang, messages } of catalogues) {
+      const rules = new Intl.PluralRules(lang)
+      // Not nothing, which has a text of its own where it matters, and no million.
+      const needed = new Set(Array.from({ length: 199 }, (_, index) => rules.select(index + 1)))
+      for (const [key, message] of Object.entries(messages))
+        for (const forms of pluralsOf(
+          new IntlMessageFormat(message, lang, undefined, { ignoreTag: true }).getAst(),
+        ))
+          expect(
+            [...needed].filter((form) => !forms.includes(form)),
+            `${lang} ${key}`,
+          ).toEqual([])
     }
   })
 
