@@ -22,6 +22,7 @@ export interface ClientMetadata {
   policy_uri?: string
   tos_uri?: string
   application_type?: string
+  scope?: string
   id_token_signed_response_alg?: string
   userinfo_signed_response_alg?: string
   backchannel_logout_uri?: string

@@ -35,6 +35,8 @@ const OAUTH_STATUS = {
   registration_not_supported: 400,
   invalid_redirect_uri: 400,
   invalid_client_metadata: 400,
+  invalid_software_statement: 400,
+  unapproved_software_statement: 400,
   invalid_token: 401,
   insufficient_scope: 403,
   // RFC 8628 section 3.5 says 400 for all three; MAS, and so the apps that know it, say this.
@@ -71,6 +73,8 @@ const OAUTH_DESCRIPTION: Record<OAuthCode, string> = {
   registration_not_supported: 'The registration parameter is not supported.',
   invalid_redirect_uri: 'A redirect URI is not acceptable.',
   invalid_client_metadata: 'The client metadata is not acceptable.',
+  invalid_software_statement: 'The software statement is not valid.',
+  unapproved_software_statement: 'The software statement is not approved here.',
   invalid_token: 'The access token is not valid.',
   insufficient_scope: 'The access token does not allow this.',
   authorization_pending: 'The person has not answered yet.',

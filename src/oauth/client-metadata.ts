@@ -3,6 +3,8 @@ import { TypeCompiler } from '@sinclair/typebox/compiler'
 import type { ClientMetadata } from '../../sql/clients.ts'
 import { OAuthError } from '../http/errors.ts'
 import { sha256 } from '../lib/digest.ts'
+import { parseScope } from '../lib/scope.ts'
+import { checkServed } from './unserved-metadata.ts'
 
 /** Client metadata as registered (RFC 7591 section 2, OpenID Connect Registration section 2, reference 7.1). */
 const text = Type.Optional(Type.String())
@@ -14,6 +16,7 @@ const ClientMetadataSchema = Type.Object({
   response_types: texts,
   grant_types: texts,
   application_type: Type.Optional(Type.Union([Type.Literal('web'), Type.Literal('native')])),
+  scope: text,
   contacts: texts,
   jwks_uri: uri,
   jwks: Type.Optional(Type.Object({ keys: Type.Array(Type.Object({}, { additionalProperties: true })) })),
@@ -42,6 +45,11 @@ const ClientMetadataSchema = Type.Object({
   client_uri: uri,
   policy_uri: uri,
   tos_uri: uri,
+  organization_name: text,
+  organization_uri: uri,
+  description: text,
+  information_uri: uri,
+  keywords: texts,
 })
 const checker = TypeCompiler.Compile(ClientMetadataSchema)
 
@@ -49,16 +57,21 @@ const checker = TypeCompiler.Compile(ClientMetadataSchema)
 export type Registration = Static<typeof ClientMetadataSchema> & ClientMetadata
 
 /** Members that may carry a language tag (RFC 7591 section 2.2). */
-const LOCALISED = ['client_name', 'logo_uri', 'client_uri', 'policy_uri', 'tos_uri']
+const LOCALISED_TEXTS = ['client_name', 'organization_name', 'description']
+const LOCALISED_URIS = [
+  'logo_uri',
+  'client_uri',
+  'policy_uri',
+  'tos_uri',
+  'organization_uri',
+  'information_uri',
+]
 const URI_MEMBERS = [
   'jwks_uri',
   'sector_identifier_uri',
   'initiate_login_uri',
   'backchannel_logout_uri',
-  'logo_uri',
-  'client_uri',
-  'policy_uri',
-  'tos_uri',
+  ...LOCALISED_URIS,
 ]
 const GRANT_ORDER = [
   'authorization_code',
@@ -90,7 +103,8 @@ const HOST = /^(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:]+\])$/
 const invalid = (description: string) => new OAuthError('invalid_client_metadata', { description })
 
 /**
- * Parses a registration: known members by their types, localised members by their base member, unknown ones left out;
+ * Parses a registration: known members by their types, localised members by their base member, unknown ones left out,
+ * those that ask for what is not served refused;
  * URIs in WHATWG-normal form, lists that are sets in a fixed order.
  *
  * @throws OAuthError invalid_request (no JSON object), invalid_client_metadata, invalid_redirect_uri
@@ -98,6 +112,7 @@ const invalid = (description: string) => new OAuthError('invalid_client_metadata
 export function parseRegistration(body: unknown): Registration {
   if (typeof body !== 'object' || body === null || Array.isArray(body))
     throw new OAuthError('invalid_request', { description: 'The body must be a JSON object.' })
+  checkServed(body)
   const known: Record<string, unknown> = Object.create(null)
   for (const [name, value] of Object.entries(body)) {
     const [base = '', tag] = name.split('#')
@@ -116,11 +131,12 @@ export function parseRegistration(body: unknown): Registration {
 
 function checkLocalised(body: object, base: string, tag: string, value: unknown): unknown {
   if (!isLanguageTag(tag)) throw invalid(`${base}#${tag.slice(0, 40)} has no valid language tag.`)
-  if (!LOCALISED.includes(base)) return undefined
+  const isUri = LOCALISED_URIS.includes(base)
+  if (!isUri && !LOCALISED_TEXTS.includes(base)) return undefined
   if (typeof value !== 'string') throw invalid(`${base}#${tag} must be a string.`)
   if (!Object.hasOwn(body, base)) throw invalid(`${base} is required beside ${base}#${tag}.`)
-  if (base !== 'client_name') return normalUri(`${base}#${tag}`, value)
-  checkName(`${base}#${tag}`, value)
+  if (isUri) return normalUri(`${base}#${tag}`, value)
+  if (base === 'client_name') checkName(`${base}#${tag}`, value)
   return value
 }
 
@@ -145,6 +161,9 @@ function normalise(metadata: Registration): Registration {
     const value = metadata[name]
     if (typeof value === 'string') metadata[name] = normalUri(name, value)
   }
+  // Some libraries send an empty one where there is none.
+  if (metadata.scope === '') delete metadata.scope
+  else if (metadata.scope !== undefined) metadata.scope = normalScope(metadata.scope)
   for (const name of Object.keys(metadata)) if (metadata[name] === undefined) delete metadata[name]
   if (metadata.redirect_uris) metadata.redirect_uris = metadata.redirect_uris.map(normalRedirect).sort()
   metadata.contacts?.sort()
@@ -153,6 +172,13 @@ function normalise(metadata: Registration): Registration {
   metadata.grant_types?.sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
   metadata.response_types?.sort()
   return metadata
+}
+
+/** RFC 6749 section 3.3. */
+function normalScope(text: string): string {
+  const scope = parseScope(text)
+  if (!scope) throw invalid('scope is not a list of scopes.')
+  return scope.join(' ')
 }
 
 const rank = (grant: string): number =>

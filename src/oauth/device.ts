@@ -17,6 +17,7 @@ import { randomString } from '../lib/random.ts'
 import { parseScope } from '../lib/scope.ts'
 import { newId, ulidFromUuid } from '../lib/ulid.ts'
 import { authenticateClient } from './client-auth.ts'
+import { checkRegisteredScope } from './registered-scope.ts'
 import { formatUserCode, newUserCode, userCodeHash } from './user-code.ts'
 
 /** RFC 8628 section 3.4. */
@@ -48,6 +49,7 @@ export async function requestDeviceCode(deps: Deps, request: Request): Promise<R
   const { scope: text } = checkParams(DeviceRequest, form)
   const scope = text === undefined ? [] : parseScope(text)
   if (!scope) throw new OAuthError('invalid_scope', { description: 'The parameter scope is malformed.' })
+  checkRegisteredScope(client, scope)
   await take(deps, 'device-request.ip', limitSubject(requester.ip), DEVICE_REQUEST_LIMIT)
   const { deviceCode, userCode } = await store(deps, client, scope, requester)
   const link = deps.urls.absolute('/link')

@@ -17,6 +17,7 @@ import { randomString } from '../lib/random.ts'
 import { newId, ulidFromUuid } from '../lib/ulid.ts'
 import type { Violation } from '../policy/violation.ts'
 import { checkRequestObjectMetadata } from './authorization/request-object.ts'
+import { readResponseType } from './authorization/response-type.ts'
 import { ASSERTION_ALGORITHMS } from './client-assertion.ts'
 import { metadataDigest, parseRegistration, type Registration } from './client-metadata.ts'
 import { sealClientSecret } from './client-secret.ts'
@@ -263,6 +264,17 @@ export function columnsOf({ config }: Pick<Deps, 'config'>, metadata: Registrati
   }
 }
 
+/** The response types that are left of what a client registered, as its grants are. */
+function responseTypesOf({ metadata, grant_types: grants }: ClientRow): { response_types?: string[] } {
+  const { response_types: types } = metadata
+  if (!Array.isArray(types)) return {}
+  const grantOf = (type: unknown): string | undefined => {
+    const known = readResponseType(String(type))
+    return known === 'code' ? 'authorization_code' : known && 'implicit'
+  }
+  return { response_types: types.filter((type) => grants.includes(grantOf(type) ?? '')) }
+}
+
 /** The answer of RFC 7591 section 3.2.1; with a registration access token that of RFC 7592 section 3. */
 export function describeClient(
   { urls }: Pick<Deps, 'urls'>,
@@ -270,7 +282,6 @@ export function describeClient(
   secret: string | undefined,
   token: string | undefined,
 ): Record<string, unknown> {
-  const { response_types: _, ...metadata } = client.metadata
   const id = ulidFromUuid(client.id)
   return {
     client_id: id,
@@ -280,7 +291,8 @@ export function describeClient(
       registration_access_token: token,
       registration_client_uri: urls.absolute(`/oauth2/registration/${id}`),
     }),
-    ...metadata,
+    ...client.metadata,
+    ...responseTypesOf(client),
     redirect_uris: client.redirect_uris,
     grant_types: client.grant_types,
     token_endpoint_auth_method: client.auth_method,

@@ -7,6 +7,7 @@ import { hasDefaultAcr } from '../acr.ts'
 import { isThumbprint } from '../dpop.ts'
 import { mustNameRedirect, mustPush, mustUsePkce } from '../fapi2.ts'
 import { isChallenge } from '../pkce.ts'
+import { checkRegisteredScope, isRegisteredScope } from '../registered-scope.ts'
 import { checkResources } from '../resource.ts'
 import { type ClaimsRequest, readClaims } from './claims.ts'
 import type { AuthorizationRequest } from './request.ts'
@@ -58,7 +59,7 @@ export function checkRequest(
   checkLengths(params)
   const maxAge = readMaxAge(params.max_age) ?? defaultMaxAge(client)
   const claims = readClaims(deps, params.claims)
-  const scope = readScope(params.scope, claims)
+  const scope = readScope(client, params.scope, claims)
   checkImplicitScope(responseType, scope)
   const acrRequested = claims.acr || params.acr_values !== undefined || hasDefaultAcr(client)
   const { pushedDigest } = request
@@ -122,13 +123,15 @@ function readMaxAge(text: string | undefined): number | undefined {
   return Number(text)
 }
 
-/** RFC 6749 section 3.3, and the scopes of the claims that were asked for one by one. */
-function readScope(text: string | undefined, claims: ClaimsRequest): string[] {
+/** RFC 6749 section 3.3, and the scopes of the claims that were asked for one by one, where the client may ask for them. */
+function readScope(client: ClientRow, text: string | undefined, claims: ClaimsRequest): string[] {
   const scope = text === undefined ? undefined : parseScope(text)
   if (!scope)
     throw new OAuthError('invalid_scope', { description: 'The parameter scope is missing or malformed.' })
+  checkRegisteredScope(client, scope)
   if (!scope.includes('openid')) return scope
-  return [...new Set([...scope, ...claims.scopes])].sort()
+  const ofClaims = claims.scopes.filter((one) => isRegisteredScope(client, one))
+  return [...new Set([...scope, ...ofClaims])].sort()
 }
 
 const defaultMaxAge = ({ metadata: { default_max_age: seconds } }: ClientRow): number | undefined =>

@@ -11,6 +11,7 @@ import { parseScope } from '../../lib/scope.ts'
 import { transact } from '../../lib/transact.ts'
 import { newId } from '../../lib/ulid.ts'
 import { tokenTypeOf } from '../dpop.ts'
+import { checkRegisteredScope } from '../registered-scope.ts'
 import type { TokenResponse } from '../token-response.ts'
 
 /**
@@ -31,6 +32,7 @@ export async function grantToClient(
     throw new OAuthError('unauthorized_client')
   const scope = form.scope === undefined ? [] : parseScope(form.scope)
   if (!scope) throw new OAuthError('invalid_scope', { description: 'The scope is malformed.' })
+  checkRegisteredScope(client, scope)
   const violations = await deps.policy.grant(
     { scope, clientId: client.id, grantType: 'client_credentials' },
     requester,
