@@ -22,6 +22,8 @@ export interface SqlOptions {
    * and other statements that take long.
    */
   stallTimeout?: number | null
+  /** Told of each connection that is there: the milliseconds that it took. */
+  onConnected?: ((ms: number) => void) | undefined
   /** Told of each query as it is sent; what it gives is called when the query is over. */
   onQuery?: OnQuery | undefined
 }
@@ -43,7 +45,10 @@ export function createSql(database: DatabaseConfig, options: SqlOptions = {}): S
     idle_timeout: database.idle_timeout === null ? undefined : (database.idle_timeout ?? 600),
     max_lifetime: database.max_lifetime === undefined ? 1800 : database.max_lifetime,
     // Added by patches/postgres@3.4.9.patch.
-    ...({ stall_timeout: options.stallTimeout === undefined ? 60 : options.stallTimeout } as object),
+    ...({
+      stall_timeout: options.stallTimeout === undefined ? 60 : options.stallTimeout,
+      onconnected: options.onConnected,
+    } as object),
     prepare: database.pooler !== 'transaction',
     // A pooler takes the server away at the end of a transaction, and with it the answers to what was sent too early: one
     // statement at a time (`bun run poolers`).

@@ -31,6 +31,7 @@ import { type AccessTokens, createAccessTokens } from './oauth/access-token.ts'
 import { type ClientKeys, createClientKeys } from './oauth/client-keys.ts'
 import { createRotations, type Rotations } from './oauth/grants/refresh-token.ts'
 import { createKeyring, type Keyring } from './oauth/keyring.ts'
+import { countedPolicy } from './policy/counted.ts'
 import { createOpaModule } from './policy/opa/module.ts'
 import { entrypointsOf, modulePolicy } from './policy/opa/module-policy.ts'
 import { builtInPolicy, type Policy } from './policy/policy.ts'
@@ -139,7 +140,12 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
   const tracing = keep
     ? keep.tracing
     : await createTracing(config.telemetry.tracing, { log, fetch: outgoingFetch, ...options.tracing })
-  const sql = keep?.sql ?? createSql(options.database, { onQuery: noteQuery(tracing) })
+  const sql =
+    keep?.sql ??
+    createSql(options.database, {
+      onQuery: noteQuery(tracing),
+      onConnected: (ms) => metrics.connections.record(ms),
+    })
   const secrets = await deriveSecrets(config.secrets.encryption, config.secrets.previous_encryption)
   const { keyring, warnings } = await createKeyring({ sql, clock, secrets }, config.secrets.keys)
   const { translate, views, staticFolders } = createTexts(
@@ -165,7 +171,10 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
         hurryJobs(sql, HOMESERVER_JOBS).catch((error: unknown) => log.warn('jobs.error', { error }))
       },
     }),
-    policy: withSpans(tracing, 'policy', policyOf({ config, sql, log, policyData }), DECISIONS),
+    policy: countedPolicy(
+      withSpans(tracing, 'policy', policyOf({ config, sql, log, policyData }), DECISIONS),
+      (entrypoint) => metrics.policyDenials.add(entrypoint),
+    ),
     policyData,
     jobs: keep?.jobs ?? createJobs(options.database, log, { kept: config.retention, metrics, tracing }),
     activity: keep?.activity ?? createActivity(sql, log, metrics),

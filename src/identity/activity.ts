@@ -74,6 +74,7 @@ export function createActivity(
             ips: batch.map(([, { ip }]) => ip),
           }
           const begun = monotonic()
+          metrics.activityNotes.add('flush', kind)
           try {
             await recordActivity(sql, kind, rows)
             metrics.activityFlushes.record(monotonic() - begun, 'success')

@@ -62,7 +62,7 @@ export interface Jobs {
 export interface JobsOptions {
   /** Seconds that jobs are kept which are over. */
   kept?: { finished_jobs: number }
-  metrics?: Pick<Metrics, 'jobs' | 'jobsUnderWay' | 'queueTicks'>
+  metrics?: Pick<Metrics, 'jobs' | 'jobsUnderWay' | 'queueTicks' | 'queueWakeups'>
   tracing?: Pick<Tracing, 'job'> | undefined
 }
 
@@ -167,7 +167,7 @@ export function createJobs(database: DatabaseConfig, log: Log, options: JobsOpti
           name,
           { pollingIntervalSeconds: 1, batchSize: 1, localConcurrency: AT_ONCE[name] ?? 1 },
           async ([job]) => {
-            if (job) await run(handlers, name, job.data, AbortSignal.any([job.signal, stopping.signal]))
+            if (job) await run(handlers, name, job, AbortSignal.any([job.signal, stopping.signal]))
           },
         )
     },
@@ -178,7 +178,7 @@ export function createJobs(database: DatabaseConfig, log: Log, options: JobsOpti
           const [job] = await started.fetch<JobData[typeof name]>(name)
           if (!job) break
           try {
-            await run(handlers, name, job.data)
+            await run(handlers, name, job)
             await started.complete(name, job.id)
           } catch (error) {
             await started.fail(name, job.id, { message: String(error) })
@@ -225,31 +225,36 @@ function runner(
     handlers: JobHandlers,
     name: Name,
     data: JobData[Name],
+    tries: number,
     signal?: AbortSignal,
   ): Promise<void> => {
     const begin = monotonic()
     let result = 'failed'
+    let decision = ''
     metrics?.jobsUnderWay.change(1, name)
     try {
       await handlers[name](data, signal)
       result = 'success'
     } catch (error) {
       log.warn('job.failed', { job: name, subject: subjectOf(data), error })
+      decision = tries < optionsOf(name).retryLimit ? 'retry' : 'fail'
       if (!(await isRepeated(name, data).catch(() => false))) throw error
+      decision = 'abandon'
     } finally {
       metrics?.jobsUnderWay.change(-1, name)
-      metrics?.jobs.record(monotonic() - begin, name, result)
+      metrics?.jobs.record(monotonic() - begin, name, result, decision)
     }
   }
   return <Name extends JobName>(
     handlers: JobHandlers,
     name: Name,
-    data: JobData[Name],
+    { data, retryCount: tries }: { data: JobData[Name]; retryCount: number },
     signal?: AbortSignal,
   ): Promise<void> => {
-    if (!tracing) return attempt(handlers, name, data, signal)
+    const work = () => attempt(handlers, name, data, tries, signal)
+    if (!tracing) return work()
     const facts = { queries: 0 }
-    return withFacts(facts, () => tracing.job(name, facts, () => attempt(handlers, name, data, signal)))
+    return withFacts(facts, () => tracing.job(name, facts, work))
   }
 }
 
@@ -286,8 +291,10 @@ const adapter = (db: Db) => ({
 /** The statements of a queue that works, with what each look for jobs took. */
 function timed(
   { executeSql }: ReturnType<typeof adapter>,
-  metrics: Pick<Metrics, 'queueTicks'> | undefined,
+  metrics: Pick<Metrics, 'queueTicks' | 'queueWakeups'> | undefined,
 ): ReturnType<typeof adapter> {
+  /** Texts of looks that found a job the last time. */
+  const found = new Set<string>()
   return {
     async executeSql(text, values) {
       const begin = monotonic()
@@ -297,7 +304,11 @@ function timed(
         throw error
       })
       // Taking jobs is the one statement that steps over locked rows.
-      if (/skip locked/i.test(text)) metrics?.queueTicks.record(monotonic() - begin)
+      if (!/for update of j skip locked/i.test(text)) return result
+      metrics?.queueTicks.record(monotonic() - begin)
+      metrics?.queueWakeups.add(found.has(text) ? 'task' : 'sleep')
+      if (result.rows.length > 0) found.add(text)
+      else found.delete(text)
       return result
     },
   }

@@ -229,6 +229,7 @@ async function store(
   }
   const same = digest === null ? undefined : await findSame(deps, digest, columns.grantTypes)
   if (!same) throw new OAuthError('server_error', { cause: 'a registration was neither stored nor found' })
+  deps.log.debug('client.reused', { client_id: ulidFromUuid(same.id) })
   return { client: same }
 }
 

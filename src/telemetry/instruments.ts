@@ -31,6 +31,8 @@ export interface Metrics {
   activityNotes: Counter
   activityFlushes: Histogram
   queueTicks: Histogram
+  queueWakeups: Counter
+  connections: Histogram
   callsUnderWay: Gauge
   limitHits: Counter
   policyDenials: Counter
@@ -64,7 +66,7 @@ export function createMetrics(): Metrics {
       name: 'job.process.duration',
       unit: 'ms',
       help: 'How long jobs took.',
-      labels: ['job.queue.name', 'job.result'],
+      labels: ['job.queue.name', 'job.result', 'job.decision'],
     }),
     jobsUnderWay: registry.gauge({
       name: 'job.active_tasks',
@@ -127,7 +129,7 @@ export function createMetrics(): Metrics {
     }),
     activityNotes: registry.counter({
       name: 'mas.activity_tracker.messages',
-      help: 'Sessions that were seen, by kind.',
+      help: 'Sessions that were seen (record), and writes of them (flush).',
       labels: ['type', 'session_kind'],
     }),
     activityFlushes: registry.histogram({
@@ -141,6 +143,16 @@ export function createMetrics(): Metrics {
       unit: 'ms',
       help: 'How long the queue took to look for jobs.',
     }),
+    queueWakeups: registry.counter({
+      name: 'job.worker.wakeups',
+      help: 'Looks for jobs: after a pause (sleep), or after a job that was there (task).',
+      labels: ['reason'],
+    }),
+    connections: registry.histogram({
+      name: 'db.client.connections.create_time',
+      unit: 'ms',
+      help: 'How long new connections to the database took.',
+    }),
     callsUnderWay: registry.gauge({
       name: 'http.client.active_requests',
       help: 'Calls to the homeserver that wait for an answer.',
@@ -152,7 +164,8 @@ export function createMetrics(): Metrics {
     }),
     policyDenials: registry.counter({
       name: 'latchkey.policy.denials',
-      help: 'Requests that the policy refused.',
+      help: 'What the policy refused, by what was asked.',
+      labels: ['entrypoint'],
     }),
     mails: registry.counter({
       name: 'latchkey.mail.outcomes',

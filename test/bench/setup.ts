@@ -21,6 +21,8 @@ export interface Bench {
   sql: Sql
   uri: string
   configPath: string
+  /** The same with metrics and traces sent to a collector that is not there, and Sentry. */
+  watchedConfigPath: string
   /** Ports of Latchkey and of the baseline routes. */
   port: number
   baselinePort: number
@@ -48,7 +50,8 @@ export async function prepareBench(): Promise<Bench> {
       uri,
       port,
       baselinePort,
-      configPath: await writeConfig(uri, port),
+      configPath: await writeConfig('config', uri, port),
+      watchedConfigPath: await writeConfig('watched', uri, port, WATCHED),
       async stop() {
         await sql.end({ timeout: 1 })
         // A gigabyte with --large.
@@ -68,7 +71,19 @@ async function dropDatabase(cluster: Cluster): Promise<void> {
   await admin.end()
 }
 
-async function writeConfig(uri: string, port: number): Promise<string> {
+/** Everything that watches: ports of 127.0.0.1 that refuse. */
+const WATCHED: NonNullable<ConfigInput['telemetry']> = {
+  metrics: { exporter: 'otlp', endpoint: 'http://127.0.0.1:9/' },
+  tracing: { exporter: 'otlp', endpoint: 'http://127.0.0.1:9/' },
+  sentry: { dsn: 'http://key@127.0.0.1:9/1' },
+}
+
+async function writeConfig(
+  name: string,
+  uri: string,
+  port: number,
+  telemetry?: ConfigInput['telemetry'],
+): Promise<string> {
   const keys = await generateSigningKeys()
   const config: ConfigInput = {
     http: {
@@ -82,6 +97,7 @@ async function writeConfig(uri: string, port: number): Promise<string> {
       ] as NonNullable<ConfigInput['http']>['listeners'],
     },
     database: { uri },
+    ...(telemetry && { telemetry }),
     matrix: { kind: 'standalone', homeserver: 'example.test', secret: HOMESERVER_SECRET },
     secrets: {
       encryption: '0123456789abcdef'.repeat(4),
@@ -96,7 +112,7 @@ async function writeConfig(uri: string, port: number): Promise<string> {
     },
   }
   await mkdir(DIRECTORY, { recursive: true })
-  const path = join(DIRECTORY, 'config.yaml')
+  const path = join(DIRECTORY, `${name}.yaml`)
   await writeFile(path, stringify(config), { mode: 0o600 })
   return path
 }

@@ -11,20 +11,21 @@ const MEMORY_REQUESTS = 100_000
 
 /** Start and memory of the shipped command, with nothing beside it. */
 export async function measureProcess(
-  { configPath, port, baselinePort }: Bench,
+  { configPath, watchedConfigPath, port, baselinePort }: Bench,
   options: { connections: number; sessions: number },
 ): Promise<void> {
   const shipped = existsSync(MAIN)
-  const args = shipped ? [MAIN, 'server', '-c', configPath] : [OWN, configPath, String(baselinePort)]
-  const starts: number[] = []
-  for (let start = 0; start < 5; start++) {
-    const server = await startProcess(args, port)
-    starts.push(server.ready / 1000)
-    await server.stop()
-  }
+  const argsOf = (config: string) =>
+    shipped ? [MAIN, 'server', '-c', config] : [OWN, config, String(baselinePort)]
   console.log(`\n${shipped ? 'latchkey server' : 'test/bench/server.ts'}`)
-  console.log(`start to first answer of /health: ${spread(starts)} s, to reach 0.7`)
-  const server = await startProcess(args, port)
+  console.log(`start to first answer of /health: ${await starts(argsOf(configPath), port)} s, to reach 0.7`)
+  const watched = argsOf(watchedConfigPath)
+  console.log(`the same with metrics, traces and Sentry: ${await starts(watched, port)} s`)
+  const observed = await startProcess(watched, port)
+  await Bun.sleep(2000)
+  console.log(`memory idle with metrics, traces and Sentry: ${await memory(observed.pid)}`)
+  await observed.stop()
+  const server = await startProcess(argsOf(configPath), port)
   try {
     await Bun.sleep(2000)
     console.log(`memory idle: ${await memory(server.pid)}`)
@@ -38,4 +39,15 @@ export async function measureProcess(
   } finally {
     await server.stop()
   }
+}
+
+/** Seconds that five starts took. */
+async function starts(args: string[], port: number): Promise<string> {
+  const seconds: number[] = []
+  for (let start = 0; start < 5; start++) {
+    const server = await startProcess(args, port)
+    seconds.push(server.ready / 1000)
+    await server.stop()
+  }
+  return spread(seconds)
 }

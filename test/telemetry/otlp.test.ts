@@ -103,18 +103,53 @@ test('without an exporter nothing is traced, and nothing of OpenTelemetry is loa
   expect(
     await createTracing({ exporter: 'none', propagators: [], sample_rate: 1 }, { log, fetch }),
   ).toBeUndefined()
-  const loaded = Bun.spawn(
-    [
-      process.execPath,
-      '-e',
-      'await import("./src/deps.ts"); console.log(Object.keys(require.cache).join(" "))',
-    ],
-    { cwd: new URL('../..', import.meta.url).pathname, stdout: 'pipe', stderr: 'pipe' },
-  )
-  const modules = await new Response(loaded.stdout).text()
+  const modules = await modulesOf('await import("./src/deps.ts")')
   expect(modules).toContain('src/deps.ts')
   expect(modules).not.toContain('@opentelemetry')
 })
+
+/** The modules that a script has loaded. */
+async function modulesOf(script: string): Promise<string> {
+  const loaded = Bun.spawn(
+    [process.execPath, '-e', `${script}; console.log(Object.keys(require.cache).join(" ")); process.exit()`],
+    { cwd: new URL('../..', import.meta.url).pathname, stdout: 'pipe', stderr: 'pipe' },
+  )
+  return new Response(loaded.stdout).text()
+}
+
+/** What is loaded at its first use. Sentry is one document by `fetch` and has no library. */
+const LATE = /@opentelemetry|@sentry|telemetry\/(?:spans|otlp-metrics)\.ts/g
+
+/** A server as its command makes it, that has answered a page and its metrics. */
+const serving = (telemetry: object) => `
+  const { createHarness } = await import('./test/support/harness.ts')
+  const harness = await createHarness({ config: { telemetry: ${JSON.stringify(telemetry)} } })
+  const { sendTelemetry } = await import('./src/commands/serve.ts')
+  const stop = await sendTelemetry(harness.deps)
+  await harness.request('/login')
+  await harness.deps.metrics.read()
+  await stop()
+  await harness.close()`
+
+test('a server without telemetry loads nothing of OTLP, of traces and of Sentry, after a page and its figures too', async () => {
+  const modules = await modulesOf(serving({}))
+  expect(modules).toContain('src/commands/serve.ts')
+  expect(modules.match(LATE)).toBeNull()
+}, 60_000)
+
+test('with all of it they are loaded: the test above sees what it looks for', async () => {
+  const away = 'http://127.0.0.1:9/'
+  const modules = await modulesOf(
+    serving({
+      metrics: { exporter: 'otlp', endpoint: away },
+      tracing: { exporter: 'otlp', endpoint: away },
+      sentry: { dsn: 'http://key@127.0.0.1:9/1' },
+    }),
+  )
+  expect(new Set(modules.match(LATE))).toEqual(
+    new Set(['@opentelemetry', 'telemetry/spans.ts', 'telemetry/otlp-metrics.ts']),
+  )
+}, 60_000)
 
 test('an endpoint with a path of its own is left as it is', () => {
   expect(otlpAddress(undefined, 'traces').href).toBe('http://localhost:4318/v1/traces')
