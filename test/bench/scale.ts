@@ -1,14 +1,16 @@
 /** `bun run bench:scale`: ten million tokens and a million people, beside ten thousand of each. See README.md. */
 import { availableParallelism } from 'node:os'
+import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createSql } from '../../sql/connect.ts'
 import { createPasswords } from '../../src/crypto/passwords.ts'
+import { ulidFromUuid } from '../../src/lib/ulid.ts'
 import { createDeployment, type Deployment, type Latchkey, SECRET } from '../fault/deployment.ts'
-import { createDatabase, createPostgres } from '../fault/postgres.ts'
+import { asAdmin, createDatabase, createPostgres } from '../fault/postgres.ts'
 import { PASSWORD } from '../support/oauth.ts'
 import { formPost, jsonPost, type LoadResult, load } from './load.ts'
 import { cpuTime } from './process-figures.ts'
-import { KNOWN, nameOf, type Size, seedSize } from './scale-seed.ts'
+import { KNOWN, nameOf, SEEDING, type Size, seedSize } from './scale-seed.ts'
 import { seededToken } from './seed.ts'
 import { median, percentile, spread, table } from './stats.ts'
 
@@ -18,9 +20,15 @@ const { values: options } = parseArgs({
     users: { type: 'string', default: '1000000' },
     rounds: { type: 'string', default: '9' },
     connections: { type: 'string', default: '16' },
+    /** Where the databases stay; those that are there with what is asked for are used. */
+    keep: { type: 'string' },
+    /** Ends when they are filled. */
+    'only-seed': { type: 'boolean', default: false },
   },
 })
 const connections = Number(options.connections)
+/** Requests of a round of refreshes. */
+const REFRESHES = 1000
 const LARGE: Size = { tokens: Number(options.tokens), users: Number(options.users), perSession: 4 }
 const SMALL: Size = { tokens: KNOWN, users: 10_000, perSession: 1 }
 /** What a request may lose at the large size. */
@@ -31,12 +39,14 @@ const SCHEMES = { schemes: [{ version: 1, algorithm: 'bcrypt' as const, cost: 4 
 
 /** A server on a database of some size. */
 interface Side {
+  name: string
   deployment: Deployment
   server: Latchkey
   size: Size
+  kept: Kept
 }
 
-const postgres = await createPostgres()
+const postgres = await createPostgres(options.keep && resolve(options.keep))
 const deployments: Deployment[] = []
 const begin = (deployment: Deployment, workers?: number) =>
   deployment.begin({
@@ -48,8 +58,50 @@ const begin = (deployment: Deployment, workers?: number) =>
     },
   })
 
+/** What a kept database has, and how many of its refresh tokens were used by earlier runs. */
+interface Kept {
+  tokens: number
+  users: number
+  refreshed: number
+}
+
+async function findKept(name: string, size: Size): Promise<Kept | undefined> {
+  const [row] = await asAdmin(
+    postgres,
+    (sql) => sql<{ note: string | null }[]>`
+      select shobj_description(oid, 'pg_database') as note from pg_database where datname = ${name}`,
+  )
+  const kept = row?.note ? (JSON.parse(row.note) as Kept) : undefined
+  return kept?.tokens === size.tokens && kept.users === size.users ? kept : undefined
+}
+
+const note = (name: string, kept: Kept) =>
+  asAdmin(postgres, (sql) => sql.unsafe(`comment on database "${name}" is '${JSON.stringify(kept)}'`))
+
+/** A deployment on a database that an earlier run has filled. */
+async function takeKept(name: string): Promise<Deployment> {
+  const deployment = await createDeployment(postgres.uri(name), { migrated: false })
+  const [client] = await deployment.sql<{ id: string }[]>`
+    select id from latchkey.clients where metadata ->> 'client_name' = 'Bench'`
+  if (!client) throw new Error(`The database ${name} has no client.`)
+  deployment.client = { id: client.id, clientId: ulidFromUuid(client.id) }
+  return deployment
+}
+
 async function prepare(name: string, size: Size): Promise<Side> {
   const begun = performance.now()
+  const kept = await findKept(name, size)
+  if (kept) {
+    const deployment = await takeKept(name)
+    deployments.push(deployment)
+    if (kept.refreshed + perRun() > KNOWN / 2)
+      throw new Error(
+        `${kept.refreshed} of ${KNOWN / 2} refresh tokens of ${name} are used up: fewer --rounds, or another --keep.`,
+      )
+    chains.set(deployment, { latest: new Map(), next: KNOWN / 2 + kept.refreshed })
+    console.log(`${size.tokens} tokens, ${size.users} users: as they were kept`)
+    return { name, deployment, server: await begin(deployment), size, kept }
+  }
   const deployment = await createDeployment(await createDatabase(postgres, name))
   deployments.push(deployment)
   const passwords = createPasswords({
@@ -67,7 +119,9 @@ async function prepare(name: string, size: Size): Promise<Side> {
   console.log(
     `${size.tokens} tokens, ${size.users} users: ${row?.size}, made in ${((performance.now() - begun) / 1000).toFixed(0)} s`,
   )
-  return { deployment, server: await begin(deployment), size }
+  const fresh = { tokens: size.tokens, users: size.users, refreshed: 0 }
+  await note(name, fresh)
+  return { name, deployment, server: await begin(deployment), size, kept: fresh }
 }
 
 interface Kind {
@@ -84,6 +138,8 @@ const chainOf = ({ deployment }: Side) => {
   chains.set(deployment, known)
   return known
 }
+/** Refresh tokens that a run begins with at most: every fourth request of a warm-up and of the rounds. */
+const perRun = () => (REFRESHES / 4 + connections) * (Number(options.rounds) + 1)
 let turn = 0
 
 const KINDS: readonly Kind[] = [
@@ -101,7 +157,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: 'refresh',
-    requests: 2000,
+    requests: REFRESHES,
     next(side) {
       const chain = chainOf(side)
       return (connection) => {
@@ -190,10 +246,14 @@ async function compare(kind: Kind, base: Side, other: Side): Promise<{ line: str
 
 let slow = 0
 try {
-  await postgres.start(['fsync=off', 'max_wal_size=8GB', 'autovacuum=off'])
+  await postgres.start(SEEDING)
   const small = await prepare('small', SMALL)
   const large = await prepare('large', LARGE)
   for (const { server } of [small, large]) server.kill('SIGKILL')
+  if (options['only-seed']) {
+    await postgres.end('SIGINT')
+    process.exit(0)
+  }
   // As an installation has it.
   await postgres.end('SIGINT')
   await postgres.start()
@@ -212,6 +272,8 @@ try {
     'of CPU',
   ]
   console.log(`\n${table(heading(`${SMALL.tokens}`, `${LARGE.tokens}`), lines)}\n`)
+  for (const side of [small, large])
+    await note(side.name, { ...side.kept, refreshed: chainOf(side).next - KNOWN / 2 })
   const two: Side = { ...large, server: await begin(large.deployment, 2) }
   const workers = await compare(KINDS[0] as Kind, large, two)
   // The process that was started only watches the others: its CPU says nothing.
@@ -220,6 +282,8 @@ try {
   )
 } finally {
   for (const deployment of deployments) await deployment.close()
+  // A kept one must not have to recover at the next start.
+  await postgres.end('SIGINT')
   await postgres.remove()
 }
 process.exit(slow === 0 ? 0 : 1)

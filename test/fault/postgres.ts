@@ -1,5 +1,6 @@
 // node:child_process: Bun.spawn takes no uid and gid.
 import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { chmod, chown, cp, mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -41,16 +42,18 @@ export interface Standby extends Postgres {
 const START_LIMIT = 60
 
 /**
- * Sets a new cluster up below `directory`, or a folder of its own in the system's temporary one. It is not started. It is
- * durable: what it has committed must be there after any fault.
+ * Sets a new cluster up below `directory`, or a folder of its own in the system's temporary one; one that is there already
+ * is taken. It is not started. It is durable: what it has committed must be there after any fault.
  */
 export async function createPostgres(directory?: string): Promise<Postgres> {
   const base = directory ?? (await mkdtemp(join(tmpdir(), 'latchkey-fault-')))
+  await mkdir(base, { recursive: true })
   await chmod(base, 0o755)
   const account = await chooseAccount(join(base, 'cluster'))
   const place = { directory: base, base }
   const binaries = await usableBinaries(await findBinaries(), shelterOf(place, account), account)
-  await initializeCluster({ binaries, place, account, ephemeral: true })
+  if (!existsSync(join(base, 'cluster', 'PG_VERSION')))
+    await initializeCluster({ binaries, place, account, ephemeral: true })
   const password = (await readFile(join(base, 'password'), 'utf8')).trim()
   return describe({ binaries, account, base, cluster: join(base, 'cluster'), password })
 }
