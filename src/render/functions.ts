@@ -64,9 +64,7 @@ export function templateFunctions(
     date_time: (base, instant) =>
       dateFormat(base, 'date and time', DATE_AND_TIME).format(Date.parse(String(instant))),
     moment: (base, instant) =>
-      dateFormat(base, 'moment', { dateStyle: 'long', timeStyle: 'long' }).format(
-        Date.parse(String(instant)),
-      ),
+      dateFormat(base, 'moment', { ...DATE_AND_TIME, month: 'long' }).format(Date.parse(String(instant))),
     initial: (base, name) => initial(base.lang, String(name)),
     tone: (_base, value) => 1 + ([...String(value)].reduce((sum, c) => sum + (c.codePointAt(0) ?? 0), 0) % 6),
     session_name: (base, session) => {

@@ -39,6 +39,13 @@ const TOKENS: AccountToken[] = [
   }),
 ]
 
+/** Nobody can have used it yet. */
+const JUST_MADE = token({
+  device_id: 'XKQZPLMVWA',
+  created_at: '2026-11-24T08:00:00.000Z',
+  expires_at: '2027-02-22T08:00:00.000Z',
+})
+
 const EMPTY = {
   name: '',
   scopes: ['matrix_api' as const],
@@ -112,7 +119,7 @@ export const tokenSamples: { [P in keyof TokenContexts]: Sample<P>[] } = {
     },
   ],
   account_token_issued: [
-    { label: 'with an end', context: { ...AREA, token: TOKEN, target: token(TOKENS[0]) }, base },
+    { label: 'with an end', context: { ...AREA, token: TOKEN, target: JUST_MADE }, base },
     { label: 'without', context: { ...AREA, token: TOKEN, target: token() }, base },
     { label: 'hostile', context: { ...AREA, token: HOSTILE, target: NASTY }, base },
   ],

@@ -70,7 +70,7 @@ describe('with account.deactivation_grace_period', () => {
     expect(browser.cookies.has('session')).toBe(false)
     expect(await stateOf()).toEqual({ locked: true, deactivated: false })
     const refused = await signIn()
-    expect(refused.text).toContain('It will be deactivated at')
+    expect(refused.text).toContain('It will be deactivated on')
     await harness.runJobs()
     expect(harness.homeserver.accountOf(username).locked).toBe(true)
     expect(harness.homeserver.users.get(username)?.deactivated).toBe(false)

@@ -3,32 +3,11 @@ import type { BrowserContextOptions } from 'playwright-core'
 import { CHROMIUM_START_MS, signIn, type Visitor } from '../support/chromium.ts'
 import { poll, registerDeviceClient, requestDevice } from '../support/device.ts'
 import { exchange, obtainCode, registerClient, signUp, WEB_CLIENT } from '../support/oauth.ts'
-import { type Walker, walkAs } from './looks.ts'
+import { looksOf, WAYS, type Walker, walkAs } from './looks.ts'
 import { APPLICATION, type BrowserService, SERVICE, startService } from './service.ts'
 
 const LONG = 240_000
 const RETURN = `${APPLICATION}/signed-out`
-
-/** A phone and a desktop, light and dark, with script and without. */
-const LOOKS: Record<string, BrowserContextOptions> = {
-  'desktop, light, with JavaScript': { viewport: { width: 1280, height: 800 }, colorScheme: 'light' },
-  'desktop, dark, without JavaScript': {
-    viewport: { width: 1280, height: 800 },
-    colorScheme: 'dark',
-    javaScriptEnabled: false,
-  },
-  'phone, light, without JavaScript': {
-    viewport: { width: 320, height: 640 },
-    colorScheme: 'light',
-    javaScriptEnabled: false,
-    hasTouch: true,
-  },
-  'phone, dark, with JavaScript': {
-    viewport: { width: 360, height: 740 },
-    colorScheme: 'dark',
-    hasTouch: true,
-  },
-}
 
 let service: BrowserService
 let deviceClient: string
@@ -74,7 +53,7 @@ async function idTokenHere({ page }: Visitor): Promise<string> {
   return tokens.id_token ?? ''
 }
 
-for (const [name, look] of Object.entries(LOOKS))
+for (const [name, look] of looksOf(WAYS))
   describe(name, () => {
     test(
       'a device is let in: the code, the sign-in, the question, the answer (RFC 8628 section 3.3)',

@@ -4,7 +4,7 @@ import type { BrowserContextOptions } from 'playwright-core'
 import type { TestChromium, Visitor } from '../support/chromium.ts'
 
 /** A phone and a desktop, light and dark, with script and without. */
-export const LOOKS: Record<string, BrowserContextOptions> = {
+export const LOOKS = {
   'desktop, light, with JavaScript': { viewport: { width: 1280, height: 800 }, colorScheme: 'light' },
   'desktop, dark, with JavaScript': { viewport: { width: 1280, height: 800 }, colorScheme: 'dark' },
   'phone, light, with JavaScript': {
@@ -17,18 +17,40 @@ export const LOOKS: Record<string, BrowserContextOptions> = {
     colorScheme: 'dark',
     hasTouch: true,
   },
+  'desktop, dark, without JavaScript': {
+    viewport: { width: 1280, height: 800 },
+    colorScheme: 'dark',
+    javaScriptEnabled: false,
+  },
   'phone, light, without JavaScript': {
     viewport: { width: 320, height: 640 },
     colorScheme: 'light',
     javaScriptEnabled: false,
     hasTouch: true,
   },
-}
+} as const satisfies Record<string, BrowserContextOptions>
+export type LookName = keyof typeof LOOKS
 
+/** One look for each of the four ways to go through a flow. */
+export const WAYS = [
+  'desktop, light, with JavaScript',
+  'phone, dark, with JavaScript',
+  'desktop, dark, without JavaScript',
+  'phone, light, without JavaScript',
+] as const satisfies readonly LookName[]
+
+/** For what is dear in a browser: once with script and once without, once on a desktop and once on a phone. */
+export const TWO_LOOKS = [WAYS[0], WAYS[3]] as const
 /** For what a page does, whose appearance is looked at elsewhere: light and dark, with script and without. */
-export const SOME_LOOKS = Object.entries(LOOKS).filter(([name]) =>
-  /^(desktop, light|phone, dark), with J|without J/.test(name),
-)
+export const SOME_LOOKS = [WAYS[0], WAYS[1], WAYS[3]] as const
+/** For pages that no other walk meets. */
+export const MOST_LOOKS = (Object.keys(LOOKS) as LookName[]).filter((name) => name !== WAYS[2])
+
+/** The looks that a walk is for; all four ways as well with `bun run test:walks`. */
+export function looksOf(names: readonly LookName[]): [LookName, BrowserContextOptions][] {
+  const every = process.env.LATCHKEY_TEST_WALKS === 'all' ? [...new Set([...names, ...WAYS])] : names
+  return every.map((name) => [name, LOOKS[name]])
+}
 
 /** Where pictures of the pages go, for somebody who wants to look at them. */
 const pictures = process.env.LATCHKEY_TEST_PICTURES

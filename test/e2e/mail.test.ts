@@ -4,29 +4,12 @@ import type { BrowserContextOptions } from 'playwright-core'
 import { CHROMIUM_START_MS, PASSWORD } from '../support/chromium.ts'
 import { NO_LIMITS } from '../support/limits.ts'
 import { type MailServer, mailConfig, startMailServer } from '../support/mail-server.ts'
-import { type Walker, walkAs } from './looks.ts'
+import { looksOf, SOME_LOOKS, TWO_LOOKS, type Walker, walkAs } from './looks.ts'
 import { type BrowserService, SERVICE, startService } from './service.ts'
 
 const LONG = 240_000
 const NEW_PASSWORD = 'an entirely different passphrase 7'
 
-/** A phone and a desktop, light and dark, with script and without. */
-const LOOKS: Record<string, BrowserContextOptions> = {
-  'desktop, light, with JavaScript': { viewport: { width: 1280, height: 800 }, colorScheme: 'light' },
-  'phone, dark, with JavaScript': {
-    viewport: { width: 360, height: 740 },
-    colorScheme: 'dark',
-    hasTouch: true,
-  },
-  'phone, light, without JavaScript': {
-    viewport: { width: 320, height: 640 },
-    colorScheme: 'light',
-    javaScriptEnabled: false,
-    hasTouch: true,
-  },
-}
-
-const TWO_LOOKS = ['desktop, light, with JavaScript', 'phone, light, without JavaScript']
 /** One green point, as PNG. */
 const PICTURE =
   'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgaGD4DwACggF/q8Yh1wAAAABJRU5ErkJggg=='
@@ -67,8 +50,9 @@ async function codeFor(address: string): Promise<string> {
   return /^ {4}(\d{6})$/m.exec(server.last(address).text)?.[1] ?? ''
 }
 
+const dear = new Set(looksOf(TWO_LOOKS).map(([name]) => name))
 let people = 0
-for (const [name, look] of Object.entries(LOOKS))
+for (const [name, look] of looksOf(SOME_LOOKS))
   describe(name, () => {
     const username = `walker${++people}`
     const address = `${username}@example.test`
@@ -167,7 +151,7 @@ for (const [name, look] of Object.entries(LOOKS))
     )
 
     // Dear in a browser: once with script and once without.
-    if (!TWO_LOOKS.includes(name)) return
+    if (!dear.has(name)) return
     test(
       'a picture of one’s own; leaving, the mail about it, and its link that takes it back',
       () =>
