@@ -8,6 +8,8 @@ const DEVICE = {
 
 /** What lets its holder use the Matrix API, and the scope of one device, as they are written today. */
 export const API_SCOPE = API.stable
+/** The first as older apps write it (MSC2967). */
+export const UNSTABLE_API_SCOPE = API.unstable
 export const deviceScope = (id: string): string => DEVICE.stable + id
 
 export const SYNAPSE_ADMIN = 'urn:synapse:admin:*'

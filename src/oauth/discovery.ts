@@ -6,6 +6,7 @@ import { publicJson } from '../http/reply.ts'
 import type { Route } from '../http/route.ts'
 import { signUpOffered } from '../identity/providers.ts'
 import { servedAcrs } from './acr.ts'
+import { SCOPE_CLAIMS } from './authorization/claims.ts'
 import { servedResponseTypes } from './authorization/response-type.ts'
 import { ASSERTION_ALGORITHMS } from './client-assertion.ts'
 import { CLIENT_ALGORITHMS } from './client-jwt.ts'
@@ -13,6 +14,7 @@ import { DEVICE_CODE_GRANT, deviceGrantEnabled } from './device.ts'
 import { DPOP_ALGORITHMS } from './dpop.ts'
 import { publishedKeySet } from './key-set.ts'
 import { KEY_SET_LIFETIME } from './keyring.ts'
+import { servedScopes } from './served-scopes.ts'
 
 /** Seconds that discovery and keys may be kept: long enough to spare us, short enough for a key rotation. */
 const MAX_AGE = KEY_SET_LIFETIME
@@ -27,6 +29,13 @@ const ACCOUNT_ACTIONS = [
   'org.matrix.session_view',
   'org.matrix.session_end',
   'org.matrix.cross_signing_reset',
+]
+
+/** Every claim of ID tokens and userinfo (OpenID Connect Discovery section 3). How people sign in is told of passwords alone. */
+const servedClaims = ({ config }: Pick<Deps, 'config'>): string[] => [
+  ...['iss', 'sub', 'aud', 'iat', 'exp', 'nonce', 'auth_time', 'sid', 'at_hash', 'c_hash'],
+  ...(servedAcrs({ config }).length > 0 ? ['acr', 'amr'] : []),
+  ...['username', ...Object.values(SCOPE_CLAIMS).flat()],
 ]
 
 /**
@@ -48,6 +57,7 @@ export function discoveryDocument({
   ]
   const assertionAlgorithms = Object.values(ASSERTION_ALGORITHMS).flat()
   const device = deviceGrantEnabled(config)
+  const acrs = servedAcrs({ config })
   return {
     issuer: urls.issuer,
     authorization_endpoint: urls.absolute('/authorize'),
@@ -63,7 +73,7 @@ export function discoveryDocument({
     ...(device && { device_authorization_endpoint: urls.absolute('/oauth2/device') }),
     pushed_authorization_request_endpoint: urls.absolute('/oauth2/par'),
     require_pushed_authorization_requests: false,
-    scopes_supported: ['openid', 'profile', 'email', 'offline_access'],
+    scopes_supported: servedScopes(config),
     response_types_supported: servedResponseTypes({ config }),
     response_modes_supported: ['form_post', 'query', 'fragment'],
     grant_types_supported: [
@@ -85,25 +95,9 @@ export function discoveryDocument({
     userinfo_signing_alg_values_supported: keys.algorithms,
     display_values_supported: ['page'],
     claim_types_supported: ['normal'],
-    claims_supported: [
-      'iss',
-      'sub',
-      'aud',
-      'iat',
-      'exp',
-      'nonce',
-      'auth_time',
-      'acr',
-      'sid',
-      'amr',
-      'at_hash',
-      'c_hash',
-      'preferred_username',
-      'name',
-      'email',
-      'email_verified',
-    ],
-    acr_values_supported: servedAcrs({ config }),
+    claims_supported: servedClaims({ config }),
+    // A list without members is left out (OpenID Connect Discovery section 4.2).
+    ...(acrs.length > 0 && { acr_values_supported: acrs }),
     ui_locales_supported: translate.languages,
     claims_parameter_supported: true,
     request_parameter_supported: true,

@@ -1,5 +1,6 @@
 import type { Deps } from '../deps.ts'
 import { uuidFromUlid } from '../lib/ulid.ts'
+import { servesAdminApi } from './served-scopes.ts'
 
 /** The page of the admin API's document, where an admin signs in to try it. */
 export const DOCS_CLIENT = '0000000000000000000000D0CS'
@@ -20,10 +21,7 @@ interface OwnClient {
  * a terminal. Public ones (RFC 6749 section 2.1); admin scopes are never granted without the consent page (decision 10).
  */
 export function ownClients({ config, urls }: Pick<Deps, 'config' | 'urls'>): OwnClient[] {
-  const served = config.http.listeners.some(({ resources }) =>
-    resources.some(({ name }) => name === 'adminapi'),
-  )
-  if (!served) return []
+  if (!servesAdminApi(config)) return []
   const client = (
     ulid: string,
     client_name: string,

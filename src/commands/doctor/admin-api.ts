@@ -1,3 +1,4 @@
+import { servesAdminApi } from '../../oauth/served-scopes.ts'
 import { type Finding, findingsOf, paste } from './finding.ts'
 import { localAddress } from './homeserver.ts'
 import { get, type Site, said } from './site.ts'
@@ -6,10 +7,7 @@ import { get, type Site, said } from './site.ts'
 export async function checkAdminApi(site: Site): Promise<Finding[]> {
   const { ok, failed, skipped } = findingsOf('admin_api')
   const { config, urls, reach } = site
-  const listener = config.http.listeners.some(({ resources }) =>
-    resources.some(({ name }) => name === 'adminapi'),
-  )
-  if (!listener)
+  if (!servesAdminApi(config))
     return [
       skipped('No listener has the resource adminapi.', {
         mend: 'Scripts and Element Admin need it: add "- name: adminapi" to the resources of a listener, if you use them.',
