@@ -40,11 +40,21 @@ export const insertUser = (
  * only the exact spelling counts (edge 54).
  */
 export const findUserByName = (sql: Db, username: string, folded: string) => sql<UserRow[]>`
-  select ${columns(sql)} from latchkey.users u
-  where u.username_folded = ${folded}
+  select ${columns(sql)} from latchkey.users u where ${isNamed(sql, username, folded)} limit 1`
+
+const isNamed = (sql: Db, username: string, folded: string) => sql`
+  u.username_folded = ${folded}
     and (u.username = ${username} or not exists (
-      select from latchkey.users other where other.username_folded = ${folded} and other.id <> u.id))
-  limit 1`
+      select from latchkey.users other where other.username_folded = ${folded} and other.id <> u.id))`
+
+/** As `findUserByName`, with the active password. */
+export const findUserAndPassword = (sql: Db, username: string, folded: string) => sql<
+  (UserRow & { password: PasswordRow | null })[]
+>`
+  select ${columns(sql)}, (
+    select jsonb_build_object('id', p.id, 'version', p.version, 'hash', p.hash) from latchkey.user_passwords p
+    where p.user_id = u.id order by p.created_at desc, p.id desc limit 1) as password
+  from latchkey.users u where ${isNamed(sql, username, folded)} limit 1`
 
 /** The user of an id. */
 export const findUser = (sql: Db, id: string) => sql<UserRow[]>`
@@ -97,8 +107,15 @@ export const insertEmail = (
 export const deleteEmails = (sql: Db, userId: string) => sql`
   delete from latchkey.user_emails where user_id = ${userId}`
 
+/** A hashed password; `version` is that of its scheme. */
+export interface PasswordRow {
+  id: string
+  version: number
+  hash: string
+}
+
 /** The newest password of a user, which is the active one. */
-export const findPassword = (sql: Db, userId: string) => sql<{ id: string; version: number; hash: string }[]>`
+export const findPassword = (sql: Db, userId: string) => sql<PasswordRow[]>`
   select id, version, hash from latchkey.user_passwords
   where user_id = ${userId} order by created_at desc, id desc limit 1`
 

@@ -4,8 +4,10 @@ import { lockSessionsOf } from '../../sql/sessions.ts'
 import {
   findPassword,
   findUser,
+  findUserAndPassword,
   findUserByEmail,
   findUserByName,
+  type PasswordRow,
   rehashPassword,
   type UserRow,
 } from '../../sql/users.ts'
@@ -48,7 +50,8 @@ export async function checkPassword(
   // an address would tell whose address it is, and that somebody has it.
   const typed = localpartOf(input.username, deps.config.matrix.homeserver)
   await takeLimits(deps, typed, requester)
-  return decide(deps, await findByLogin(deps, input.username), typed, input.password, requester)
+  const { user, stored } = await findByLogin(deps, input.username)
+  return decide(deps, { user, stored, typed }, input.password, requester)
 }
 
 /**
@@ -65,7 +68,8 @@ export async function checkOwnPassword(
 ): Promise<SignInResult> {
   await takeLimits(deps, session.username, requester)
   const [user] = await findUser(deps.sql, session.user_id)
-  return decide(deps, user, undefined, password, requester)
+  const [stored] = await findPassword(deps.sql, session.user_id)
+  return decide(deps, { user, stored }, password, requester)
 }
 
 async function takeLimits(deps: Deps, name: string, requester: Requester): Promise<void> {
@@ -77,15 +81,20 @@ async function takeLimits(deps: Deps, name: string, requester: Requester): Promi
   )
 }
 
+/** Whose password it should be, and what was typed where somebody is not signed in yet. */
+interface Asked {
+  user: UserRow | undefined
+  stored: PasswordRow | undefined
+  typed?: string | undefined
+}
+
 async function decide(
   deps: Deps,
-  user: UserRow | undefined,
-  typed: string | undefined,
+  { user, stored, typed }: Asked,
   password: string,
   requester: Requester,
 ): Promise<SignInResult> {
   // Asked for nobody too: a query less would be seen in the time.
-  const [stored] = await findPassword(deps.sql, user?.id ?? NOBODY)
   const [link] = deps.directory ? await findDirectoryLink(deps.sql, user?.id ?? NOBODY) : []
   const verdict = await deps.passwords.verify(password, link ? undefined : stored)
   if (!verdict.ok && verdict.unknownVersion)
@@ -125,20 +134,28 @@ const mayBeFound = ({ config }: Pick<Deps, 'config'>, user: UserRow | undefined)
  */
 export async function passwordStands(tx: Db, userId: string, proof: PasswordProof): Promise<boolean> {
   // In this order: what a change that held the lock has written is seen.
-  if ('entryId' in proof) {
-    const [, [link]] = await Promise.all([lockSessionsOf(tx, userId), findDirectoryLink(tx, userId)])
-    return link?.entry_id === proof.entryId
-  }
-  const [, [stored]] = await Promise.all([lockSessionsOf(tx, userId), findPassword(tx, userId)])
-  return stored?.id === proof.passwordId
+  const [, stands] = await Promise.all([lockSessionsOf(tx, userId), isProof(tx, userId, proof)])
+  return stands
 }
 
-async function findByLogin(deps: Pick<Deps, 'config' | 'sql'>, input: string): Promise<UserRow | undefined> {
+/** As `passwordStands`, for a transaction that has sent `lockSessionsOf` already. */
+export async function isProof(tx: Db, userId: string, proof: PasswordProof): Promise<boolean> {
+  if ('entryId' in proof) return (await findDirectoryLink(tx, userId))[0]?.entry_id === proof.entryId
+  return (await findPassword(tx, userId))[0]?.id === proof.passwordId
+}
+
+async function findByLogin(deps: Pick<Deps, 'config' | 'sql'>, input: string): Promise<Omit<Asked, 'typed'>> {
   const name = localpartOf(input, deps.config.matrix.homeserver)
-  const isEmail = name.includes('@') && deps.config.account.login_with_email_allowed
-  const [byEmail] = isEmail ? await findUserByEmail(deps.sql, fold(name)) : []
+  if (!(name.includes('@') && deps.config.account.login_with_email_allowed)) {
+    const [user] = await findUserAndPassword(deps.sql, name, fold(name))
+    return { user, stored: user?.password ?? undefined }
+  }
+  const [byEmail] = await findUserByEmail(deps.sql, fold(name))
   const [byName] = await findUserByName(deps.sql, name, fold(name))
-  return byEmail ?? byName
+  const user = byEmail ?? byName
+  // Asked for nobody too: a query less would be seen in the time.
+  const [stored] = await findPassword(deps.sql, user?.id ?? NOBODY)
+  return { user, stored }
 }
 
 /** An older scheme verified: the password is hashed with the current one (reference operations 1.9). */

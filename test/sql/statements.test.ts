@@ -906,6 +906,7 @@ const FILES = [
   statements('users', users, {
     insertUser: [[{ id: ID, username: 'a', folded: 'a', displayName: null, isAdmin: false, now: NOW }]],
     findUserByName: [['a', 'a']],
+    findUserAndPassword: [['a', 'a']],
     findUser: [[ID]],
     findUserByEmail: [['a@b']],
     findUserByEntry: [['x']],

@@ -8,7 +8,7 @@ import { json } from '../../http/reply.ts'
 import { type Requester, requesterOf } from '../../http/requester.ts'
 import type { Route } from '../../http/route.ts'
 import { type DirectoryRefusal, refusalMessage } from '../../identity/directory.ts'
-import { checkPassword, passwordStands } from '../../identity/sign-in.ts'
+import { checkPassword, isProof } from '../../identity/sign-in.ts'
 import type { LegacyLogin } from '../../policy/legacy-login.ts'
 import { chooseLanguage } from '../../render/translate.ts'
 import { readBody } from './body.ts'
@@ -97,11 +97,11 @@ async function loginWithPassword(deps: Deps, body: LoginBody, requester: Request
   const need = await assertAllowed(deps, found.user, { type: 'm.login.password' }, device.deviceId, requester)
   const withRefreshToken = body.refresh_token === true
   const login = { user: found.user, ...device, browserSessionId: null, withRefreshToken, requester, need }
-  return beginCompatSession(deps, login, {
-    async spend(tx) {
-      if (!(await passwordStands(tx, found.user.id, found.proof))) throw wrongPassword()
+  return beginCompatSession(deps, {
+    ...login,
+    async check(tx) {
+      if (!(await isProof(tx, found.user.id, found.proof))) throw wrongPassword()
     },
-    async giveBack() {},
   })
 }
 

@@ -35,6 +35,11 @@ export interface Login {
   synapseAdmin?: boolean
   /** An operator signs in for somebody: the limit of sessions is not looked at. */
   unlimited?: boolean
+  /**
+   * Looks once more at what the login was found to be right by, in the transaction that gives out its tokens, which has
+   * locked the person's sessions. @throws when it does not hold any more
+   */
+  check?(tx: Tx): Promise<void>
   /** How many other sessions the policy wants ended, where the operator lets them make room. */
   need?: number
 }
@@ -87,11 +92,14 @@ export async function beginCompatSession(
     now,
   }
   try {
-    await transact(deps.sql, async (tx) => {
-      if (!login.unlimited && !(await makeRoom(deps, tx, session, login.need))) throw tooManySessions()
-      // Sent at once: a login is to cost little besides its hash. What must not be is thrown, and undone.
-      await Promise.all([insertCompatSession(tx, session), spendable?.spend(tx, session.id)])
-    })
+    const isLimited = !login.unlimited && deps.config.experimental.session_limit !== undefined
+    if (isLimited || spendable)
+      await transact(deps.sql, async (tx) => {
+        if (isLimited && !(await makeRoom(deps, tx, session, login.need))) throw tooManySessions()
+        await insertCompatSession(tx, session)
+        await spendable?.spend(tx, session.id)
+      })
+    else await insertCompatSession(deps.sql, session)
     await addDevice(deps, user, { id: deviceId, name: login.deviceName })
     return await issue(deps, login, { id: session.id, deviceId })
   } catch (error) {
@@ -115,9 +123,10 @@ async function issue(
   const access = newToken('mct', deps.random)
   const refresh = withRefreshToken ? newToken('mcr', deps.random) : undefined
   const replaced = await transact(deps.sql, async (tx) => {
-    // Sent at once, in this order.
-    const [[person], [issued], ended] = await Promise.all([
+    // Sent at once, in this order: a login is to cost little besides its hash. What must not be is thrown, and undone.
+    const [[person], , [issued], ended] = await Promise.all([
       lockSessionsOf(tx, user.id),
+      login.check?.(tx),
       insertCompatTokens(tx, {
         sessionId: session.id,
         id: newId(now, deps.random),
