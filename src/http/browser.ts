@@ -38,7 +38,7 @@ export function readBrowser(urls: Urls, random: Random, request: Request): Brows
 }
 
 /** What a grant or sign-up keeps to recognise its browser. */
-export const browserHash = (browser: Browser): Uint8Array => sha256(`browser\n${browser.id}`)
+export const browserHash = (browser: Pick<Browser, 'id'>): Uint8Array => sha256(`browser\n${browser.id}`)
 
 /** What the database keeps of a session cookie. */
 export const sessionHash = (secret: string): Uint8Array => sha256(secret)

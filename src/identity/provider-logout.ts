@@ -49,13 +49,7 @@ export async function providerLogout(
   url.searchParams.set('id_token_hint', idToken)
   url.searchParams.set('client_id', provider.client_id)
   url.searchParams.set('post_logout_redirect_uri', deps.urls.base)
-  if (target !== undefined) {
-    const state = randomString(deps.random, 32)
-    const now = deps.clock.now()
-    const wanted = { stateHash: stateHash(state), browserHash: browserHash(browser), target, now }
-    await insertLogoutReturn(deps.sql, wanted)
-    url.searchParams.set('state', state)
-  }
+  if (target !== undefined) url.searchParams.set('state', await noteLogoutReturn(deps, browser, target))
   return { url: url.href, name: providerName(provider) }
 }
 
@@ -69,6 +63,19 @@ async function endSessionEndpoint(
     deps.log.warn('upstream.failed', { provider_id: provider.id, error })
     return undefined
   }
+}
+
+/** Notes where a browser goes when it comes back from the sign-out of a provider; gives the `state` that it comes with. */
+export async function noteLogoutReturn(
+  deps: Pick<Deps, 'sql' | 'clock' | 'random'>,
+  browser: Pick<Browser, 'id'>,
+  target: string,
+): Promise<string> {
+  const state = randomString(deps.random, 32)
+  const now = deps.clock.now()
+  const wanted = { stateHash: stateHash(state), browserHash: browserHash(browser), target, now }
+  await insertLogoutReturn(deps.sql, wanted)
+  return state
 }
 
 /** Where a browser goes that comes back from the sign-out of a provider; once, and in the browser that set out. */

@@ -4,6 +4,7 @@ import { approve as approveAccount, reject as rejectAccount } from '../../src/id
 import { deactivateDue } from '../../src/identity/deactivation.ts'
 import { addEmail } from '../../src/identity/emails.ts'
 import { openMail } from '../../src/identity/mails.ts'
+import { noteLogoutReturn } from '../../src/identity/provider-logout.ts'
 import { issueRecoveryLink } from '../../src/identity/recovery.ts'
 import { createRegistrationToken } from '../../src/identity/registration-tokens.ts'
 import { csrfOf } from '../support/account.ts'
@@ -657,6 +658,17 @@ const RACES: Record<string, Race> = {
       expect(tally(pages.map(last))).toEqual({ success: AT_ONCE })
     },
   },
+  'the way back from the sign-out of a provider: to the app once, the others see the start page': {
+    claims: ['claimLogoutReturn'],
+    async run() {
+      const browser = one.browser()
+      await browser.open('/')
+      const [id = ''] = [...browser.cookies].flatMap(([name, value]) => (/browser/.test(name) ? [value] : []))
+      const state = await noteLogoutReturn(one.deps, { id }, 'https://app.example.com/signed-out')
+      const pages = await Promise.all(copies(browser).map((copy) => copy.open(`/?state=${state}`)))
+      expect(tally(pages.map(placeOf))).toEqual({ app: 1, '/': AT_ONCE - 1 })
+    },
+  },
   'the end of a session: told once': {
     claims: ['finishBrowserSession', 'finishOAuthSessionOf'],
     async run() {
@@ -694,6 +706,8 @@ const NO_STEPS: Record<string, string[]> = {
     'renameUser',
     'renameOAuthSession',
     'renameCompatSession',
+    'renameBrowserSession',
+    'renamePersonalSession',
     'withdrawFromApps',
     'withdrawFromTokens',
     'withdrawFromCompatSessions',
