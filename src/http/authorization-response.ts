@@ -20,6 +20,7 @@ export function authorizationResponse(
     const context = { redirect_uri: target.redirectUri, params: pairs }
     return plainPage(deps, request, 'form_post', context, {
       formAction: false,
+      keepsOpener: true,
       cookies,
       ...(lang !== undefined && { lang }),
     })

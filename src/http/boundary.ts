@@ -117,6 +117,7 @@ function authorizeError(deps: Deps, request: Request, error: AuthorizeError): Re
   const [problem, status] = STOPPED[code] ?? ['untrusted_return', 400]
   return problemPage(deps, request, problem, status, {
     code,
+    keepsOpener: true,
     ...(referenceId !== undefined && { referenceId }),
     ...(status === 503 && { retryAfter: error.retryAfter ?? RETRY_AFTER }),
     ...(target.responseMode !== 'form_post' && {
@@ -250,7 +251,9 @@ function problemPage(
   {
     code,
     ...options
-  }: Pick<PageOptions, 'retryAfter' | 'referenceId' | 'back'> & { code?: string | undefined } = {},
+  }: Pick<PageOptions, 'retryAfter' | 'referenceId' | 'back' | 'keepsOpener'> & {
+    code?: string | undefined
+  } = {},
 ): Response {
   const lang = languageOf(deps, request)
   const context = {

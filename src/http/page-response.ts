@@ -6,7 +6,7 @@ import { readBrowser } from './browser.ts'
 import { readCookie } from './cookies.ts'
 import { csrfToken } from './csrf.ts'
 import { type PagePolicy, pageHeaders } from './headers.ts'
-import { wayBack } from './way-back.ts'
+import { isForApp, wayBack } from './way-back.ts'
 
 /** How a page goes out, besides its content. */
 export interface PageOptions extends PagePolicy {
@@ -85,7 +85,11 @@ export function plainPage<P extends PageName>(
 ): Response {
   const csrf = csrfToken(deps.secrets.csrf, readBrowser(deps.urls, deps.random, request))
   const back = options.back ?? wayBack(deps, request)
-  return pageResponse(deps, languageOf(deps, request), csrf, name, context, { ...options, back })
+  return pageResponse(deps, languageOf(deps, request), csrf, name, context, {
+    ...options,
+    keepsOpener: options.keepsOpener || isForApp(request),
+    back,
+  })
 }
 
 /**

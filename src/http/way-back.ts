@@ -20,6 +20,12 @@ export const noteApp = (request: Request, app: AskingApp): void => {
 }
 
 /**
+ * Whether a request is on the way to an app. Apps may have opened a window for it, and wait there for it to come back to
+ * them: a page that parts the two would let them wait for ever.
+ */
+export const isForApp = (request: Request): boolean => apps.has(request)
+
+/**
  * The way back to the app of a request: the answer `code` where it still waits for one (RFC 6749 section 4.1.2.1, RFC 9207),
  * else its own page; undefined without either. A link, so an answer that only a form could bring (`form_post`) is none.
  */

@@ -5,7 +5,7 @@ import { csrfToken, isOwnForm } from '../http/csrf.ts'
 import { chosenLanguage, languageOf, type PageOptions, pageResponse } from '../http/page-response.ts'
 import { type Params, readFileForm, readPageForm } from '../http/params.ts'
 import { type Requester, requesterOf } from '../http/requester.ts'
-import { wayBack } from '../http/way-back.ts'
+import { isForApp, wayBack } from '../http/way-back.ts'
 import { noteWho } from '../lib/current-request.ts'
 import { ulidFromUuid } from '../lib/ulid.ts'
 import type { Contexts, PageName, SessionSummary } from '../render/contexts.ts'
@@ -53,6 +53,7 @@ export function page<P extends PageName>(
   const session = activeSession(visit)
   return pageResponse(deps, visit.lang, csrfToken(deps.secrets.csrf, visit.browser), name, context, {
     ...options,
+    keepsOpener: options.keepsOpener || isForApp(visit.request),
     cookies: [...visit.browser.cookies, ...(options.cookies ?? [])],
     session: session && summary(deps, session),
     back: wayBack(deps, visit.request),

@@ -137,6 +137,8 @@ async function confirmPage(
     {
       expired,
       formAction: target === undefined ? [] : [formActionSource(target)],
+      // The app may have opened a window for it, which comes back to it.
+      keepsOpener: target !== undefined,
       images: [client?.metadata.logo_uri],
     },
   )

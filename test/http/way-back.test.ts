@@ -195,3 +195,54 @@ describe('never more than the rules allow', () => {
     }
   })
 })
+
+describe('a window that an app opened stays connected with it on the way there and back, and on no other page', () => {
+  const openerOf = ({ headers }: { headers: Headers }) => headers.get('cross-origin-opener-policy')
+  const KEPT = 'unsafe-none'
+  const PARTED = 'same-origin-allow-popups'
+
+  test('sign-in, sign-up, consent, and a page that stops', async () => {
+    const browser = harness.browser()
+    const login = await browser.open(authorizeUrl(clientId))
+    const wrong = await login.submit({ username: 'nobody', password: 'x' }, { action: '/login' })
+    const register = await browser.open(`/register${login.url.search}`)
+    const step = await register.submit(
+      { username: `walker${++people}`, password: PASSWORD, password_confirm: PASSWORD },
+      { action: 'register/password' },
+    )
+    const asked = await step.submit(
+      { display_name: 'W' },
+      { action: 'display-name', button: ['action', 'set'] },
+    )
+    const stopped = await fail(browser, asked.url.pathname)
+    const way = [login, wrong, register, step, asked, stopped]
+    expect(way.map(({ url }) => url.pathname.split('/')[1])).toEqual([
+      'login',
+      'login',
+      'register',
+      'register',
+      'consent',
+      'consent',
+    ])
+    expect(way.map(openerOf)).toEqual(way.map(() => KEPT))
+    for (const address of ['/account/', '/account/sessions', '/', '/login', '/nowhere', '/register'])
+      expect([address, openerOf(await browser.open(address))]).toEqual([address, PARTED])
+  })
+
+  test('an answer by form, an error on its way to a stranger, signing out for an app', async () => {
+    const { page } = await atConsent({ response_mode: 'form_post' })
+    const form = await consent(page)
+    expect(form.text).toContain('name="code"')
+    const elsewhere = { headers: { referer: 'https://elsewhere.example/' } }
+    const stranger = await harness.request(authorizeUrl(clientId, { scope: '' }), elsewhere)
+    const { client_id } = await registerClient(harness, {
+      ...WEB_CLIENT,
+      post_logout_redirect_uris: ['https://app.example.com/bye'],
+    })
+    const query = new URLSearchParams({ client_id, post_logout_redirect_uri: 'https://app.example.com/bye' })
+    const asked = await harness.request(`/end-session?${query}`)
+    expect([form.status, stranger.status, asked.status]).toEqual([200, 400, 200])
+    expect([form, stranger, asked].map(openerOf)).toEqual([KEPT, KEPT, KEPT])
+    expect(openerOf(await harness.request('/end-session'))).toBe(PARTED)
+  })
+})
