@@ -7,9 +7,11 @@ export interface EmailVerificationRow {
   code_expires_at: Date
   created_at: Date
   completed_at: Date | null
+  /** A provider said that it is theirs; nobody typed it here. */
+  from_provider: boolean
 }
 
-const columns = (sql: Db) => sql`id, email, code_expires_at, created_at, completed_at`
+const columns = (sql: Db) => sql`id, email, code_expires_at, created_at, completed_at, from_provider`
 
 /** Whose address it is to become: of a sign-up or of an account. */
 export type VerificationOwner = { registrationId: string } | { userId: string }
@@ -23,15 +25,17 @@ export const insertEmailVerification = (
     email: string
     codeHash: Uint8Array
     codeExpiresAt: Date
+    fromProvider: boolean
     now: Date
   },
 ) => sql`
   insert into latchkey.email_verifications
-    (id, registration_id, user_id, email, code_hash, code_expires_at, created_at)
+    (id, registration_id, user_id, email, code_hash, code_expires_at, from_provider, created_at)
   values (${verification.id},
     ${'registrationId' in verification.owner ? verification.owner.registrationId : null},
     ${'userId' in verification.owner ? verification.owner.userId : null},
-    ${verification.email}, ${verification.codeHash}, ${verification.codeExpiresAt}, ${verification.now})`
+    ${verification.email}, ${verification.codeHash}, ${verification.codeExpiresAt}, ${verification.fromProvider},
+    ${verification.now})`
 
 /** Notes an address of a sign-up that somebody else proved: the provider that it came by. Nobody has a code for it. */
 export const insertProvenVerification = (
@@ -51,10 +55,10 @@ export const findRegistrationVerification = (sql: Db, registrationId: string) =>
 export const findUserVerification = (sql: Db, id: string, userId: string) => sql<EmailVerificationRow[]>`
   select ${columns(sql)} from latchkey.email_verifications where id = ${id} and user_id = ${userId}`
 
-/** Those of an account that wait, newest first; old ones are forgotten. */
+/** Those of an account that wait, newest first; what was typed before `since` is forgotten, what a provider said is not. */
 export const listOpenVerifications = (sql: Db, userId: string, since: Date) => sql<EmailVerificationRow[]>`
   select ${columns(sql)} from latchkey.email_verifications
-  where user_id = ${userId} and completed_at is null and created_at > ${since}
+  where user_id = ${userId} and completed_at is null and (from_provider or created_at > ${since})
   order by id desc limit 10`
 
 /** Gives a verification that is not completed another code, and another address perhaps; the old code ends. */

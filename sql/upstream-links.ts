@@ -39,6 +39,18 @@ export const ownUpstreamLink = (sql: Db, id: string, userId: string, now: Date) 
 export const touchUpstreamLink = (sql: Db, id: string, userId: string, now: Date) => sql<{ id: string }[]>`
   update latchkey.upstream_links set last_used_at = ${now} where id = ${id} and user_id = ${userId} returning id`
 
+/** Whether the owner of a link was asked for an address, by its digest. */
+export const wasAskedForEmail = (sql: Db, id: string, emailHash: Uint8Array) => sql<{ id: string }[]>`
+  select id from latchkey.upstream_links where id = ${id} and asked_email_hash = ${emailHash}`
+
+/** Notes that the owner of a link is asked for an address; no row when they were, or it is somebody else's link. */
+export const noteAskedForEmail = (sql: Db, id: string, userId: string, emailHash: Uint8Array) => sql<
+  { id: string }[]
+>`
+  update latchkey.upstream_links set asked_email_hash = ${emailHash}
+  where id = ${id} and user_id = ${userId} and asked_email_hash is distinct from ${emailHash}
+  returning id`
+
 /** The links of an account at one provider. */
 export const listUpstreamLinksAt = (sql: Db, userId: string, providerId: string) => sql<UpstreamLinkRow[]>`
   select ${columns(sql)} from latchkey.upstream_links l

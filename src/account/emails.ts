@@ -1,9 +1,13 @@
-import { deleteUserVerification, listOpenVerifications } from '../../sql/email-verifications.ts'
+import {
+  deleteUserVerification,
+  type EmailVerificationRow,
+  listOpenVerifications,
+} from '../../sql/email-verifications.ts'
 import type { Deps } from '../deps.ts'
 import { RateLimited } from '../http/errors.ts'
 import type { Params } from '../http/params.ts'
 import type { PathParams, Route } from '../http/route.ts'
-import { checkEmail } from '../identity/email-address.ts'
+import { checkEmail, foldEmail } from '../identity/email-address.ts'
 import type { Claimant } from '../identity/email-verification.ts'
 import {
   listEmailAddresses,
@@ -25,6 +29,10 @@ const GONE = { code: 'email_gone' }
 const NOT_ALLOWED = { code: 'email_not_allowed' }
 
 const mayChange = ({ config }: Deps): boolean => config.account.email_change_allowed
+
+/** What a provider says is no change of one's own. */
+export const mayProve = (deps: Deps, verification: Pick<EmailVerificationRow, 'from_provider'>): boolean =>
+  verification.from_provider || mayChange(deps)
 
 /** Who the mails of an account's own forms are for. */
 export const claimantOf = ({ visit, session }: Opened): Claimant => ({
@@ -53,9 +61,12 @@ async function list(deps: Deps, request: Request): Promise<Response> {
 
 async function listPage(deps: Deps, opened: Opened, expired = false): Promise<Response> {
   const since = addSeconds(deps.clock.now(), -PENDING)
-  const pending = mayChange(deps) ? await listOpenVerifications(deps.sql, opened.session.user_id, since) : []
+  const emails = await addressesOf(deps, opened)
+  const own = new Set(emails.map(({ email }) => foldEmail(email)))
+  const open = await listOpenVerifications(deps.sql, opened.session.user_id, since)
+  const pending = open.filter((one) => mayProve(deps, one) && !own.has(foldEmail(one.email)))
   const context = {
-    emails: await addressesOf(deps, opened),
+    emails,
     pending: pending.map(({ id, email }) => ({ id: ulidFromUuid(id), email })),
     change_allowed: mayChange(deps),
   }

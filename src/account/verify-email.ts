@@ -15,7 +15,7 @@ import { transact } from '../lib/transact.ts'
 import { ulidFromUuid, uuidFromUlid } from '../lib/ulid.ts'
 import type { FieldErrors, FormError } from '../render/contexts.ts'
 import { accountPage, goTo, type Opened, openAccount } from './area.ts'
-import { claimantOf } from './emails.ts'
+import { claimantOf, mayProve } from './emails.ts'
 
 interface State {
   /** The code that was typed. */
@@ -40,7 +40,7 @@ async function openAdding(deps: Deps, request: Request, ulid: string): Promise<A
   const id = uuidFromUlid(ulid)
   const [verification] =
     id === undefined ? [] : await findUserVerification(deps.sql, id, opened.session.user_id)
-  if (!verification || !deps.config.account.email_change_allowed)
+  if (!verification || !mayProve(deps, verification))
     return goTo(deps, opened, 'emails', { code: 'email_gone' })
   if (verification.completed_at) return goTo(deps, opened, 'emails', { code: 'email_added' })
   return { opened, verification }

@@ -12,7 +12,7 @@ import type { Requester } from '../http/requester.ts'
 import { addSeconds } from '../lib/clock.ts'
 import { hmacSha256 } from '../lib/digest.ts'
 import { randomString } from '../lib/random.ts'
-import { newId } from '../lib/ulid.ts'
+import { newId, ulidFromUuid } from '../lib/ulid.ts'
 import { foldEmail } from './email-address.ts'
 import { limitSubject, take, takeAll } from './limits.ts'
 import { queueMail } from './mails.ts'
@@ -32,6 +32,8 @@ export interface Claimant {
   lang: string
   timeZone?: string
   requester: Requester
+  /** Who says that the address is theirs, where they did not type it: the name of a provider. */
+  saidBy?: string
 }
 
 /**
@@ -76,8 +78,9 @@ export async function beginVerification(
   const now = deps.clock.now()
   const id = newId(now, deps.random)
   const code = newCode(deps, id)
-  await insertEmailVerification(tx, { id, owner, email, ...code.stored, now })
-  await sendCode(deps, tx, owner, email, code.text, claimant)
+  const fromProvider = claimant.saidBy !== undefined
+  await insertEmailVerification(tx, { id, owner, email, ...code.stored, fromProvider, now })
+  await sendCode(deps, tx, owner, { id, email }, code.text, claimant)
   return id
 }
 
@@ -92,7 +95,7 @@ export async function renewVerification(
 ): Promise<boolean> {
   const code = newCode(deps, verification.id)
   const [renewed] = await renewEmailVerification(tx, verification.id, { email, ...code.stored })
-  if (renewed) await sendCode(deps, tx, owner, email, code.text, claimant)
+  if (renewed) await sendCode(deps, tx, owner, { id: verification.id, email }, code.text, claimant)
   return renewed !== undefined
 }
 
@@ -115,9 +118,9 @@ async function sendCode(
   deps: Needs,
   tx: Db,
   owner: VerificationOwner,
-  email: string,
+  { id, email }: { id: string; email: string },
   code: string,
-  { username, requester, ...language }: Claimant,
+  { username, requester, saidBy, ...language }: Claimant,
 ): Promise<void> {
   const device = knownUserAgent(requester.userAgent)
   const facts = {
@@ -154,6 +157,10 @@ async function sendCode(
         minutes: CODE_LIFETIME / 60,
         mxid: `@${username}:${deps.config.matrix.homeserver}`,
         purpose: 'registrationId' in owner ? 'sign_up' : 'add',
+        // Whoever typed the address is on the page already.
+        ...(saidBy !== undefined && {
+          said: { by: saidBy, enter_uri: deps.urls.absolute(`/account/emails/${ulidFromUuid(id)}/verify`) },
+        }),
         ...facts,
       },
     },

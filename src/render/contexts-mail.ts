@@ -60,6 +60,8 @@ export interface VerificationMail {
   mxid: string
   /** For a new account, or for one that gets another address. */
   purpose: 'sign_up' | 'add'
+  /** A provider says that the address is theirs; they did not ask for the code, which goes in there. */
+  said?: { by: string; enter_uri: string }
   at: Instant
   ip?: string
   device?: string

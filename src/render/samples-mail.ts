@@ -158,6 +158,18 @@ export const mailSamples: { [M in MailName]: MailSample<M>[] } = {
       context: { code: '047113', minutes: 1, mxid: '@alice:example.org', purpose: 'add', at: AT },
     },
     {
+      label: 'an address that a provider says',
+      context: {
+        code: '047113',
+        minutes: 10,
+        mxid: '@alice:example.org',
+        purpose: 'add',
+        said: { by: 'Harbour Login', enter_uri: 'https://auth.example.org/account/emails/01J0/verify' },
+        at: AT,
+        ...DEVICE,
+      },
+    },
+    {
       label: 'hostile',
       context: { code: '047113', minutes: 10, mxid: HOSTILE, purpose: 'sign_up', at: AT, device: HOSTILE },
       base: HOSTILE_BASE,

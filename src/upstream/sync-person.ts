@@ -1,21 +1,31 @@
+import { findUser } from '../../sql/users.ts'
 import type { Deps } from '../deps.ts'
+import { providerName } from '../identity/providers.ts'
+import { askToProveEmail } from '../identity/said-email.ts'
 import { takeOver } from '../identity/take-over.ts'
 import type { Arrival } from './arrival.ts'
 import { holds, importClaims } from './claims.ts'
 
 /** What the provider says of somebody who signs in, taken over again: `sync_on_login`, `admin_if`. */
-export function syncPerson(
+export async function syncPerson(
   deps: Deps,
-  { provider, way }: Pick<Arrival, 'provider' | 'way'>,
+  { provider, way, link, visit }: Pick<Arrival, 'provider' | 'way' | 'link' | 'visit'>,
   userId: string,
 ): Promise<void> {
   const wanted = new Set(provider.sync_on_login)
   const claims = wanted.size > 0 ? importClaims(deps, provider, way.said) : {}
   const { displayname, email } = 'missing' in claims ? {} : claims
-  return takeOver(deps, userId, {
+  const said = wanted.has('email') ? email : undefined
+  await takeOver(deps, userId, {
     displayName: wanted.has('displayname') ? displayname?.value : undefined,
     // One that nobody proved is nobody's.
-    email: wanted.has('email') && !email?.unproven ? email?.value : undefined,
+    email: said?.unproven ? undefined : said?.value,
     isAdmin: holds(deps, provider, 'admin_if', way.said),
   })
+  if (!said?.unproven) return
+  const [user] = await findUser(deps.sql, userId)
+  if (!user) return
+  const { lang, requester } = visit
+  const claimant = { username: user.username, lang, requester, saidBy: providerName(provider) }
+  await askToProveEmail(deps, { userId, linkId: link.id }, said.value, claimant)
 }

@@ -220,6 +220,7 @@ export const THINGS: readonly Thing[] = [
         email: 'a@example.com',
         codeHash: digest('email', index),
         codeExpiresAt: LATER,
+        fromProvider: false,
         now: NOW,
       }),
     claim: (sql, index) => completeEmailVerification(sql, id('email', index), digest('email', index), NOW),

@@ -616,6 +616,8 @@ const FILES = [
     ownUpstreamLink: [[ID, ID, NOW]],
     touchUpstreamLink: [[ID, ID, NOW]],
     listUpstreamLinksAt: [[ID, ID]],
+    wasAskedForEmail: [[ID, HASH]],
+    noteAskedForEmail: [[ID, ID, HASH]],
     deleteUpstreamLinksAt: [[ID, ID]],
     listLinkedIdentities: [[ID]],
     deleteUpstreamLink: [[ID, ID]],
@@ -825,8 +827,28 @@ const FILES = [
   statements('email-verifications', emailVerifications, {
     insertProvenVerification: [[{ id: ID, registrationId: ID, email: 'a@b.org', codeHash: HASH, now: NOW }]],
     insertEmailVerification: [
-      [{ id: ID, owner: { registrationId: ID }, email: 'a@b', codeHash: HASH, codeExpiresAt: NOW, now: NOW }],
-      [{ id: ID, owner: { userId: ID }, email: 'a@b', codeHash: HASH, codeExpiresAt: NOW, now: NOW }],
+      [
+        {
+          id: ID,
+          owner: { registrationId: ID },
+          email: 'a@b',
+          codeHash: HASH,
+          codeExpiresAt: NOW,
+          fromProvider: false,
+          now: NOW,
+        },
+      ],
+      [
+        {
+          id: ID,
+          owner: { userId: ID },
+          email: 'a@b',
+          codeHash: HASH,
+          codeExpiresAt: NOW,
+          fromProvider: true,
+          now: NOW,
+        },
+      ],
     ],
     findRegistrationVerification: [[ID]],
     findUserVerification: [[ID, ID]],
