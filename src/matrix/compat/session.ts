@@ -134,7 +134,10 @@ async function issue(
         refreshHash: refresh === undefined ? null : tokenDigest(refresh),
         expiresAt: refresh === undefined ? null : addSeconds(now, ttl),
       }),
-      finishDeviceSessions(tx, user.id, session.deviceId, session.id, now),
+      // A device that we named just now is nobody else's.
+      login.deviceId === undefined
+        ? []
+        : finishDeviceSessions(tx, user.id, session.deviceId, session.id, now),
     ])
     if (!person || person.deactivated_at) throw new MatrixError('M_FORBIDDEN', 403, 'Invalid credentials')
     if (person.locked_at) throw userLocked()
