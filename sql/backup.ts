@@ -47,6 +47,16 @@ export async function hasRows(sql: Sql | Tx, table: string): Promise<boolean> {
   return row?.found === true
 }
 
+/** A row when the server has this database. */
+export const databaseExists = (sql: Sql, name: string) =>
+  sql<{ found: number }[]>`select 1 as found from pg_database where datname = ${name}`
+
+/** How many rows a table has, counted. */
+export async function countRows(sql: Sql, table: string): Promise<number> {
+  const [row] = await sql<{ count: number }[]>`select count(*)::float8 as count from latchkey.${sql(table)}`
+  return row?.count ?? 0
+}
+
 /** Processes of Latchkey that have connections to this database, but ours. */
 export const otherProcesses = (sql: Sql | Tx) => sql<{ name: string; connections: number }[]>`
   select application_name as name, count(*)::integer as connections from pg_stat_activity

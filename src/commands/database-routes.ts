@@ -1,5 +1,5 @@
 import { buildCommand, buildRouteMap } from '@stricli/core'
-import { aliases, configOnly, flag, shared } from './flags.ts'
+import { aliases, configOnly, flag, shared, text } from './flags.ts'
 
 const file = (brief: string) =>
   ({ kind: 'tuple', parameters: [{ brief, parse: String, placeholder: 'file' }] }) as const
@@ -29,6 +29,26 @@ export const databaseRoutes = buildRouteMap({
 the embedded database and any other. Keep the configuration too: without its secrets the file is of little use.
 
 Example: latchkey database backup latchkey-$(date +%F).backup`,
+      },
+    }),
+    upgrade: buildCommand({
+      loader: () => import('./backup/upgrade.ts').then((module) => module.upgradeCommand),
+      parameters: {
+        flags: {
+          ...shared,
+          binaries: text('Where the programs of the old version of PostgreSQL are', 'folder'),
+        },
+        aliases,
+      },
+      docs: {
+        brief: 'Bring the embedded database to the version of PostgreSQL that this release has',
+        fullDescription: `Stop Latchkey first. Needed when a start says that another major version of PostgreSQL made the database. Everything
+is copied into a new one and counted on both sides, then the new one takes the place of the old one, which is kept beside
+it. Broken off at any point, it is run again. The programs of the old version are needed once: without --binaries they are
+looked for where systems have them, and where they are missing the command says how to get them.
+
+Examples: latchkey database upgrade
+          latchkey database upgrade --binaries postgresql-17`,
       },
     }),
     restore: buildCommand({

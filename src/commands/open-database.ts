@@ -19,7 +19,7 @@ export interface Database {
 }
 
 /** The name of our database in the embedded cluster. */
-const NAME = 'latchkey'
+export const EMBEDDED_NAME = 'latchkey'
 /** Half seconds that a server waits for a short command to give up the embedded cluster. */
 const PATIENCE = 10
 
@@ -41,12 +41,12 @@ export async function openDatabase(
   }
   const cluster = await openCluster(embeddedFolder(loaded), options)
   try {
-    await ensureDatabase(cluster, NAME)
+    await ensureDatabase(cluster, EMBEDDED_NAME)
   } catch (error) {
     await cluster.stop()
     throw error
   }
-  return { settings: { uri: cluster.uri(NAME) }, embedded: true, close: cluster.stop }
+  return { settings: { uri: cluster.uri(EMBEDDED_NAME) }, embedded: true, close: cluster.stop }
 }
 
 async function openCluster(

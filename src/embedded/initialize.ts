@@ -27,13 +27,20 @@ export async function readPassword(directory: string): Promise<string> {
  * machine, whatever its libc), scram only. A draft is renamed at the end, so that a killed start leaves nothing half done.
  */
 export async function initializeCluster(
-  options: { binaries: Binaries; place: Place; account: Account; ephemeral: boolean },
+  options: {
+    binaries: Binaries
+    place: Place
+    account: Account
+    ephemeral: boolean
+    /** Beside the cluster that is there, with its password: for an upgrade. */
+    beside?: { target: string; password: string }
+  },
   random: Random = systemRandom,
 ): Promise<void> {
   const { binaries, place, account } = options
   const draft = join(place.base, 'cluster.new')
   const secret = join(place.base, 'cluster.password')
-  const password = base64url(random.bytes(24))
+  const password = options.beside?.password ?? base64url(random.bytes(24))
   await rm(draft, { recursive: true, force: true })
   await rm(secret, { force: true })
   await makePrivate(draft, account)
@@ -63,20 +70,24 @@ export async function initializeCluster(
         `The embedded PostgreSQL could not be set up in ${place.base}: ${reason || 'no reason given'}.`,
       )
     }
-    await writeFile(join(place.directory, 'password'), `${password}\n`, { mode: 0o600 })
-    await rename(draft, clusterOf(place))
+    if (!options.beside) await writeFile(join(place.directory, 'password'), `${password}\n`, { mode: 0o600 })
+    await rename(draft, options.beside?.target ?? clusterOf(place))
   } finally {
     await rm(secret, { force: true })
     await rm(draft, { recursive: true, force: true })
   }
 }
 
+/** The major version that made a cluster; empty where nothing says it. */
+export const versionOf = async (cluster: string): Promise<string> =>
+  (await readFile(join(cluster, 'PG_VERSION'), 'utf8').catch(() => '')).trim()
+
 /** Throws ClusterError when another major version made the cluster: PostgreSQL would not read it. */
 export async function checkVersion(cluster: string, binaries: Binaries): Promise<void> {
-  const found = (await readFile(join(cluster, 'PG_VERSION'), 'utf8').catch(() => '')).trim()
+  const found = await versionOf(cluster)
   if (found !== binaries.major) {
     throw new ClusterError(
-      `The database in ${cluster} was made by PostgreSQL ${found || '(unknown)'}, and this Latchkey brings ${binaries.major}; back it up with the Latchkey that made it (latchkey database backup) and restore that with this one, as docs/upgrading.md says.`,
+      `The database in ${cluster} was made by PostgreSQL ${found || '(unknown)'}, and this Latchkey brings ${binaries.major}; run: latchkey database upgrade`,
     )
   }
 }

@@ -2,7 +2,9 @@
 // Neither Node nor Bun offers flock or fcntl.
 import { Database } from 'bun:sqlite'
 import { chmodSync, closeSync, openSync } from 'node:fs'
+import { join } from 'node:path'
 import { codeOf } from '../lib/thrown.ts'
+import { ClusterError } from './cluster-error.ts'
 
 export interface Lock {
   release(): void
@@ -44,3 +46,15 @@ export async function waitForLock(path: string, seconds: number): Promise<Lock |
     await Bun.sleep(50)
   }
 }
+
+/** Seconds to wait for another start or stop of the same cluster. */
+export const PATIENCE = 60
+
+/** Held while a server of this directory starts or stops. */
+export const startingPath = (directory: string): string => join(directory, 'starting.lock')
+
+/** Held by the process whose server it is. */
+export const ownerPath = (directory: string): string => join(directory, 'owner.lock')
+
+export const inUse = (directory: string): ClusterError =>
+  new ClusterError(`Another process uses the database in ${directory}; stop it first.`, { reason: 'in_use' })

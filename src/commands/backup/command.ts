@@ -65,7 +65,8 @@ export async function restoreCommand(this: Context, flags: RestoreFlags, path: s
   })
 }
 
-const headerOf = async (loaded: Loaded, secrets: Secrets) => ({
+/** Where a backup comes from. */
+export const headerOf = async (loaded: Loaded, secrets: Secrets) => ({
   latchkey: packageFile.version,
   created_at: systemClock.now().toISOString(),
   homeserver: loaded.config.matrix.homeserver,
@@ -73,7 +74,7 @@ const headerOf = async (loaded: Loaded, secrets: Secrets) => ({
 })
 
 /** Makes the queue's tables as this release has them: they are pg-boss's own, and jobs come into them. */
-async function prepareQueue({ settings }: Database): Promise<void> {
+export async function prepareQueue({ settings }: Pick<Database, 'settings'>): Promise<void> {
   const jobs = createJobs(settings, createLog({ json: true, level: 'warning' }))
   try {
     await jobs.prepare()
