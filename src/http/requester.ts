@@ -5,7 +5,7 @@ import { clientIp } from './client-ip.ts'
 export interface Requester {
   ip: string | undefined
   userAgent: string | undefined
-  /** `Accept-Language` as it came: mail about what was done goes out in this language. */
+  /** `Accept-Language` as it came, or the language of the page that was used: mail about what was done is in it. */
   acceptLanguage?: string | undefined
 }
 

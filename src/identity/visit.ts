@@ -31,8 +31,16 @@ export async function openVisit(deps: Deps, request: Request): Promise<Visit> {
   const own = session.state === 'none' ? undefined : session.session.locale
   const chosen = deps.translate.languages.find((tag) => tag === own) ?? chosenLanguage(deps, request)
   const lang = chosen ?? languageOf(deps, request)
-  return { request, browser, requester, lang, languageChosen: chosen !== undefined, session }
+  const visit = { request, browser, requester, lang, languageChosen: chosen !== undefined, session }
+  return inLanguage(visit, lang)
 }
+
+/** A visit whose pages are in a language, and with them the mails about what is done there (an account's own goes before). */
+export const inLanguage = (visit: Visit, lang: string): Visit => ({
+  ...visit,
+  lang,
+  requester: { ...visit.requester, acceptLanguage: lang },
+})
 
 /** The language of a visit on the way to an app that asks for some (`ui_locales`). */
 export const languageFor = (deps: Deps, visit: Visit, uiLocales: string | undefined): string =>

@@ -9,7 +9,7 @@ import { redirect } from '../http/reply.ts'
 import type { Route } from '../http/route.ts'
 import { type ProviderLogout, providerLogout } from '../identity/provider-logout.ts'
 import { endSession, endSessionFor } from '../identity/sessions.ts'
-import { languageFor, openVisit, page, readOwnForm, type Visit } from '../identity/visit.ts'
+import { inLanguage, languageFor, openVisit, page, readOwnForm, type Visit } from '../identity/visit.ts'
 import { clientSummary, hostOf } from './grant-context.ts'
 import { sessionIdFor } from './id-token.ts'
 import { LOGOUT_PARAMETERS, type LogoutRequest, readLogoutRequest } from './logout-request.ts'
@@ -50,7 +50,7 @@ async function confirmEndSession(deps: Deps, request: Request): Promise<Response
   const { form, own } = await readOwnForm(deps, opened)
   const params: Params = Object.create(null)
   for (const name of LOGOUT_PARAMETERS) if (form[name]) params[name] = form[name]
-  const visit = { ...opened, lang: languageFor(deps, opened, params.ui_locales) }
+  const visit = inLanguage(opened, languageFor(deps, opened, params.ui_locales))
   const logout = await readLogoutRequest(deps, params)
   return own
     ? signOut(deps, visit, logout, { withApps: form.end_apps !== undefined })
@@ -69,7 +69,7 @@ async function readParams(request: Request): Promise<Params> {
 
 async function openLogoutVisit(deps: Deps, request: Request, params: Params): Promise<Visit> {
   const visit = await openVisit(deps, request)
-  return { ...visit, lang: languageFor(deps, visit, params.ui_locales) }
+  return inLanguage(visit, languageFor(deps, visit, params.ui_locales))
 }
 
 /** The session that there is to end: one that may not act can be left too. */

@@ -9,7 +9,7 @@ import { formActionSource } from '../http/headers.ts'
 import { noteApp } from '../http/way-back.ts'
 import { type Continuation, storedContinuation } from '../identity/continuation.ts'
 import { ssoTarget } from '../identity/sso-redirect.ts'
-import type { Visit } from '../identity/visit.ts'
+import { inLanguage, type Visit } from '../identity/visit.ts'
 import { addSeconds } from '../lib/clock.ts'
 import { equalBytes } from '../lib/digest.ts'
 import type { ClientSummary } from '../render/contexts.ts'
@@ -121,10 +121,8 @@ async function openCompatFlow(deps: Pick<Deps, 'sql'>, visit: Visit, id: string)
 }
 
 /** The pages on the way to a request's answer are in its language (`ui_locales`), unless the person chose another. */
-export const inLanguageOf = (visit: Visit, grant: GrantWithClient): Visit => ({
-  ...visit,
-  lang: visit.languageChosen ? visit.lang : (grant.locale ?? visit.lang),
-})
+export const inLanguageOf = (visit: Visit, grant: GrantWithClient): Visit =>
+  inLanguage(visit, visit.languageChosen ? visit.lang : (grant.locale ?? visit.lang))
 
 /** The client of a request as pages show it. */
 export function clientSummary(

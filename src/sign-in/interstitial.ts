@@ -41,7 +41,7 @@ export async function termsPage(
   ])
   return page(
     deps,
-    visit,
+    flow.visit,
     'terms',
     {
       mxid: deps.homeserver.mxid(username),

@@ -5,12 +5,13 @@ import { RateLimited } from '../../http/errors.ts'
 import { readPageQuery } from '../../http/params.ts'
 import { redirect } from '../../http/reply.ts'
 import type { PathParams, Route } from '../../http/route.ts'
-import { type Continuation, readContinuation } from '../../identity/continuation.ts'
+import { type Continuation, readContinuation, storedContinuation } from '../../identity/continuation.ts'
 import { parseEmail } from '../../identity/email-address.ts'
 import { recoveryEnabled, repeatRecovery, requestRecovery, TICKET_LIFETIME } from '../../identity/recovery.ts'
 import { openVisit, page, readOwnForm, type Visit } from '../../identity/visit.ts'
 import { equalBytes } from '../../lib/digest.ts'
 import { ulidFromUuid, uuidFromUlid } from '../../lib/ulid.ts'
+import { openFlow } from '../../oauth/grant-context.ts'
 import type { FieldErrors, FormError } from '../../render/contexts.ts'
 
 /** Characters of an address that are shown again. */
@@ -23,9 +24,9 @@ interface State {
 
 /** GET /recover (reference flows 5.1): asks for the address. */
 async function show(deps: Deps, request: Request): Promise<Response> {
-  const visit = await openVisit(deps, request)
   const query = readPageQuery(request)
   const continuation = readContinuation(query)
+  const { visit } = await openFlow(deps, await openVisit(deps, request), continuation)
   if (!recoveryEnabled(deps))
     return page(deps, visit, 'recover_disabled', { continuation: continuation.text })
   return recoverPage(deps, visit, continuation, query.email ?? '')
@@ -36,8 +37,8 @@ async function show(deps: Deps, request: Request): Promise<Response> {
  * afterwards.
  */
 async function ask(deps: Deps, request: Request): Promise<Response> {
-  const visit = await openVisit(deps, request)
   const continuation = readContinuation(readPageQuery(request))
+  const { visit } = await openFlow(deps, await openVisit(deps, request), continuation)
   if (!recoveryEnabled(deps))
     return page(deps, visit, 'recover_disabled', { continuation: continuation.text }, { status: 403 })
   const { form, own } = await readOwnForm(deps, visit)
@@ -86,26 +87,34 @@ function recoverPage(
   )
 }
 
-/** The request of an id, if this browser made it. */
-async function findOwn(deps: Deps, visit: Visit, ulid: string): Promise<RecoveryRow | undefined> {
+/** The request of an id, if this browser made it; else the way to ask. */
+async function openOwn(
+  deps: Deps,
+  request: Request,
+  ulid: string,
+): Promise<Response | { visit: Visit; recovery: RecoveryRow }> {
+  const opened = await openVisit(deps, request)
   const id = uuidFromUlid(ulid)
   const [recovery] = id === undefined ? [] : await findRecovery(deps.sql, id)
-  return recovery && equalBytes(recovery.browser_hash, browserHash(visit.browser)) ? recovery : undefined
+  const isOwn = recovery && equalBytes(recovery.browser_hash, browserHash(opened.browser))
+  if (!isOwn || !recoveryEnabled(deps)) return redirect(deps.urls.path('/recover'), opened.browser.cookies)
+  const { visit } = await openFlow(deps, opened, storedContinuation(recovery.continuation))
+  return { visit, recovery }
 }
 
 /** GET /recover/progress/{id}: what to do next. */
 async function showProgress(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
-  const visit = await openVisit(deps, request)
-  const recovery = await findOwn(deps, visit, id)
-  if (!recovery || !recoveryEnabled(deps)) return redirect(deps.urls.path('/recover'), visit.browser.cookies)
+  const own = await openOwn(deps, request, id)
+  if (own instanceof Response) return own
+  const { visit, recovery } = own
   return progressPage(deps, visit, recovery, readPageQuery(request).resent !== undefined)
 }
 
 /** POST /recover/progress/{id}: sends the mail again. */
 async function resend(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
-  const visit = await openVisit(deps, request)
-  const recovery = await findOwn(deps, visit, id)
-  if (!recovery || !recoveryEnabled(deps)) return redirect(deps.urls.path('/recover'), visit.browser.cookies)
+  const found = await openOwn(deps, request, id)
+  if (found instanceof Response) return found
+  const { visit, recovery } = found
   const { own } = await readOwnForm(deps, visit)
   if (!own) return progressPage(deps, visit, recovery, false, { formError: { code: 'expired_form' } })
   try {

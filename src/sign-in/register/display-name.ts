@@ -42,8 +42,8 @@ async function show(deps: Deps, request: Request, { id = '' }: PathParams): Prom
 
 /** POST …/display-name: takes the name and creates the account. */
 async function finish(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
-  const visit = await openVisit(deps, request)
-  const step = await findStep(deps, visit, id)
+  const step = await findStep(deps, await openVisit(deps, request), id)
+  const { visit } = step.flow
   const next = nextPath(deps, step)
   const { form, own } = await readOwnForm(deps, visit)
   if (step.registration.completed_at && own) return doneAlready(deps, visit, step.registration)

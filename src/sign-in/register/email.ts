@@ -58,9 +58,9 @@ async function show(deps: Deps, request: Request, { id = '' }: PathParams): Prom
 
 /** POST …/verify-email: takes the code (reference flows 3.5), sends another one, or sends it to another address. */
 async function submit(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
-  const visit = await openVisit(deps, request)
-  const step = await openStep(deps, visit, id)
+  const step = await openStep(deps, await openVisit(deps, request), id)
   if (step instanceof Response) return step
+  const { visit } = step.flow
   const { form, own } = await readOwnForm(deps, visit)
   if (!own) {
     const { code = '', email } = form
