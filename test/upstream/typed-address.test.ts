@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
+import { syncProviders } from '../../src/upstream/sync.ts'
 import type { Browser, Page } from '../support/browser.ts'
+import { createHarness } from '../support/harness.ts'
 import { authorizeUrl, createSignedUp, registerClient } from '../support/oauth.ts'
 import { PROVIDER, signUpThere, type UpstreamWorld, upstreamWorld } from '../support/upstream.ts'
 
@@ -132,6 +134,32 @@ describe('login_hint at the provider', () => {
     const { client_id } = await registerClient(world.harness)
     const asked = authorizeUrl(client_id, { login_hint: 'anna@harbour.example' })
     expect(await hintAt(world.harness.browser(), asked)).toBe('anna@harbour.example')
+  })
+
+  test('is told to no provider but that of the domain', async () => {
+    const OTHER = '01JDFX2V9S6QK3W4Z5Y7T8R9PB'
+    const { fake, harness: base } = world
+    const given = { issuer: fake.issuer, client_id: 'latchkey', token_endpoint_auth_method: 'none' as const }
+    const harness = await createHarness({
+      beside: base,
+      config: {
+        upstream_oauth2: {
+          providers: [
+            { ...given, id: PROVIDER, email_domains: ['harbour.example'] },
+            { ...given, id: OTHER, email_domains: ['quay.example'] },
+          ],
+        },
+      },
+    })
+    await syncProviders(harness.deps)
+    const query = '?login_hint=anna%40harbour.example'
+    expect(await hintAt(harness.browser(), `/upstream/authorize/${OTHER}${query}`)).toBeNull()
+    const { client_id } = await registerClient(harness)
+    const login = await harness.browser().open(authorizeUrl(client_id, { upstream_idp: OTHER }))
+    expect(login.url.searchParams.get('redirect_uri')).toEndWith(OTHER)
+    const asked = authorizeUrl(client_id, { upstream_idp: OTHER, login_hint: 'anna@harbour.example' })
+    expect(await hintAt(harness.browser(), asked)).toBeNull()
+    await harness.close()
   })
 
   test('is what the operator makes of it, where there is a template', async () => {
