@@ -7,10 +7,10 @@ import type { Subject } from './subject.ts'
  * What the homeserver asks about the seeded sessions of `indices`, in turn, with the headers that Synapse sends. The
  * texts are made beforehand, so that the load is not busy with them.
  */
-export function introspections(indices: readonly number[]): () => string {
+export function introspections(indices: readonly number[], secret = HOMESERVER_SECRET): () => string {
   const headers =
     'accept: application/json\r\nuser-agent: Synapse/1.140.0\r\n' +
-    `authorization: Bearer ${HOMESERVER_SECRET}\r\nx-mas-supports-device-id: 1\r\n`
+    `authorization: Bearer ${secret}\r\nx-mas-supports-device-id: 1\r\n`
   const texts = indices.map((index) => {
     const form = `token=${seededToken('mat', index)}&token_type_hint=access_token`
     return formPost('/oauth2/introspect', form, headers)
