@@ -113,6 +113,31 @@ describe('GET /.well-known/webfinger (reference 2.2)', () => {
     expect(await response.json()).toEqual({ subject: 'acct:a@b', links })
   })
 
+  test('byte for byte the same for a name that exists, one that does not, and every state of an account', async () => {
+    const names = ['maria', 'marta', 'mario', 'merle', 'MARIA', 'nobod', '%00%ff']
+    await signUp(harness.browser(), 'maria')
+    for (const username of ['marta', 'mario']) await signUp(harness.browser(), username)
+    await harness.database.sql`update latchkey.users set locked_at = now() where username = 'marta'`
+    await harness.database.sql`update latchkey.users set deactivated_at = now() where username = 'mario'`
+    const answers = await Promise.all(
+      names.map(async (name) => {
+        const resource = `acct:${name}@example.test`
+        const query = new URLSearchParams({ resource, rel: 'http://openid.net/specs/connect/1.0/issuer' })
+        const response = await harness.request(`/.well-known/webfinger?${query}`)
+        const body = await response.text()
+        expect(body).toContain(JSON.stringify(resource))
+        return {
+          status: response.status,
+          headers: [...response.headers].sort(),
+          body: body.replaceAll(JSON.stringify(resource), '"…"'),
+        }
+      }),
+    )
+    expect(answers[0]?.status).toBe(200)
+    expect(answers[0]?.headers.map(([header]) => header)).not.toContain('set-cookie')
+    expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1)
+  })
+
   test('without a resource: 400 JSON', async () => {
     const response = await harness.request('/.well-known/webfinger')
     expect([response.status, response.headers.get('content-type')]).toEqual([400, 'application/json'])
