@@ -82,7 +82,7 @@ const providers = (sql: Db): ListTable => ({ from: sql`latchkey.upstream_provide
 const providerColumns = (
   sql: Db,
 ) => sql`p.id, p.issuer, p.human_name, p.brand_name, p.registration_token_required,
-  p.created_at, p.disabled_at`
+  p.created_at, p.disabled_at, p.by_api, p.settings, p.sealed_secrets is not null as has_secret`
 
 const providerConditions = (sql: Db, enabled: boolean | undefined): (Fragment | undefined)[] => [
   enabled === undefined ? undefined : sql`(p.disabled_at is null) = ${enabled}`,

@@ -521,6 +521,10 @@ create table latchkey.upstream_providers (
   registration_token_required boolean not null default false,
   created_at timestamp with time zone not null,
   disabled_at timestamp with time zone,
+  by_api boolean not null default false,
+  settings jsonb,
+  sealed_secrets text,
+  revision uuid,
   constraint upstream_providers_pkey PRIMARY KEY (id)
 );
 

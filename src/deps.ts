@@ -18,6 +18,7 @@ import { directoryFaults } from './identity/directory-claims.ts'
 import { registerFigures } from './identity/figures.ts'
 import type { Guessers } from './identity/limits.ts'
 import { createPolicyData, type PolicyDataSource } from './identity/policy-data.ts'
+import { createProviderSource, type ProviderSource } from './identity/provider-source.ts'
 import { createJobs, HOMESERVER_JOBS, type Jobs } from './jobs/jobs.ts'
 import { createDirectory, type Directory } from './ldap/directory.ts'
 import { type Clock, systemClock } from './lib/clock.ts'
@@ -53,6 +54,7 @@ import { createUpstream, templateFaults, type Upstream } from './upstream/upstre
  * what it takes with `Pick<Deps, …>`.
  */
 export interface Deps {
+  /** What the files say; among its providers are those that the admin API made, as last read. */
   config: Config
   urls: Urls
   sql: Sql
@@ -89,6 +91,7 @@ export interface Deps {
   fetch: Fetch
   /** How servers of clients are reached. */
   clientFetch: Pick<PublicFetchOptions, 'allows' | 'ca' | 'proxyOf'>
+  providers: ProviderSource
   /** The providers that people may sign in with, and how they are reached. */
   upstream: Upstream
   /** The directory that passwords may be checked with, if there is one. */
@@ -130,23 +133,32 @@ export interface DepsOptions {
  *   cannot be used
  */
 export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; warnings: string[] }> {
-  const { config, clock = systemClock, random = systemRandom, keep } = options
+  const { clock = systemClock, random = systemRandom, keep } = options
+  const { outgoing, telemetry } = options.config
   const metrics = keep?.metrics ?? createMetrics()
-  const urls = createUrls(config.http)
-  const proxyOf = createProxyOf(config.outgoing)
+  const proxyOf = createProxyOf(outgoing)
   const outgoingFetch = createOutgoingFetch(proxyOf)
   const report = { clock, random, fetch: outgoingFetch }
-  const log = keep?.log ?? countedLog(reportedLog(options.log, config.telemetry.sentry, report), metrics)
+  const log = keep?.log ?? countedLog(reportedLog(options.log, telemetry.sentry, report), metrics)
   const tracing = keep
     ? keep.tracing
-    : await createTracing(config.telemetry.tracing, { log, fetch: outgoingFetch, ...options.tracing })
+    : await createTracing(telemetry.tracing, { log, fetch: outgoingFetch, ...options.tracing })
   const sql =
     keep?.sql ??
     createSql(options.database, {
       onQuery: noteQuery(tracing),
       onConnected: (ms) => metrics.connections.record(ms),
     })
-  const secrets = await deriveSecrets(config.secrets.encryption, config.secrets.previous_encryption)
+  const { encryption, previous_encryption } = options.config.secrets
+  const secrets = await deriveSecrets(encryption, previous_encryption)
+  const providers = createProviderSource({
+    sql,
+    secrets,
+    log,
+    configured: options.config.upstream_oauth2.providers,
+  })
+  const config = withProviders(options.config, providers)
+  const urls = createUrls(config.http)
   const { keyring, warnings } = await createKeyring({ sql, clock, secrets }, config.secrets.keys)
   const { translate, views, staticFolders } = createTexts(
     config.templates,
@@ -195,13 +207,21 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
     fetch: options.outgoingFetch ?? outgoingFetch,
     clientKeys: createClientKeys(clock, clientFetch),
     clientFetch,
+    providers,
     directory: config.ldap && createDirectory(config.ldap, { clock, log }),
-    upstream: createUpstream({ config, clock, log, proxyOf, publicFetch: clientFetch }),
+    upstream: createUpstream({
+      config,
+      clock,
+      log,
+      proxyOf,
+      publicFetch: clientFetch,
+      refresh: providers.refresh,
+    }),
     trustedProxies: config.http.trusted_proxies.map(parseNetwork).filter((network) => network !== undefined),
     stopping: keep?.stopping ?? options.stopping ?? new AbortController().signal,
   }
   if (!keep) registerFigures(deps)
-  const { dsn } = config.telemetry.sentry
+  const { dsn } = telemetry.sentry
   if (dsn !== undefined && !readDsn(dsn))
     warnings.push('telemetry.sentry.dsn is not like https://KEY@HOST/PROJECT: no errors are reported.')
   const faults = [
@@ -210,6 +230,17 @@ export async function createDeps(options: DepsOptions): Promise<{ deps: Deps; wa
   ]
   return { deps, warnings: [...warnings, ...faults] }
 }
+
+/** The configuration, with the providers of the admin API among its own whenever somebody looks. */
+const withProviders = (config: Config, providers: ProviderSource): Config => ({
+  ...config,
+  upstream_oauth2: {
+    ...config.upstream_oauth2,
+    get providers() {
+      return providers.all()
+    },
+  },
+})
 
 /** Counts the queries of the request that runs, and makes spans of them where it is traced. */
 const noteQuery =

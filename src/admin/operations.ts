@@ -6,6 +6,7 @@ import { jobOperations } from './jobs.ts'
 import type { Operation } from './operation.ts'
 import { personalSessionOperations } from './personal-sessions.ts'
 import { policyDataOperations } from './policy-data.ts'
+import { providerChanges } from './provider-changes.ts'
 import { registrationTokenOperations } from './registration-tokens.ts'
 import { serverOperations } from './server.ts'
 import { bulkSessionOperations } from './session-bulk.ts'
@@ -29,6 +30,7 @@ export const OPERATIONS: readonly Operation[] = [
   ...registrationTokenOperations,
   ...upstreamLinkOperations,
   ...upstreamProviderOperations,
+  ...providerChanges,
   ...clientOperations,
   ...clientChanges,
   ...serverOperations,

@@ -7,9 +7,9 @@ import {
 import type { UpstreamProviderRow } from '../../sql/upstream-providers.ts'
 import { type Operation, operation } from './operation.ts'
 import { answersOf, found, list, type ResourceKind, single, timeOf } from './resource.ts'
-import { listQuery, nullable, Time } from './schemas.ts'
+import { listQuery, nullable, oneOf, Time } from './schemas.ts'
 
-const PROVIDER: ResourceKind<UpstreamProviderRow> = {
+export const PROVIDER: ResourceKind<UpstreamProviderRow> = {
   type: 'upstream-oauth-provider',
   path: '/upstream-oauth-providers',
   attributes: (row) => ({
@@ -19,22 +19,43 @@ const PROVIDER: ResourceKind<UpstreamProviderRow> = {
     created_at: row.created_at.toISOString(),
     disabled_at: timeOf(row.disabled_at),
     registration_token_required: row.registration_token_required,
+    origin: row.by_api ? 'api' : 'configuration',
+    settings: row.settings,
+    has_secret: row.by_api ? row.has_secret : null,
   }),
 }
 
-const answers = answersOf(
+export const answers = answersOf(
   PROVIDER.type,
   Type.Object({
     issuer: nullable(Type.String()),
     human_name: nullable(Type.String({ description: 'Name on the button.' })),
     brand_name: nullable(Type.String()),
-    created_at: Time('When it first was in the configuration.'),
-    disabled_at: nullable(Time('When it left the configuration, or was switched off there.')),
+    created_at: Time('When it was made, or first was in the configuration.'),
+    disabled_at: nullable(Time('When it was switched off, or left the configuration.')),
     registration_token_required: Type.Boolean({ description: 'New accounts need an invitation.' }),
+    origin: oneOf(
+      ['api', 'configuration'],
+      'Who made it: this API, or the configuration, which alone changes it.',
+    ),
+    settings: nullable(
+      Type.Object(
+        {},
+        {
+          additionalProperties: true,
+          description:
+            'What was said of it here, without its secrets; null for those of the configuration, where the rest stands.',
+          examples: [{ client_id: 'latchkey', token_endpoint_auth_method: 'client_secret_basic' }],
+        },
+      ),
+    ),
+    has_secret: nullable(
+      Type.Boolean({ description: 'Whether a secret is stored; null for those of the configuration.' }),
+    ),
   }),
 )
 
-/** Providers stand in the configuration: here they are only read. */
+/** Providers, those of the configuration too; `provider-changes.ts` changes those that the API made. */
 export const upstreamProviderOperations: Operation[] = [
   operation({
     method: 'GET',

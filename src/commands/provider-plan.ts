@@ -1,7 +1,7 @@
 import type { Db } from '../../sql/connect.ts'
 import { deleteProviders, listStoredProviders, type StoredProviderRow } from '../../sql/provider-plan.ts'
 import type { Deps } from '../deps.ts'
-import { enabledProviders } from '../identity/providers.ts'
+import type { Provider } from '../identity/providers.ts'
 import { ulidFromUuid, uuidFromUlid } from '../lib/ulid.ts'
 
 /** A provider in a plan. */
@@ -13,7 +13,7 @@ export interface PlannedProvider {
 /** What the configuration would change about providers. */
 export interface ProviderPlan {
   added: PlannedProvider[]
-  /** With the names of what differs; `enabled` for one that comes back. */
+  /** With the names of what differs; `enabled` for one that comes back, `origin` for one that the admin API made. */
   changed: (PlannedProvider & { fields: string[] })[]
   unchanged: number
   /** In the database and not in the configuration, with the accounts that are linked. */
@@ -22,12 +22,12 @@ export interface ProviderPlan {
 
 /** Compares the providers of the configuration with the database, and changes nothing. */
 export async function planProviders(
-  { config, sql }: Pick<Deps, 'config' | 'sql'>,
+  { providers, sql }: Pick<Deps, 'providers' | 'sql'>,
   db: Db = sql,
 ): Promise<ProviderPlan> {
   const rows = new Map((await listStoredProviders(db)).map((row) => [ulidFromUuid(row.id), row]))
   const plan: ProviderPlan = { added: [], changed: [], unchanged: 0, left: [] }
-  for (const provider of enabledProviders(config)) {
+  for (const provider of providers.configured.filter(({ enabled }) => enabled)) {
     const row = rows.get(provider.id)
     rows.delete(provider.id)
     const planned = { provider_id: provider.id, human_name: provider.human_name ?? null }
@@ -36,20 +36,19 @@ export async function planProviders(
     else if (fields.length > 0) plan.changed.push({ ...planned, fields })
     else plan.unchanged++
   }
-  for (const [id, { human_name, links }] of rows) plan.left.push({ provider_id: id, human_name, links })
+  for (const [id, { human_name, links, by_api }] of rows)
+    if (!by_api) plan.left.push({ provider_id: id, human_name, links })
   return plan
 }
 
 /** What is stored of a provider; everything else is read from the configuration. */
-function differences(
-  provider: ReturnType<typeof enabledProviders>[number],
-  row: StoredProviderRow,
-): string[] {
+function differences(provider: Provider, row: StoredProviderRow): string[] {
   const pairs: [string, unknown, unknown][] = [
     ['issuer', provider.issuer ?? null, row.issuer],
     ['human_name', provider.human_name ?? null, row.human_name],
     ['brand_name', provider.brand_name ?? null, row.brand_name],
     ['registration_token_required', provider.registration_token_required, row.registration_token_required],
+    ['origin', 'configuration', row.by_api ? 'api' : 'configuration'],
     ['enabled', true, row.disabled_at === null],
   ]
   return pairs.filter(([, wanted, stored]) => wanted !== stored).map(([name]) => name)

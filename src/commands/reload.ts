@@ -90,7 +90,7 @@ export async function reload(
     options.use(next)
     live.deps = next
     setTimeout(() => before.policy.stop(), GRACE).unref()
-    log.info('config.reloaded', { changed: changedSections(before.config, config).join(', ') })
+    log.info('config.reloaded', { changed: changedSections(before.config, next.config).join(', ') })
     if (needsRestart.length > 0)
       log.warn('config.needs_restart', { sections: needsRestart.join(', '), hint: 'these stay as they were' })
   } catch (error) {

@@ -4,6 +4,7 @@ import { anyUserExists } from '../../sql/users.ts'
 import { warmStrength } from '../crypto/strength.ts'
 import { createDeps, type Deps } from '../deps.ts'
 import { createOutgoingFetch, createProxyOf, fetchLocal } from '../http/outgoing.ts'
+import { PROVIDERS_FRESH } from '../identity/provider-source.ts'
 import { jobHandlers } from '../jobs/handlers.ts'
 import type { JobHandlers } from '../jobs/jobs.ts'
 import { transact } from '../lib/transact.ts'
@@ -80,6 +81,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const live: Live = { deps }
   started.defer(() => live.deps.policy.stop())
   await loadKeys(deps)
+  await deps.providers.refresh()
   await deps.policy.check()
   await checkHomeserver(deps)
   if (options.sync) await syncAll(deps)
@@ -105,6 +107,7 @@ export async function serve(options: ServeOptions): Promise<void> {
       database: database.settings,
       async check(next) {
         await loadKeys(next)
+        await next.providers.refresh()
         await next.policy.check()
         await buildScript(next)
         if (options.sync) await syncAll(next)
@@ -134,6 +137,7 @@ export async function serve(options: ServeOptions): Promise<void> {
       () => void loadKeys(live.deps).catch((error) => log.warn('keys.reload_failed', { error })),
       MINUTE,
     ),
+    setInterval(() => void readProviders(live.deps), PROVIDERS_FRESH),
     setInterval(() => void forgetLimits(deps), 60 * MINUTE),
     setTimeout(() => void warmWords(live.deps), WARM_AFTER),
   ]
@@ -209,6 +213,10 @@ async function loadKeys(deps: Deps): Promise<void> {
       hint: 'secrets.encryption is not the one that it was sealed under',
     })
 }
+
+/** What the admin API made and changed in another process. */
+export const readProviders = ({ providers, log }: Pick<Deps, 'providers' | 'log'>): Promise<void> =>
+  providers.refresh().catch((error: unknown) => log.warn('upstream.providers_not_read', { error }))
 
 async function forgetLimits(deps: Deps): Promise<void> {
   try {

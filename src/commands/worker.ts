@@ -1,4 +1,5 @@
 import { createDeps, type Deps } from '../deps.ts'
+import { PROVIDERS_FRESH } from '../identity/provider-source.ts'
 import { jobHandlers } from '../jobs/handlers.ts'
 import { listen } from '../server.ts'
 import { createLog } from '../telemetry/log.ts'
@@ -7,7 +8,7 @@ import type { ConfigOnly } from './flags.ts'
 import { load } from './load.ts'
 import { openDatabase, requireMigrated } from './open-database.ts'
 import { type Live, reload } from './reload.ts'
-import { sendTelemetry, work } from './serve.ts'
+import { readProviders, sendTelemetry, work } from './serve.ts'
 import { aborted, within } from './stopping.ts'
 
 interface WorkerFlags extends ConfigOnly {
@@ -36,6 +37,7 @@ export default async function worker(this: Context, flags: WorkerFlags): Promise
   })
   started.defer(() => deps.sql.end({ timeout: 2 }))
   for (const warning of [...loaded.warnings, ...warnings]) log.warn('config.warning', { warning })
+  await readProviders(deps)
   const live: Live = { deps }
   started.defer(() => live.deps.policy.stop())
   started.defer(await sendTelemetry(deps))
@@ -51,11 +53,16 @@ export default async function worker(this: Context, flags: WorkerFlags): Promise
       reload(live, {
         load: () => load(this, flags.config),
         database: database.settings,
-        check: async (next) => void (await next.keys.reload()),
+        async check(next) {
+          await next.keys.reload()
+          await next.providers.refresh()
+        },
         use: (next) => void Object.assign(handlers, jobHandlers(next)),
       }),
     )
   })
+  const reading = setInterval(() => void readProviders(live.deps), PROVIDERS_FRESH)
+  started.defer(() => clearInterval(reading))
   await work(deps, handlers, signal)
   if (!signal.aborted) log.info('worker.ready')
   await aborted(signal)

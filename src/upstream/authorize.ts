@@ -22,7 +22,7 @@ import { beginWay, turnBack, type WaySecrets } from './way.ts'
 
 /** GET /upstream/authorize/{id}: sends the browser to the provider (reference flows 4.2). */
 async function beginAtProvider(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
-  const provider = deps.upstream.provider(id)
+  const provider = await deps.upstream.providerNow(id)
   const uuid = uuidFromUlid(id)
   if (!provider || uuid === undefined) throw new NotFound()
   const query = readPageQuery(request)

@@ -22,7 +22,7 @@ const REMEMBERED = 600
 
 /** POST /upstream/backchannel-logout/{id}: a provider says that somebody signed out there (reference flows 4.10). */
 async function loggedOut(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
-  const provider = deps.upstream.provider(id)
+  const provider = await deps.upstream.providerNow(id)
   const providerId = uuidFromUlid(id)
   if (!provider || providerId === undefined)
     throw new OAuthError('invalid_request', { status: 404, description: 'There is no such provider.' })

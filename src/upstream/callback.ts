@@ -28,7 +28,7 @@ import { openSecrets, type ProviderSaid, stateHash, turnBack } from './way.ts'
 
 /** GET and POST /upstream/callback/{id}: the answer of a provider (reference flows 4.3). */
 async function answered(deps: Deps, request: Request, { id = '' }: PathParams): Promise<Response> {
-  const provider = deps.upstream.provider(id)
+  const provider = await deps.upstream.providerNow(id)
   if (!provider) throw new NotFound()
   const post = request.method === 'POST'
   if (provider.response_mode === (post ? 'query' : 'form_post')) throw new PageError('bad_request', 405)

@@ -34,6 +34,8 @@ const PAUSE = 10_000
 const SIGN_OF_LIFE = 3000
 
 interface Cached {
+  /** As it was when it was asked: with other settings it is asked anew. */
+  provider: Provider
   metadata?: Metadata
   /** When it was last asked for. */
   askedAt: number
@@ -55,10 +57,12 @@ export function createMetadataCache({
     async of(provider) {
       if (provider.discovery_mode === 'disabled') return staticMetadata(provider)
       const now = clock.now().getTime()
-      const known = cache.get(provider.id)
+      const last = cache.get(provider.id)
+      const known = last?.provider === provider ? last : undefined
       const pause = known?.metadata ? FRESH : PAUSE
       if (known && now - known.askedAt < pause) return known.metadata ?? known.pending
       const entry: Cached = {
+        provider,
         ...(known?.metadata && { metadata: known.metadata }),
         askedAt: now,
         pending: fetchDocument(ask, provider).then((document) => readMetadata(provider, document)),
@@ -78,7 +82,7 @@ export function createMetadataCache({
       if (provider.discovery_mode === 'disabled') return staticMetadata(provider)
       const askedAt = clock.now().getTime()
       const metadata = readMetadata(provider, await fetchDocument(ask, provider, SIGN_OF_LIFE))
-      cache.set(provider.id, { metadata, askedAt, pending: Promise.resolve(metadata) })
+      cache.set(provider.id, { provider, metadata, askedAt, pending: Promise.resolve(metadata) })
       return metadata
     },
   }

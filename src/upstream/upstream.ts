@@ -1,9 +1,11 @@
 import type { Config } from '../config/schema.ts'
 import type { PublicFetchOptions } from '../http/fetch-public.ts'
 import { createOutgoingFetch, type ProxyOf } from '../http/outgoing.ts'
+import { providerFaults } from '../identity/provider-faults.ts'
 import { enabledProviders, type Provider } from '../identity/providers.ts'
 import type { Clock } from '../lib/clock.ts'
 import { isRecord } from '../lib/record.ts'
+import { uuidFromUlid } from '../lib/ulid.ts'
 import { createKeySets, type KeySet, parseKeySet } from '../oauth/client-keys.ts'
 import { type ClaimTemplates, createClaimTemplates } from '../render/claim-templates.ts'
 import type { Log } from '../telemetry/log.ts'
@@ -17,6 +19,8 @@ import type { ProviderSaid } from './way.ts'
 export interface Upstream {
   /** The provider of an id (ULID, in either case), if people may sign in with it. */
   provider(id: string): Provider | undefined
+  /** The same for somebody who comes with an id: one that another process made a moment ago is looked for. */
+  providerNow(id: string): Promise<Provider | undefined>
   metadata: MetadataCache
   ask: Ask
   /** The keys that a provider signs with; `fresh` as for the keys of clients. @throws ProviderError */
@@ -33,19 +37,29 @@ export function createUpstream({
   log,
   proxyOf,
   publicFetch,
+  refresh = async () => {},
 }: {
   config: Config
   clock: Clock
   log: Log
   proxyOf: ProxyOf
   publicFetch: Pick<PublicFetchOptions, 'allows' | 'ca' | 'proxyOf'>
+  /** Reads anew what the admin API made. */
+  refresh?: () => Promise<void>
 }): Upstream {
-  const providers = new Map(enabledProviders(config).map((provider) => [provider.id, provider]))
   const ask = createAsk(createOutgoingFetch(proxyOf), publicFetch)
   const metadata = createMetadataCache({ clock, ask, log })
   const sets = createKeySets(clock)
+  const find = (id: string) => enabledProviders(config).find((provider) => provider.id === id.toUpperCase())
   const upstream: Upstream = {
-    provider: (id) => providers.get(id.toUpperCase()),
+    // Asked each time: the admin API makes and removes some while we run.
+    provider: find,
+    async providerNow(id) {
+      const known = find(id)
+      if (known || uuidFromUlid(id) === undefined) return known
+      await refresh()
+      return find(id)
+    },
     metadata,
     ask,
     async keys(provider, fresh) {
@@ -75,26 +89,10 @@ export function createUpstream({
 
 /** What is wrong with the templates and expressions of the providers, a sentence each: for the start. */
 export function templateFaults({ templates }: Pick<Upstream, 'templates'>, config: Config): string[] {
-  return enabledProviders(config).flatMap((provider) => {
-    const { subject, localpart, displayname, email, account_name } = provider.claims_imports
-    const condition = (text: string | undefined) => text && `{% if ${text} %}{% endif %}`
-    const named: [name: string, template: string | undefined][] = [
-      ['claims_imports.subject.template', subject.template],
-      ['claims_imports.localpart.template', localpart.template],
-      ['claims_imports.displayname.template', displayname.template],
-      ['claims_imports.email.template', email.template],
-      ['claims_imports.account_name.template', account_name.template],
-      ['allow_if', condition(provider.allow_if)],
-      ['admin_if', condition(provider.admin_if)],
-      ...Object.entries(provider.additional_authorization_parameters ?? {}).map(
-        ([name, template]): [string, string] => [`additional_authorization_parameters.${name}`, template],
-      ),
-    ]
-    return named.flatMap(([name, template]) => {
-      const fault = template === undefined ? undefined : templates.fault(template)
-      return fault === undefined
-        ? []
-        : [`upstream_oauth2.providers, ${provider.id}: ${name} cannot be read and never holds: ${fault}`]
-    })
-  })
+  return enabledProviders(config).flatMap((provider) =>
+    providerFaults(provider, templates).map(
+      ({ key, fault }) =>
+        `upstream_oauth2.providers, ${provider.id}: ${key} cannot be read and never holds: ${fault}`,
+    ),
+  )
 }

@@ -721,6 +721,7 @@ const NO_STEPS: Record<string, string[]> = {
     'insertRegistrationToken',
     'insertUpstreamLink',
     'adoptUpstreamLink',
+    'insertOperatorProvider',
     'insertDirectoryLink',
   ],
   'what is asked for again is limited, and the newest counts': ['renewEmailVerification'],

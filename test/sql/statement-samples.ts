@@ -99,3 +99,15 @@ export const OPERATOR_CLIENT = {
   metadata: { client_name: 'App' },
 }
 export const EMAIL_FILTER = { userId: ID, folded: 'a@b.test' }
+
+/** A provider of the admin API, as it is stored. */
+export const OPERATOR_PROVIDER = {
+  id: ID,
+  issuer: null,
+  humanName: 'Harbour',
+  brandName: null,
+  registrationTokenRequired: false,
+  settings: {},
+  sealedSecrets: null,
+  revision: ID,
+}

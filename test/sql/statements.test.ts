@@ -40,6 +40,7 @@ import * as logout from '../../sql/logout.ts'
 import * as logoutReturns from '../../sql/logout-returns.ts'
 import * as mails from '../../sql/mails.ts'
 import * as oauthSessions from '../../sql/oauth-sessions.ts'
+import * as operatorProviders from '../../sql/operator-providers.ts'
 import type { Counting } from '../../sql/page.ts'
 import * as pendingDeactivations from '../../sql/pending-deactivations.ts'
 import * as personalSessions from '../../sql/personal-sessions.ts'
@@ -77,6 +78,7 @@ import {
   METADATA,
   NOW,
   OPERATOR_CLIENT,
+  OPERATOR_PROVIDER,
   PAGES,
   PERSONAL_FILTERS,
   SESSION_FILTERS,
@@ -603,6 +605,18 @@ const FILES = [
       ],
     ],
     disableOtherProviders: [[[ID], NOW]],
+  }),
+  statements('operator-providers', operatorProviders, {
+    listOperatorProviders: [[]],
+    insertOperatorProvider: [[{ ...OPERATOR_PROVIDER, now: NOW, disabledAt: null }]],
+    updateOperatorProvider: [[OPERATOR_PROVIDER, ID]],
+    switchOperatorProvider: [
+      [ID, NOW],
+      [ID, null],
+    ],
+    deleteOperatorProvider: [[ID]],
+    lockProvider: [[ID]],
+    countProviderAccounts: [[ID]],
   }),
   statements('directory-links', directoryLinks, {
     findDirectoryLink: [[ID]],

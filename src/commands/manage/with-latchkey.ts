@@ -42,6 +42,7 @@ export async function withLatchkey<T>(
   const { deps } = await createDeps({ config: loaded.config, database: database.settings, log })
   started.defer(() => deps.sql.end({ timeout: 2 }))
   started.defer(() => within(5_000, deps.jobs.stop()))
+  await deps.providers.refresh()
   await checkHomeserver(deps, { readOnly: flags.dryRun ?? false })
   // Awaited: otherwise everything would be closed before it is done.
   return await fn(deps)
