@@ -5,8 +5,9 @@ import type { Deps } from '../deps.ts'
 import { addSeconds, epochSeconds } from '../lib/clock.ts'
 import { sha256 } from '../lib/digest.ts'
 import { ulidFromUuid } from '../lib/ulid.ts'
+import { type AssertionFacts, brokenRule, SKEW } from './assertion-claims.ts'
 import { CLIENT_ALGORITHMS, verifyClientJwt } from './client-jwt.ts'
-import { algorithmsFor, isFapi2, isIssuerAlone } from './fapi2.ts'
+import { algorithmsFor, isFapi2 } from './fapi2.ts'
 
 /** RFC 7521 section 4.2. */
 export const JWT_BEARER = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
@@ -16,11 +17,6 @@ export const ASSERTION_ALGORITHMS: Record<'client_secret_jwt' | 'private_key_jwt
   client_secret_jwt: ['HS256', 'HS384', 'HS512'],
   private_key_jwt: CLIENT_ALGORITHMS,
 }
-
-/** Seconds that an assertion may live at the most, so that `jti` need not be kept for ever. */
-const LONGEST_LIFE = 3600
-/** Seconds that clocks may differ. */
-const SKEW = 30
 
 type Needs = Pick<Deps, 'sql' | 'clock' | 'urls' | 'clientKeys' | 'log'>
 
@@ -47,10 +43,24 @@ export async function checkAssertion(
     return 'the client registered another method'
   const claims = await verifySignature(deps, client, method, assertion, secret)
   if (typeof claims === 'string') return claims
-  return checkClaims(deps, client, claims) ?? (await checkOnce(deps, client, claims))
+  return brokenRule(claims, factsOf(deps, client)) ?? (await checkOnce(deps, client, claims))
 }
 
-/** The signature, in the registered algorithm only. */
+/**
+ * What an assertion of a client may be signed with: what it registered (OpenID Connect Registration section 2,
+ * `token_endpoint_auth_signing_alg`), else all that its method knows. Never more than its method, so that no key is taken
+ * for a secret (RFC 8725 section 3.1).
+ */
+function assertionAlgorithms(
+  client: ClientRow,
+  method: keyof typeof ASSERTION_ALGORITHMS,
+): readonly string[] {
+  const registered = client.metadata.token_endpoint_auth_signing_alg
+  const algorithms = algorithmsFor(client, ASSERTION_ALGORITHMS[method])
+  return registered === undefined ? algorithms : algorithms.filter((alg) => alg === registered)
+}
+
+/** RFC 7523 section 3, points 4, 5 and 9: the signature holds, and neither is it over nor has it yet to begin. */
 async function verifySignature(
   deps: Needs,
   client: ClientRow,
@@ -58,39 +68,20 @@ async function verifySignature(
   assertion: string,
   secret: string | undefined,
 ): Promise<JwtClaims | string> {
-  const registered = client.metadata.token_endpoint_auth_signing_alg
-  const rules = {
-    algorithms: algorithmsFor(client, ASSERTION_ALGORITHMS[method]).filter(
-      (alg) => registered === undefined || alg === registered,
-    ),
-    requiredClaims: ['exp', 'sub', 'iss'],
-  }
+  const rules = { algorithms: assertionAlgorithms(client, method) }
   if (method === 'private_key_jwt') return verifyClientJwt(deps, client, assertion, rules)
   if (secret === undefined) return 'the client has no secret'
   const { claims } = await verifyForeignJwt(assertion, { secret }, { ...rules, now: deps.clock.now() })
   return claims ?? 'the signature does not hold'
 }
 
-/** RFC 7523 section 3, points 1 to 7. */
-function checkClaims(deps: Needs, client: ClientRow, claims: JwtClaims): string | undefined {
-  const id = ulidFromUuid(client.id)
-  if (claims.sub !== id) return 'sub is not the client'
-  if (claims.iss !== id) return 'iss is not the client'
-  if (!namesUs(deps, client, claims.aud)) return 'aud is not this server'
-  const now = epochSeconds(deps.clock.now())
-  const { exp, iat } = claims as { exp?: unknown; iat?: unknown }
-  if (typeof exp !== 'number' || exp > now + LONGEST_LIFE + SKEW) return 'exp is missing or too far away'
-  if (iat !== undefined && (typeof iat !== 'number' || iat > now + SKEW)) return 'iat lies in the future'
-  return typeof claims.jti === 'string' && claims.jti !== '' ? undefined : 'jti is missing'
-}
-
-/** The issuer or the token endpoint, which clients use for every endpoint (OpenID Connect Core section 9). */
-function namesUs({ urls }: Pick<Deps, 'urls'>, client: ClientRow, aud: unknown): boolean {
-  if (isFapi2(client)) return isIssuerAlone(urls.issuer, aud)
-  const own = [urls.issuer, urls.issuer.replace(/\/$/, ''), urls.absolute('/oauth2/token')]
-  const named = Array.isArray(aud) ? aud : [aud]
-  return named.some((audience) => typeof audience === 'string' && own.includes(audience))
-}
+const factsOf = ({ clock, urls }: Pick<Deps, 'clock' | 'urls'>, client: ClientRow): AssertionFacts => ({
+  clientId: ulidFromUuid(client.id),
+  issuer: urls.issuer,
+  tokenEndpoint: urls.absolute('/oauth2/token'),
+  fapi2: isFapi2(client),
+  now: epochSeconds(clock.now()),
+})
 
 /** RFC 7523 section 3, point 7: an assertion is good once, whichever process sees it. */
 async function checkOnce(deps: Needs, client: ClientRow, claims: JwtClaims): Promise<string | undefined> {

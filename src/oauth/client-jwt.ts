@@ -30,7 +30,7 @@ export async function verifyClientJwt(
   deps: Pick<Deps, 'clock' | 'clientKeys' | 'log'>,
   client: ClientRow,
   jwt: string,
-  rules: { algorithms: readonly string[]; requiredClaims?: string[] },
+  rules: { algorithms: readonly string[] },
 ): Promise<JwtClaims | string> {
   const verify = (jwks: KeySet) => verifyForeignJwt(jwt, { jwks }, { ...rules, now: deps.clock.now() })
   const jwks = await keysOf(deps, client)

@@ -98,7 +98,6 @@ describe('jwks_uri', () => {
     ['a redirect', () => Response.redirect('https://localhost/', 302)],
     ['no JSON', () => new Response('<html>')],
     ['no key set', () => Response.json({ keys: 'x' })],
-    ['100 kB', () => Response.json({ keys: [], x: 'x'.repeat(100_000) })],
   ])('%s: an outage, not a refusal, and nothing of ours breaks', async (_name, bad) => {
     answer = bad
     const { id, ask } = await client(await clientKey())
@@ -108,6 +107,38 @@ describe('jwks_uri', () => {
     expect(harness.logged.map(({ event }) => event)).not.toContain('client.rejected')
     const told = harness.logged.filter(({ event }) => event === 'client.keys_unreachable')
     expect(told.map(({ fields }) => fields.client_id)).toEqual([id])
+  })
+
+  test('64 kB are read, and not a byte more: the key that the client signs with is in both', async () => {
+    const key = await clientKey()
+    const { ask, present } = await client(key)
+    const set = (bytes: number) => {
+      const empty = JSON.stringify({ keys: [key.jwk], x: '' })
+      return JSON.stringify({ keys: [key.jwk], x: 'x'.repeat(bytes - empty.length) })
+    }
+    expect(set(65_537)).toHaveLength(65_537)
+    answer = () => new Response(set(65_537))
+    await expectOutage(await ask())
+    // Neither does a body help whose length nobody says.
+    answer = () => new Response(new Blob([set(100_000)]).stream())
+    harness.clock.advance(31)
+    await expectOutage(await ask())
+    answer = () => new Response(set(65_536))
+    harness.clock.advance(31)
+    expect(await present()).toBe(200)
+  })
+
+  test('fifty keys are looked at, and no more', async () => {
+    const key = await clientKey('ES256', 'mine')
+    const others = await Promise.all(
+      Array.from({ length: 50 }, (_, index) => clientKey('ES256', `other-${index}`)),
+    )
+    serve(...others.slice(1), key)
+    const fits = await client(key)
+    expect(await fits.present(key, 'mine')).toBe(200)
+    serve(...others, key)
+    const behind = await client(key)
+    expect(await behind.present(key, 'mine')).toBe(401)
   })
 
   test('a server that never answers is given up', async () => {
