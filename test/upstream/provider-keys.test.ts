@@ -112,9 +112,9 @@ const EFFECTS: Record<string, (() => Promise<void>) | [file: string, words: stri
     const { url } = await sent({ authorization_endpoint: 'https://elsewhere.example/go?a=b' })
     expect(url.href).toStartWith('https://elsewhere.example/go?a=b&')
   },
-  token_endpoint: ['test/upstream/methods.test.ts', 'token_endpoint: `'],
-  userinfo_endpoint: ['test/upstream/methods.test.ts', 'userinfo_endpoint'],
-  jwks_uri: ['test/upstream/methods.test.ts', 'jwks_uri: `'],
+  token_endpoint: ['test/upstream/provider-calls.test.ts', 'go before those of the metadata'],
+  userinfo_endpoint: ['test/upstream/provider-calls.test.ts', 'go before those of the metadata'],
+  jwks_uri: ['test/upstream/provider-calls.test.ts', 'go before those of the metadata'],
   response_mode: async () => {
     expect((await sent({})).parameter('response_mode')).toBeNull()
     expect((await sent({ response_mode: 'form_post' })).parameter('response_mode')).toBe('form_post')
