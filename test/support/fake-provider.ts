@@ -15,7 +15,7 @@ export interface FakeProvider {
   /** Changes of the metadata. */
   metadata: Claims
   /** Answers in place of the endpoint of a path. */
-  answers: Map<string, () => Response | Promise<Response>>
+  answers: Map<string, (request: Request) => Response | Promise<Response>>
   /** What it posts beside its answer, as Apple does with a name. */
   posted: Record<string, string>
   /** Forms that the token endpoint got. */
@@ -93,7 +93,7 @@ export async function startFakeProvider({ clock }: { clock: { now(): Date } }): 
     const { pathname } = new URL(request.url)
     fake.asked.push(pathname)
     const own = fake.answers.get(pathname)
-    if (own) return own()
+    if (own) return own(request)
     if (pathname === '/.well-known/openid-configuration')
       return Response.json({
         issuer,

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
+import { createRegistrationToken } from '../../src/identity/registration-tokens.ts'
 import { jobHandlers } from '../../src/jobs/handlers.ts'
 import type { Browser, Page } from '../support/browser.ts'
 import { authorizeUrl, PASSWORD, registerClient, signUp } from '../support/oauth.ts'
@@ -245,11 +246,17 @@ describe('skip_confirmation', () => {
     await own.close()
   })
 
-  test('asks for an invitation where the provider needs one', async () => {
+  test('asks for an invitation where the provider needs one, and then for nothing that the provider said', async () => {
     const own = await upstreamWorld({ ...skip, registration_token_required: true })
-    own.fake.claims = { sub: 'one', preferred_username: 'anna', name: 'Anna' }
-    const page = await own.through(own.harness.browser(), LINKED)
+    own.fake.claims = { sub: 'one', preferred_username: 'anna', name: 'Anna B.' }
+    const browser = own.harness.browser()
+    const page = await own.through(browser, LINKED)
     expect(page.url.pathname).toEndWith('/token')
+    const invitation = await createRegistrationToken(own.harness.deps, { usageLimit: 1, expiresAt: null })
+    const done = await page.submit({ token: invitation?.token ?? '' }, { action: '/token' })
+    expect(done.url.pathname).toBe('/account/linked')
+    expect(await who(browser)).toBe('anna')
+    expect((await browser.open('/account/')).text).toContain('Anna B.')
     await own.close()
   })
 

@@ -3,6 +3,7 @@ import { findUserByName } from '../../sql/users.ts'
 import { syncProviders } from '../../src/upstream/sync.ts'
 import { templateFaults } from '../../src/upstream/upstream.ts'
 import { createHarness } from '../support/harness.ts'
+import { mailConfig, startMailServer } from '../support/mail-server.ts'
 import { authorizeUrl, registerClient } from '../support/oauth.ts'
 import { PROVIDER, SUGGEST, signUpThere, type UpstreamWorld, upstreamWorld } from '../support/upstream.ts'
 
@@ -183,6 +184,28 @@ describe('an address that the provider calls unverified', () => {
     })
     expect(page.url.pathname).toEndWith('/verify-email')
     expect(await user('anna')).toBeUndefined()
+  })
+
+  test('verify: the code is the last step where the provider said the name, and without the address none is needed', async () => {
+    const server = await startMailServer()
+    const account = { password_registration_enabled: true, password_registration_email_required: true }
+    await start(emails('verify'), { config: { email: mailConfig(server), account } })
+    world.fake.claims = { name: 'Anna B.', ...claims }
+    const browser = world.harness.browser()
+    const fields = { username: 'anna', ...everything }
+    const step = await signUpThere(await world.through(browser), fields)
+    await world.harness.runJobs()
+    const [, code = ''] = /^ {4}(\d{6})$/m.exec(server.last(claims.email).text) ?? []
+    const done = await step.submit({ code }, { action: 'verify-email' })
+    expect(done.url.pathname).toBe('/')
+    expect(await user('anna')).toMatchObject({ display_name: 'Anna B.' })
+    expect((await browser.open('/account/emails')).text).toContain(claims.email)
+    // The rule is one for sign-ups with a password.
+    world.fake.claims = { sub: 'b', preferred_username: 'berta' }
+    const named = await signUpThere(await world.through(world.harness.browser()), { username: 'berta' })
+    await named.submit({ display_name: 'Berta' }, { action: 'display-name', button: ['action', 'set'] })
+    expect(await user('berta')).toMatchObject({ display_name: 'Berta' })
+    await server.close()
   })
 
   test('drop: it is left out', async () => {

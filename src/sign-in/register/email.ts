@@ -18,6 +18,7 @@ import { transact } from '../../lib/transact.ts'
 import { ulidFromUuid } from '../../lib/ulid.ts'
 import type { FieldErrors, FormError } from '../../render/contexts.ts'
 import type { RegisterEmailPage } from '../../render/contexts-email.ts'
+import { goOnFrom } from './complete.ts'
 import { findStep, nextPath, type Step, stepPath } from './step.ts'
 
 interface State {
@@ -96,7 +97,7 @@ async function verify(deps: Deps, visit: Visit, step: EmailStep, form: Params): 
         errors: { code: [{ code: answer === 'wrong' ? 'wrong_code' : 'code_expired' }] },
       })
   }
-  return redirect(deps.urls.path(stepPath(step.registration.id, 'finish')), visit.browser.cookies)
+  return goOnFrom(deps, visit, step)
 }
 
 /** The address was mistyped: the code goes to another one. */
@@ -149,9 +150,10 @@ async function emailPage(
   })
 }
 
-/** @throws PageError for a sign-up that must prove an address and has none: the rule came after it began */
-export function assertProven({ config }: Pick<Deps, 'config'>, step: Step): void {
-  if (config.account.password_registration_email_required && !step.verification?.completed_at)
+/** @throws PageError for a sign-up with a password that must prove an address and has none: the rule came after it began */
+export function assertProven({ config }: Pick<Deps, 'config'>, { registration, verification }: Step): void {
+  if (registration.upstream_session_id !== null) return
+  if (config.account.password_registration_email_required && !verification?.completed_at)
     throw new PageError('registration_expired', 410)
 }
 

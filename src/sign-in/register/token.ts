@@ -8,6 +8,7 @@ import { checkRegistrationToken } from '../../identity/registration-tokens.ts'
 import { openVisit, page, readOwnForm, type Visit } from '../../identity/visit.ts'
 import { ulidFromUuid } from '../../lib/ulid.ts'
 import type { FieldErrors, FormError } from '../../render/contexts.ts'
+import { goOnFrom } from './complete.ts'
 import { findStep, nextPath, type Step, stepPath } from './step.ts'
 
 interface State {
@@ -53,7 +54,7 @@ async function submit(deps: Deps, request: Request, { id = '' }: PathParams): Pr
     const formError: FormError = { code: 'rate_limited', retry_after_seconds: error.retryAfter }
     return tokenPage(deps, step, { typed, formError })
   }
-  return redirect(deps.urls.path(stepPath(step.registration.id, 'finish')), visit.browser.cookies)
+  return goOnFrom(deps, visit, step)
 }
 
 async function tokenPage(
