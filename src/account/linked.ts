@@ -59,8 +59,11 @@ async function unlink(deps: Deps, request: Request, params: PathParams): Promise
   const uuid = uuidFromUlid(params.id ?? '')
   const result =
     uuid === undefined ? 'gone' : await unlinkIdentity(deps, userId, uuid, opened.visit.requester)
-  return goTo(deps, opened, 'linked', { code: `identity_${result}` })
+  return goTo(deps, opened, 'linked', { code: UNLINKED[result] })
 }
+
+// Written out, so that a search for a text finds who uses it.
+const UNLINKED = { unlinked: 'identity_unlinked', last: 'identity_last', gone: 'identity_gone' } as const
 
 export const accountLinkedRoutes = (deps: Deps): Route[] => [
   { method: 'GET', path: '/account/linked', handle: (request) => list(deps, request) },
