@@ -5,6 +5,7 @@ import { systemClock } from '../lib/clock.ts'
 import { messageOf } from '../lib/thrown.ts'
 import { createAssets } from '../render/assets.ts'
 import { templateFault } from '../render/overlay.ts'
+import { type MessageFinding, ownMessageFindings } from '../render/own-messages.ts'
 import { type RenderedSample, renderSamples } from '../render/render-samples.ts'
 import { createTexts } from '../render/texts.ts'
 import { CommandError, type Context, say } from './context.ts'
@@ -21,6 +22,8 @@ export async function checkTemplatesCommand(
 ): Promise<void> {
   const { config } = await load(this, flags.config)
   const { views, translate, staticFolders } = createTexts(config.templates)
+  const { overlay_path: overlay, translations_overlay_path: texts } = config.templates
+  const findings = texts === undefined ? [] : findingsIn(texts, overlay)
   const asset = flags.stabilise ? (name: string) => `/assets/${name}` : createAssets(staticFolders, '/').url
   const faults = new Map<string, string[]>()
   let count = 0
@@ -32,16 +35,18 @@ export async function checkTemplatesCommand(
   for (const sample of renderSamples(views, options)) {
     count++
     if (flags.outDir !== undefined) await write(flags.outDir, sample)
-    if (sample.fault === undefined) continue
-    const sentence = faultOf(config.templates.overlay_path, sample)
+    if (sample.fault === undefined || isOfText(sample.fault, findings)) continue
+    const sentence = faultOf(overlay, sample)
     faults.set(sentence, [...(faults.get(sentence) ?? []), `${sample.lang} “${sample.label}”`])
   }
-  const strays = strayFiles(config.templates.overlay_path, views.templates)
+  const strays = strayFiles(overlay, views.templates)
   for (const [sentence, where] of faults)
     say(this, `${sentence}. Seen in ${where[0]}${where.length > 1 ? ` and ${where.length - 1} more` : ''}.`)
   for (const file of strays)
     say(this, `Warning: ${file} has the name of no page and no mail: nothing uses it.`)
-  if (faults.size > 0) throw new CommandError(`${faults.size} faults in ${count} pages and mails.`)
+  for (const { fault, sentence } of findings) say(this, `${fault ? '' : 'Warning: '}${sentence}.`)
+  const wrong = faults.size + findings.filter(({ fault }) => fault).length
+  if (wrong > 0) throw new CommandError(`${wrong} faults in ${count} pages and mails.`)
   say(this, `${count} pages and mails in ${translate.names.length} languages: all good.`)
 }
 
@@ -54,6 +59,24 @@ async function write(
     await mkdir(dirname(path), { recursive: true })
     await writeFile(path, text)
   }
+}
+
+/** What is to be said of the operator's texts; their own templates may use texts of their own. */
+function findingsIn(directory: string, overlay: string | undefined): MessageFinding[] {
+  const templates = (overlay === undefined ? [] : overlayFiles(overlay)).map((file) =>
+    readFileSync(join(overlay ?? '', file), 'utf8'),
+  )
+  const isUsed = (key: string) => templates.some((template) => template.includes(key))
+  const { languages, english } = createTexts({}).translate
+  return ownMessageFindings(directory, { languages, english }, isUsed)
+}
+
+/** Whether a page failed over a text that is among the findings: its line is said there. */
+function isOfText(fault: unknown, findings: readonly MessageFinding[]): boolean {
+  const [, name] = /context variable "(\w+)" was not provided/.exec(messageOf(fault)) ?? []
+  return (
+    name !== undefined && findings.some((finding) => finding.fault && finding.sentence.includes(`{${name}}`))
+  )
 }
 
 /** Which file and line a fault is in. What the engine does not place is looked for: the key of a missing message. */

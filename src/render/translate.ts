@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { IntlMessageFormat } from 'intl-messageformat'
 import { messageOf } from '../lib/thrown.ts'
 import { OverlayError, requireDirectory } from './overlay.ts'
+import { brokenLine, placeOfKey } from './own-messages.ts'
 
 /** Arguments of a message by name. */
 export type MessageArguments = Record<string, string | number>
@@ -17,6 +18,8 @@ export interface Translate {
   names: readonly { tag: string; name: string }[]
   /** The text of `key` in `lang`, in English when that language lacks it; throws for a key that English lacks. */
   text(lang: string, key: string, args?: MessageArguments): string
+  /** The English texts, which every language falls back to. */
+  english: Readonly<Record<string, string>>
   /** Whether `key` has a text (in `lang` or in English). */
   has(lang: string, key: string): boolean
 }
@@ -61,6 +64,7 @@ export function createTranslate(options: { directory: string; overlay?: string }
 
   return {
     languages,
+    english: catalogues.get(FALLBACK_LANGUAGE) ?? {},
     names: languages.map((tag) => ({ tag, name: ownName(tag) })),
     has: (lang, key) => find(lang, key) !== undefined,
     text(lang, key, args) {
@@ -104,48 +108,51 @@ function isolate(args: MessageArguments | undefined, direction: 'ltr' | 'rtl'): 
   )
 }
 
-function readCatalogues(directory: string): [lang: string, messages: Record<string, string>][] {
+function readCatalogues(directory: string): [lang: string, messages: Record<string, string>, path: string][] {
   return readdirSync(directory)
     .filter((file) => file.endsWith('.json'))
     .map((file) => {
       const path = join(directory, file)
       const lang = parseLocale(file.slice(0, -'.json'.length))?.toString()
       if (lang === undefined) throw new Error(`${path}: the file name is not a language tag`)
-      return [lang, readMessages(path)]
+      return [lang, readMessages(path), path]
     })
 }
 
 /** The operator's own texts, each looked at now: a broken one would else break the first page that shows it. */
-function readOverlay(directory: string): [lang: string, messages: Record<string, string>][] {
+function readOverlay(directory: string): ReturnType<typeof readCatalogues> {
   const key = 'templates.translations_overlay_path'
   requireDirectory(key, directory)
   try {
     const catalogues = readCatalogues(directory)
-    for (const [lang, messages] of catalogues)
-      for (const [name, message] of Object.entries(messages)) checkMessage(directory, lang, name, message)
+    for (const [lang, messages, path] of catalogues)
+      for (const [name, message] of Object.entries(messages)) checkMessage(path, lang, name, message)
     return catalogues
   } catch (cause) {
     throw new OverlayError(`${key}: ${messageOf(cause).split('\n')[0]}.`, { cause })
   }
 }
 
-function checkMessage(directory: string, lang: string, name: string, message: string): void {
+function checkMessage(path: string, lang: string, name: string, message: string): void {
   try {
     new IntlMessageFormat(message, lang, undefined, { ignoreTag: true })
   } catch (cause) {
     throw new Error(
-      `${directory}: the message ${name} of ${lang} is not in ICU MessageFormat (${messageOf(cause)})`,
+      `${placeOfKey(path, readFileSync(path, 'utf8'), name)}: the message ${name} is not in ICU MessageFormat (${messageOf(cause)})`,
       { cause },
     )
   }
 }
 
 function readMessages(path: string): Record<string, string> {
+  const text = readFileSync(path, 'utf8')
   let parsed: unknown
   try {
-    parsed = JSON.parse(readFileSync(path, 'utf8'))
+    parsed = JSON.parse(text)
   } catch (cause) {
-    throw new Error(`${path}: is not JSON (${messageOf(cause)})`, { cause })
+    const line = brokenLine(text)
+    const where = line === undefined ? path : `${path}, line ${line}`
+    throw new Error(`${where}: is not JSON (${messageOf(cause)})`, { cause })
   }
   if (typeof parsed !== 'object' || parsed === null) throw new Error(`${path}: not a record of messages`)
   const messages: Record<string, string> = Object.create(null)

@@ -164,7 +164,7 @@ describe('latchkey config', () => {
     )
     await put('texts/de.json', '{ "login.title": "{" }')
     expect((await check('translations_overlay_path: texts')).err).toMatch(
-      /^templates\.translations_overlay_path: texts: the message login\.title of de is not in ICU MessageFormat \(.*\)\.\n$/,
+      /^templates\.translations_overlay_path: texts\/de\.json, line 1: the message login\.title is not in ICU MessageFormat \(.*\)\.\n$/,
     )
   })
 

@@ -48,6 +48,38 @@ test('every fault of a page, of a mail and of a message is named once, with file
   expect(of('logn.html')[0]).toContain('nothing uses it')
 })
 
+test('every fault of the operator’s own texts is named once, with file and line: arguments, format, JSON; unused and missing ones too', async () => {
+  const lines = [
+    '{',
+    '  "login.title": "Come in, {nobody}",',
+    '  "no.such.text": "Unused",',
+    '  "own.greeting": "Hello"',
+    '}',
+  ]
+  await put('texts/de.json', lines.join('\n'))
+  await put('texts/cy.json', '{\n  "login.title": "Mewngofnodi"\n}\n')
+  await put(
+    'with/pages/not_found.html',
+    "{% extends 'layouts/base.html' %}{% block main %}{{ t('own.greeting') if lang == 'de' }}{% endblock %}",
+  )
+  const both = 'overlay_path: with, translations_overlay_path: texts'
+  const wrong = await check(both)
+  expect([wrong.code, wrong.err.includes('1 faults in ')]).toEqual([1, true])
+  const of = (what: string) => wrong.out.split('\n').filter((line) => line.includes(what))
+  expect(of('nobody')).toEqual(['texts/de.json, line 2: login.title has {nobody}, which is not given to it.'])
+  expect(of('no.such.text')).toEqual(['Warning: texts/de.json, line 3: nothing uses the text no.such.text.'])
+  expect(of('own.greeting')).toEqual([])
+  expect(of('cy.json')).toEqual([
+    expect.stringMatching(/^Warning: texts\/cy\.json: \d{3,} texts are missing and will be English\.$/),
+  ])
+  await put('texts/de.json', lines.with(1, '  "login.title": "Come in, {name",').join('\n'))
+  expect((await check(both)).err).toMatch(
+    /texts\/de\.json, line 2: the message login\.title is not in ICU MessageFormat/,
+  )
+  await put('texts/de.json', lines.with(2, '  "no.such.text": "Unused"').join('\n'))
+  expect((await check(both)).err).toMatch(/texts\/de\.json, line 3: is not JSON/)
+})
+
 test('--out-dir writes what was rendered, --stabilise the same in every run', async () => {
   for (const name of ['one', 'two']) await check('', '--stabilise', '--out-dir', name)
   const pages = await readdir(join(folder.path, 'one/de/pages'))
