@@ -13,6 +13,7 @@ import { createSite } from './doctor/site.ts'
 import { checkDatabase } from './doctor/store.ts'
 import { checkUpstream } from './doctor/upstream.ts'
 import type { Loaded } from './load.ts'
+import { withMadeProviders } from './made-providers.ts'
 
 /** What can be tried before a server runs: the doctor's checks of everything that the configuration names. */
 const CHECKS: Readonly<Record<string, Check>> = {
@@ -26,7 +27,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
 
 /** Tries what the configuration names, over the network and in the database, and changes nothing there. */
 export async function deepCheck({ signal }: Pick<Context, 'signal'>, loaded: Loaded): Promise<Finding[]> {
-  const { config } = loaded
+  const { config } = await withMadeProviders(loaded, signal)
   const reach = createReach({ connects: new Map(), proxyOf: createProxyOf(config.outgoing), signal })
   const parts = { config, reach, clock: systemClock, random: systemRandom, running: false }
   const findings: Finding[] = []

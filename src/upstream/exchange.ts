@@ -14,7 +14,7 @@ export interface ProviderTokens {
 export type ExchangeNeeds = ProofNeeds & Pick<Deps, 'urls' | 'upstream'>
 
 /** Where the provider sends people back to. */
-export const callbackUri = (deps: Pick<Deps, 'urls'>, provider: Provider): string =>
+export const callbackUri = (deps: Pick<Deps, 'urls'>, provider: Pick<Provider, 'id'>): string =>
   deps.urls.absolute(`/upstream/callback/${provider.id}`)
 
 /** Exchanges a code (RFC 6749 section 4.1.3). @throws ProviderError */

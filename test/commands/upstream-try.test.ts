@@ -130,7 +130,7 @@ describe('latchkey upstream try', () => {
       `There is no provider other: ${PROVIDER} (Harbour)`,
     )
     const none = { upstream_oauth2: { providers: [] } }
-    expect(() => requireProvider(none, () => undefined, undefined)).toThrow('has no provider')
+    expect(() => requireProvider(none, () => undefined, undefined)).toThrow('There is no provider')
   })
 
   test('prints no token, no code and no secret, also where a claim repeats one', async () => {

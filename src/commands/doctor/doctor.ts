@@ -6,6 +6,7 @@ import { systemRandom } from '../../lib/random.ts'
 import { CommandError, type Context, say } from '../context.ts'
 import { explain } from '../explain.ts'
 import { type Loaded, load } from '../load.ts'
+import { withMadeProviders } from '../made-providers.ts'
 import { type Check, examine } from './examine.ts'
 import { type Finding, findingsOf, type Verdict, withoutSecrets } from './finding.ts'
 import { printFinding, printSummary } from './print.ts'
@@ -26,8 +27,12 @@ export default function doctor(this: Context, flags: DoctorFlags): Promise<void>
 }
 
 /** `latchkey doctor upstream`: the same of the providers alone. */
-export function doctorUpstream(this: Context, flags: Pick<DoctorFlags, 'config' | 'json'>): Promise<void> {
-  return diagnose(this, flags, { upstream: checkProviders })
+export function doctorUpstream(
+  this: Context,
+  flags: Pick<DoctorFlags, 'config' | 'json'>,
+  id?: string,
+): Promise<void> {
+  return diagnose(this, flags, { upstream: (site) => checkProviders(site, id) })
 }
 
 /** Makes the checks, all of them unless some are named, and prints what was found. */
@@ -46,8 +51,15 @@ async function diagnose(
   }
   const loaded = await loadOrSay(context, flags, found([]))
   if (loaded) {
-    const { config } = loaded
     const { signal } = context
+    const { config, why } = await withMadeProviders(loaded, signal)
+    // Where the database is looked at too, it says so itself.
+    if (why !== undefined && checks)
+      found(secretsOf(config))([
+        findingsOf('upstream').warning(`Providers of the admin API are not looked at: ${why}`, {
+          mend: 'Look at the database section of the configuration: latchkey doctor.',
+        }),
+      ])
     const reach = createReach({ connects, proxyOf: createProxyOf(config.outgoing), signal })
     const site = createSite(
       { config, reach, clock: systemClock, random: systemRandom, running: true },

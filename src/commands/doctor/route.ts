@@ -40,15 +40,29 @@ Examples: latchkey doctor -c /etc/latchkey/config.yaml
 
 const upstream = buildCommand({
   loader: () => import('./doctor.ts').then((module) => module.doctorUpstream),
-  parameters: { flags: { ...shared, json }, aliases },
+  parameters: {
+    flags: { ...shared, json },
+    aliases,
+    positional: {
+      kind: 'tuple',
+      parameters: [
+        {
+          brief: 'The id of a provider; all of them without it',
+          parse: String,
+          placeholder: 'id',
+          optional: true,
+        },
+      ],
+    },
+  },
   docs: {
     brief: 'Check the providers that people may sign in with',
-    fullDescription: `Asks each provider of upstream_oauth2 as a sign-in would: its metadata, its keys, whether it takes our proof (with a
+    fullDescription: `Asks each provider, also those that the admin API made, as a sign-in would: its metadata, its keys, whether it takes our proof (with a
 made-up code), userinfo; compares what it offers with the configuration, and prints what has to be registered there.
 Needs no server that runs. Ends with 1 when a check failed.
 
 Examples: latchkey doctor upstream -c /etc/latchkey/config.yaml
-          latchkey doctor upstream --json`,
+          latchkey doctor upstream 01JDFX2V9S6QK3W4Z5Y7T8R9PA --json`,
   },
 })
 

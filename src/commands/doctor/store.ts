@@ -1,11 +1,10 @@
-import { access } from 'node:fs/promises'
 import { countJobs, countMails, describeDatabase } from '../../../sql/condition.ts'
 import { createSql, type Sql } from '../../../sql/connect.ts'
 import { findSetting } from '../../../sql/settings.ts'
 import { deriveSecrets } from '../../crypto/seal.ts'
 import { messageOf } from '../../lib/thrown.ts'
 import { createKeyring } from '../../oauth/keyring.ts'
-import { embeddedFolder, type Loaded } from '../load.ts'
+import { embeddedFolder, isThere, type Loaded } from '../load.ts'
 import { openDatabase, pendingOf } from '../open-database.ts'
 import { publishedKeys } from './documents.ts'
 import { type Finding, findingsOf, paste } from './finding.ts'
@@ -61,12 +60,6 @@ export async function checkDatabase(site: Site, loaded: Loaded, signal: AbortSig
     return [failed(messageOf(error)), ...others]
   }
 }
-
-const isThere = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  )
 
 type Facts = Awaited<ReturnType<typeof describeDatabase>>[number]
 

@@ -37,12 +37,17 @@ export async function checkUpstream(site: Site): Promise<Finding[]> {
   return (await Promise.all(providers.map((provider) => walk(needs, provider)))).flat()
 }
 
-/** The same where nothing else is looked at: then it says that there are none. */
-export async function checkProviders(site: Site): Promise<Finding[]> {
-  const none = findingsOf('upstream').skipped(
-    'The configuration has no provider (upstream_oauth2.providers).',
-  )
-  return enabledProviders(site.config).length === 0 ? [none] : checkUpstream(site)
+/** The same where nothing else is looked at, of one provider if it is named; says when there is none. */
+export async function checkProviders(site: Site, id?: string): Promise<Finding[]> {
+  const { skipped, failed } = findingsOf('upstream')
+  const all = enabledProviders(site.config)
+  const providers = id === undefined ? all : all.filter((one) => one.id === id.toUpperCase())
+  if (providers.length > 0)
+    return checkUpstream({ ...site, config: { ...site.config, upstream_oauth2: { providers } } })
+  if (all.length === 0 && id === undefined)
+    return [skipped('There is no provider, neither in upstream_oauth2.providers nor made by the admin API.')]
+  const names = all.map((one) => `${one.id} (${providerName(one)})`).join(', ')
+  return [failed(`No provider ${id} is offered.`, { mend: `Those that are: ${names || 'none'}.` })]
 }
 
 async function walk(needs: Needs, provider: Provider): Promise<Finding[]> {

@@ -5,6 +5,7 @@ import { homeserverRoutes } from './homeserver-routes.ts'
 import { jobRoutes } from './job-routes.ts'
 import { mailRoutes } from './mail-routes.ts'
 import { changing, oneUser, username } from './parameters.ts'
+import { providerRoutes } from './provider-routes.ts'
 import { registrationTokenRoutes } from './registration-token-routes.ts'
 import { tokenRoutes } from './token-routes.ts'
 import { userRoutes } from './user-routes.ts'
@@ -193,6 +194,7 @@ Example: latchkey manage delete-user alice --yes`,
     ...homeserverRoutes,
     ...tokenRoutes,
     ...registrationTokenRoutes,
+    ...providerRoutes,
     ...mailRoutes,
     ...jobRoutes,
   },

@@ -25,7 +25,7 @@ export const upstreamRoutes = buildRouteMap({
         brief: 'Sign in at a provider, and see what comes of it',
         fullDescription: `Prints an address for your browser and asks for the address that the provider sends the browser back to: nobody is
 signed in there, since only this command knows the attempt. Then it prints the claims, what each template makes of them
-and who would be let in. Needs no database and no server that runs, and writes nothing. Tokens are not printed.
+and who would be let in. Needs no server that runs, a database only for providers of the admin API, and writes nothing. Tokens are not printed.
 
 In a container: docker exec -it latchkey bun src/main.ts upstream try
 

@@ -152,7 +152,7 @@ export function requireProvider(
   const provider = id === undefined ? only : find(id)
   if (provider) return provider
   if (enabled.length === 0)
-    throw new CommandError('The configuration has no provider (upstream_oauth2.providers).')
+    throw new CommandError('There is no provider, neither in upstream_oauth2.providers nor of the admin API.')
   const names = enabled.map((one) => `${one.id}${one.human_name === undefined ? '' : ` (${one.human_name})`}`)
   throw new CommandError(
     `${id === undefined ? 'Name a provider' : `There is no provider ${id}`}: ${names.join(', ')}`,

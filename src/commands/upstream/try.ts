@@ -13,6 +13,7 @@ import { CommandError, type Context, note, say } from '../context.ts'
 import { secretsOf } from '../doctor/doctor.ts'
 import type { ConfigOnly } from '../flags.ts'
 import { load } from '../load.ts'
+import { withMadeProviders } from '../made-providers.ts'
 import { ask } from '../manage/read-password.ts'
 import { printTrial, withoutTexts } from './print.ts'
 import { beginTrial, requireProvider, type TrialResult } from './trial.ts'
@@ -23,7 +24,8 @@ export default async function tryProvider(
   flags: ConfigOnly & { json?: boolean },
   id?: string,
 ): Promise<void> {
-  const { config } = await load(this, flags.config)
+  const { config, why } = await withMadeProviders(await load(this, flags.config), this.signal)
+  if (why !== undefined) note(this, `Providers of the admin API are not known: ${why}`)
   const log = createLog({ json: !this.isTerminal, level: 'error' })
   const clock = systemClock
   const proxyOf = createProxyOf(config.outgoing)
