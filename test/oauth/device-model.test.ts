@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import type { Browser } from '../support/browser.ts'
-import { enterCode, poll, registerDeviceClient, requestDevice } from '../support/device.ts'
-import { createHarness, type Harness } from '../support/harness.ts'
+import { DEVICE_SCOPE, enterCode, poll, registerDeviceClient, requestDevice } from '../support/device.ts'
+import type { Harness } from '../support/harness.ts'
 import { introspect, signUp } from '../support/oauth.ts'
+import { createWorld, type World } from '../support/world.ts'
 
 /**
  * `LATCHKEY_RUNS=2000 bun test test/oauth/device-model.test.ts` is a long search, and `LATCHKEY_SEED=…` repeats the one
@@ -14,14 +15,18 @@ const RUNS = Number(runs)
 /** Milliseconds after which a failure is reported as it is, not yet at its shortest. */
 const LIMIT = 180_000 + RUNS * 500
 
+/** One of the two processes that devices ask; people answer at a third one. */
+type Place = 0 | 1
 /** What may happen to a request. `race` is two things at once. */
 type Step =
   | { do: 'wait'; seconds: number }
-  | { do: 'poll' | 'approve' | 'reject' | 'lock' | 'unlock' | 'fail' | 'foreign' }
+  | { do: 'poll' | 'fail' | 'foreign'; at: Place }
+  | { do: 'approve' | 'reject' | 'lock' | 'unlock' }
   | { do: 'race'; of: [Actor, Actor] }
-type Actor = 'poll' | 'approve' | 'reject'
+type Actor = 'poll at 0' | 'poll at 1' | 'approve' | 'reject'
 
-const actor = fc.constantFrom<Actor>('poll', 'approve', 'reject')
+const actor = fc.constantFrom<Actor>('poll at 0', 'poll at 1', 'approve', 'reject')
+const place = fc.constantFrom<Place>(0, 1)
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 3,
@@ -31,39 +36,71 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 1,
     arbitrary: fc.record({ do: fc.constant('wait' as const), seconds: fc.integer({ min: 600, max: 1200 }) }),
   },
-  { weight: 5, arbitrary: fc.constant<Step>({ do: 'poll' }) },
+  { weight: 5, arbitrary: fc.record({ do: fc.constant('poll' as const), at: place }) },
   { weight: 2, arbitrary: fc.constant<Step>({ do: 'approve' }) },
   {
     weight: 3,
     arbitrary: fc.record({
       do: fc.constantFrom('reject', 'lock', 'unlock', 'fail', 'foreign'),
+      at: place,
     }) as fc.Arbitrary<Step>,
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('race' as const), of: fc.tuple(actor, actor) }) },
 )
 
+/** Tried each time, whatever the search finds: every answer, and every race that tokens may come of. */
+const POLL: Step = { do: 'poll', at: 0 }
+const STORIES: Step[][] = [
+  [POLL, POLL, { do: 'wait', seconds: 30 }, { do: 'poll', at: 1 }, { do: 'foreign', at: 1 }],
+  [{ do: 'approve' }, { do: 'fail', at: 0 }, { do: 'race', of: ['poll at 0', 'poll at 1'] }, POLL],
+  [{ do: 'approve' }, { do: 'race', of: ['poll at 1', 'poll at 1'] }, { do: 'wait', seconds: 299 }],
+  [{ do: 'race', of: ['approve', 'poll at 1'] }, { do: 'wait', seconds: 30 }, POLL, POLL],
+  [{ do: 'race', of: ['approve', 'reject'] }, POLL],
+  [{ do: 'approve' }, { do: 'race', of: ['reject', 'poll at 0'] }, { do: 'reject' }, POLL],
+  [{ do: 'reject' }, { do: 'approve' }, POLL],
+  [{ do: 'approve' }, { do: 'lock' }, POLL, { do: 'unlock' }, POLL],
+  [{ do: 'lock' }, { do: 'approve' }, { do: 'unlock' }, POLL],
+  [{ do: 'approve' }, { do: 'wait', seconds: 1199 }, { do: 'wait', seconds: 1 }, POLL],
+  [
+    { do: 'wait', seconds: 1200 },
+    { do: 'race', of: ['approve', 'poll at 1'] },
+  ],
+]
+const ANSWERS = [
+  'authorization_pending',
+  'slow_down',
+  'access_denied',
+  'expired_token',
+  'invalid_grant',
+  'temporarily_unavailable',
+  'tokens',
+]
+
 /** What a request must be like, as RFC 8628 and the reference have it. Times are in milliseconds. */
 interface Model {
   answer: 'approved' | 'rejected' | undefined
   exchanged: boolean
+  exchangedAt: number
   locked: boolean
   expiresAt: number
   polledAt: number | undefined
   interval: number
 }
 
+let world: World
 let harness: Harness
 let browser: Browser
 let clientId: string
 let otherId: string
 beforeAll(async () => {
-  harness = await createHarness()
+  world = await createWorld()
+  harness = world.harness
   browser = harness.browser()
   await signUp(browser, 'alice')
   clientId = await registerDeviceClient(harness)
   otherId = await registerDeviceClient(harness, { client_name: 'Other' })
 })
-afterAll(() => harness.close())
+afterAll(() => world.close())
 
 const now = () => harness.clock.now().getTime()
 
@@ -75,6 +112,7 @@ function expectedPoll(model: Model): string {
   if (model.answer === 'approved') {
     if (model.locked) return 'access_denied'
     model.exchanged = true
+    model.exchangedAt = now()
     return 'tokens'
   }
   const slow = model.polledAt !== undefined && model.polledAt + (model.interval - 1) * 1000 > now()
@@ -91,32 +129,42 @@ function applyAnswer(model: Model, given: 'approved' | 'rejected'): void {
 test(
   'any order of poll, approval, refusal, lock, outage, expiry and races: the answers of RFC 8628, and tokens once at most, never without approval',
   async () => {
-    const property = fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 14 }), async (steps) => {
+    const seen = new Set<string>()
+    // Without a device at the homeserver nothing but the request itself keeps a second exchange from its tokens.
+    const steps = fc.array(step, { minLength: 1, maxLength: 14 })
+    const property = fc.asyncProperty(fc.boolean(), steps, async (withDevice, steps) => {
       harness.clock.advance(120)
-      const asked = await requestDevice(harness, clientId)
+      const asked = await requestDevice(harness, clientId, { scope: withDevice ? DEVICE_SCOPE : 'openid' })
       const page = await enterCode(browser, asked.user_code)
       const csrf = /name="csrf" value="([^"]+)"/.exec(page.text)?.[1] ?? ''
       const tokens: string[] = []
       const model: Model = {
         answer: undefined,
         exchanged: false,
+        exchangedAt: 0,
         locked: false,
         expiresAt: now() + 1_200_000,
         polledAt: undefined,
         interval: 5,
       }
-      const ask = async (client = clientId): Promise<string> => {
-        const { status, body } = await poll(harness, client, asked.device_code)
-        if (status !== 200) return String(body.error)
-        tokens.push(String(body.access_token))
-        return 'tokens'
+      const ask = async (at: Place, client = clientId): Promise<string> => {
+        const { status, body } = await poll(world.processes[at], client, asked.device_code)
+        if (status === 200) tokens.push(String(body.access_token))
+        const answer = status === 200 ? 'tokens' : String(body.error)
+        seen.add(answer)
+        return answer
       }
       const say = async (action: 'consent' | 'reject'): Promise<string> => {
         const shown = await browser.post(page.url.pathname, { csrf, action, confirm_device: '1' })
         expect(shown.status).toBe(200)
         return action
       }
-      const act = { poll: ask, approve: () => say('consent'), reject: () => say('reject') }
+      const act = {
+        'poll at 0': () => ask(0),
+        'poll at 1': () => ask(1),
+        approve: () => say('consent'),
+        reject: () => say('reject'),
+      }
       const lock = async (at: Date | null) => {
         await harness.database.sql`update latchkey.users set locked_at = ${at} where username = 'alice'`
         model.locked = at !== null
@@ -134,8 +182,8 @@ test(
           const after = { ...model }
           const results: string[] = []
           for (const index of order) {
-            const what = of[index] ?? 'poll'
-            if (what === 'poll') results[index] = expectedPoll(after)
+            const what = of[index] ?? 'poll at 0'
+            if (what.startsWith('poll')) results[index] = expectedPoll(after)
             else {
               applyAnswer(after, what === 'approve' ? 'approved' : 'rejected')
               results[index] = what === 'approve' ? 'consent' : 'reject'
@@ -171,8 +219,8 @@ test(
       for (const one of steps) {
         if (one.do === 'race') await race(one.of)
         else if (one.do === 'wait') harness.clock.advance(one.seconds)
-        else if (one.do === 'poll') expect(await ask()).toBe(expectedPoll(model))
-        else if (one.do === 'foreign') expect(await ask(otherId)).toBe('invalid_grant')
+        else if (one.do === 'poll') expect(await ask(one.at)).toBe(expectedPoll(model))
+        else if (one.do === 'foreign') expect(await ask(one.at, otherId)).toBe('invalid_grant')
         else if (one.do === 'lock') await lock(harness.clock.now())
         else if (one.do === 'unlock') await lock(null)
         else if (one.do === 'approve' || one.do === 'reject') {
@@ -182,14 +230,15 @@ test(
           // An exchange while the homeserver is away spends nothing.
           const before = { ...model }
           harness.homeserver.down = true
-          const got = await ask()
+          const got = await ask(one.at)
           harness.homeserver.down = false
           const wanted = expectedPoll(model)
-          expect(got).toBe(wanted === 'tokens' ? 'temporarily_unavailable' : wanted)
-          if (wanted === 'tokens') Object.assign(model, before)
+          const isMissed = withDevice && wanted === 'tokens'
+          expect(got).toBe(isMissed ? 'temporarily_unavailable' : wanted)
+          if (isMissed) Object.assign(model, before)
           // Enough of these, and the process would ask nothing for a while: it finds out that the homeserver is back.
           harness.clock.advance(6)
-          await harness.deps.homeserver.isLocalpartAvailable('nobody')
+          await world.processes[one.at].deps.homeserver.isLocalpartAvailable('nobody')
         }
         expect(tokens.length).toBe(model.exchanged ? 1 : 0)
         expect(tokens.length === 0 || model.answer === 'approved').toBe(true)
@@ -199,14 +248,22 @@ test(
         select count(*) as sessions from latchkey.oauth_sessions s join latchkey.device_grants g on g.oauth_session_id = s.id
         where g.created_at = (select max(created_at) from latchkey.device_grants) and s.finished_at is null`
       expect(Number(count?.sessions)).toBe(tokens.length)
-      // The tokens of this request alone may be good: those of failed exchanges never left.
-      for (const token of tokens) expect(await introspect(harness, token)).toHaveProperty('active')
+      // Good for five minutes, and for the person who said yes.
+      for (const token of tokens) {
+        const { active, username } = await introspect(harness, token)
+        const isGood = now() < model.exchangedAt + 300_000
+        expect([active, username]).toEqual([isGood, isGood ? 'alice' : undefined])
+      }
     })
     await fc.assert(property, {
-      numRuns: RUNS,
+      numRuns: RUNS + 2 * STORIES.length,
+      examples: [true, false].flatMap((withDevice) =>
+        STORIES.map((story): [boolean, Step[]] => [withDevice, story]),
+      ),
       interruptAfterTimeLimit: LIMIT,
       ...(seed !== undefined && { seed: Number(seed) }),
     })
+    expect([...seen].sort()).toEqual([...ANSWERS].sort())
   },
   2 * LIMIT,
 )

@@ -40,7 +40,7 @@ export async function requestDevice(
 
 /** A device asks whether its person has answered. */
 export async function poll(
-  harness: Harness,
+  harness: Pick<Harness, 'form'>,
   clientId: string,
   deviceCode: string,
   headers: Record<string, string> = {},
