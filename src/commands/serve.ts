@@ -130,6 +130,7 @@ export async function serve(options: ServeOptions): Promise<void> {
 
   void buildScript(deps)
   if (options.worker) void work(deps, handlers, signal)
+  void followProviders(live, signal)
   const timers = [
     setInterval(() => void deps.activity.flush(), MINUTE),
     setInterval(() => void servers.renewCertificates(), MINUTE),
@@ -137,7 +138,6 @@ export async function serve(options: ServeOptions): Promise<void> {
       () => void loadKeys(live.deps).catch((error) => log.warn('keys.reload_failed', { error })),
       MINUTE,
     ),
-    setInterval(() => void readProviders(live.deps), PROVIDERS_FRESH),
     setInterval(() => void forgetLimits(deps), 60 * MINUTE),
     setTimeout(() => void warmWords(live.deps), WARM_AFTER),
   ]
@@ -214,9 +214,28 @@ async function loadKeys(deps: Deps): Promise<void> {
     })
 }
 
-/** What the admin API made and changed in another process. */
-export const readProviders = ({ providers, log }: Pick<Deps, 'providers' | 'log'>): Promise<void> =>
-  providers.refresh().catch((error: unknown) => log.warn('upstream.providers_not_read', { error }))
+/**
+ * Reads what the admin API makes and changes in other processes, every two seconds until `signal` aborts. One after the
+ * other, and said once: while the database is away nothing piles up, neither queries nor lines in the log.
+ */
+export async function followProviders(
+  live: { deps: Pick<Deps, 'providers' | 'log'> },
+  signal: AbortSignal,
+  every = PROVIDERS_FRESH,
+): Promise<void> {
+  let failed = false
+  while (!signal.aborted) {
+    await pause(every, signal)
+    const { providers, log } = live.deps
+    try {
+      if (!signal.aborted) await providers.refresh()
+      failed = false
+    } catch (error) {
+      if (!failed) log.warn('upstream.providers_not_read', { error })
+      failed = true
+    }
+  }
+}
 
 async function forgetLimits(deps: Deps): Promise<void> {
   try {

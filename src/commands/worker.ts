@@ -1,5 +1,4 @@
 import { createDeps, type Deps } from '../deps.ts'
-import { PROVIDERS_FRESH } from '../identity/provider-source.ts'
 import { jobHandlers } from '../jobs/handlers.ts'
 import { listen } from '../server.ts'
 import { createLog } from '../telemetry/log.ts'
@@ -8,7 +7,7 @@ import type { ConfigOnly } from './flags.ts'
 import { load } from './load.ts'
 import { openDatabase, requireMigrated } from './open-database.ts'
 import { type Live, reload } from './reload.ts'
-import { readProviders, sendTelemetry, work } from './serve.ts'
+import { followProviders, sendTelemetry, work } from './serve.ts'
 import { aborted, within } from './stopping.ts'
 
 interface WorkerFlags extends ConfigOnly {
@@ -37,7 +36,7 @@ export default async function worker(this: Context, flags: WorkerFlags): Promise
   })
   started.defer(() => deps.sql.end({ timeout: 2 }))
   for (const warning of [...loaded.warnings, ...warnings]) log.warn('config.warning', { warning })
-  await readProviders(deps)
+  await deps.providers.refresh()
   const live: Live = { deps }
   started.defer(() => live.deps.policy.stop())
   started.defer(await sendTelemetry(deps))
@@ -61,8 +60,7 @@ export default async function worker(this: Context, flags: WorkerFlags): Promise
       }),
     )
   })
-  const reading = setInterval(() => void readProviders(live.deps), PROVIDERS_FRESH)
-  started.defer(() => clearInterval(reading))
+  void followProviders(live, signal)
   await work(deps, handlers, signal)
   if (!signal.aborted) log.info('worker.ready')
   await aborted(signal)

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { planProviders, pruneProviders } from '../../src/commands/provider-plan.ts'
+import { followProviders } from '../../src/commands/serve.ts'
 import { uuidFromUlid } from '../../src/lib/ulid.ts'
 import { syncProviders } from '../../src/upstream/sync.ts'
 import { type AdminAnswer, type AdminCall, adminCaller, makeUser, personalToken } from '../support/admin.ts'
@@ -317,6 +318,23 @@ test('a process with another secrets.encryption offers nothing that it cannot op
   } finally {
     await other.close()
   }
+})
+
+test('a process goes on with what it knows while the database is away, and says so once', async () => {
+  const stop = new AbortController()
+  const said: string[] = []
+  let asked = 0
+  const providers = {
+    ...world.harness.deps.providers,
+    async refresh() {
+      asked++
+      if (asked === 6) stop.abort()
+      if (asked !== 3) throw new Error('the database is away')
+    },
+  }
+  const log = { ...world.harness.deps.log, warn: (event: string) => void said.push(event) }
+  await followProviders({ deps: { providers, log } }, stop.signal, 1)
+  expect([asked, said]).toEqual([6, ['upstream.providers_not_read', 'upstream.providers_not_read']])
 })
 
 test('only with a token for everything: a provider decides who comes in, and as an admin', async () => {
