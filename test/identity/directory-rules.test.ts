@@ -19,7 +19,7 @@ import {
 import type { Harness, HarnessOptions } from '../support/harness.ts'
 import { createPerson, passwordLogin, postMatrix } from '../support/legacy.ts'
 import { PASSWORD } from '../support/oauth.ts'
-import { hasSlapd, type Slapd, startSlapd } from '../support/slapd.ts'
+import { DIRECTORY_NAME, hasSlapd, type Slapd, startSlapd } from '../support/slapd.ts'
 
 const there = hasSlapd()
 let slapd: Slapd
@@ -246,6 +246,30 @@ describe.skipIf(!there)('who is let in', () => {
 })
 
 describe.skipIf(!there)('what is taken over', () => {
+  test('of an entry that the person reads, over StartTLS, by the templates of `attributes`', async () => {
+    await start({
+      urls: [slapd.plain],
+      tls: { ca: slapd.ca, server_name: DIRECTORY_NAME, start_tls: true },
+      bind_dn: undefined,
+      bind_password: undefined,
+      search: undefined,
+      groups: undefined,
+      user_dn: `uid={{ username }},${PEOPLE}`,
+      attributes: {
+        localpart: '{{ user.uid.lower() }}.crew',
+        displayname: '{{ user.sn.upper() }}, {{ user.objectClass | join(" and ") }}',
+        email: '{{ attributes.mail[1] }}',
+      },
+    })
+    expect(await isIn('anna')).toBe(true)
+    expect(await user('anna')).toBeUndefined()
+    expect((await user('anna.crew'))?.display_name).toBe('ANNA, inetOrgPerson')
+    expect(harness.homeserver.accountOf('anna.crew').emails).toEqual(['a.harbour@harbour.example'])
+    // It is the entry that is known, and not the name that was made of it.
+    expect(await isIn('anna')).toBe(true)
+    expect(await harness.deps.sql`select id from latchkey.users`).toHaveLength(1)
+  })
+
   test('at the first sign-in; an address that another account has, or that is against the rules, is left out', async () => {
     await start({}, { config: { policy: { data: { banned_domains: ['banned.example'] } } } })
     await signIn('Bruno')

@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { findPassword, findUserByName } from '../../sql/users.ts'
 import type { Browser, Page } from '../support/browser.ts'
+import { selfSigned } from '../support/certificate.ts'
 import { company, DIRECTORY_PASSWORD, directoryHarness, signInAs } from '../support/directory.ts'
 import type { Harness } from '../support/harness.ts'
 import { createPerson, passwordLogin, postMatrix } from '../support/legacy.ts'
 import { PASSWORD } from '../support/oauth.ts'
-import { hasSlapd, type Slapd, startSlapd } from '../support/slapd.ts'
+import { DIRECTORY_NAME, hasSlapd, type Slapd, startSlapd } from '../support/slapd.ts'
 
 const there = hasSlapd()
 let slapd: Slapd
@@ -69,9 +70,46 @@ describe.skipIf(!there)('a password that the directory knows', () => {
   })
 })
 
+describe.skipIf(!there)('a directory that cannot be asked is an outage, whatever the reason', () => {
+  test.each<[string, () => Promise<Parameters<typeof directoryHarness>[1]>]>([
+    ['nobody is at its address', async () => ({ urls: ['ldaps://127.0.0.1:9'] })],
+    [
+      'its certificate is of nobody known',
+      async () => ({ tls: { ca: (await selfSigned('a.test')).cert, server_name: DIRECTORY_NAME } }),
+    ],
+    ['its certificate is another’s', async () => ({ tls: { ca: slapd.ca, server_name: 'other.test' } })],
+    ['the reader has another password', async () => ({ bind_password: 'wrong' })],
+    [
+      'the reader may not search there',
+      async () => ({ search: { base: 'dc=no', filter: '(uid={{ username }})' } }),
+    ],
+  ])('%s', async (_, section) => {
+    const own = await directoryHarness(slapd, await section(), { beside: harness })
+    const page = await signIn('dora', DIRECTORY_PASSWORD, own.browser())
+    expect([page.status, page.headers.get('retry-after')]).toEqual([503, '5'])
+    expect(page.text).not.toContain('The username or the password is not right.')
+    const login = { ...passwordLogin('dora'), password: DIRECTORY_PASSWORD }
+    const { status, body, headers } = await postMatrix(own, 'login', login)
+    expect([status, headers.get('retry-after')]).toEqual([503, '5'])
+    expect(body.errcode).not.toBe('M_FORBIDDEN')
+    const events = own.logged.map(({ event }) => event)
+    expect(events).toContain('directory.failed')
+    expect(events).not.toContain('login.failed')
+    expect(JSON.stringify(own.logged)).not.toContain(DIRECTORY_PASSWORD)
+    expect(await user('dora')).toBeUndefined()
+    await own.close()
+  })
+})
+
 test.skipIf(!there)('a directory that is away is an outage and not a wrong password', async () => {
+  const inside = harness.browser()
+  await signIn('anna', DIRECTORY_PASSWORD, inside)
+  harness.clock.advance(3600)
+  const confirm = await inside.open('/account/confirm?kind=manage_account&page=profile')
   await slapd.pause()
   try {
+    const again = await confirm.submit({ password: DIRECTORY_PASSWORD }, { action: '/account/confirm' })
+    expect([again.status, again.headers.get('retry-after')]).toEqual([503, '5'])
     const page = await signIn('anna')
     expect(page.status).toBe(503)
     expect(page.headers.get('retry-after')).toBe('5')
@@ -85,5 +123,7 @@ test.skipIf(!there)('a directory that is away is an outage and not a wrong passw
   } finally {
     await slapd.resume()
   }
+  // After three in a row it is left alone for so long.
+  harness.clock.advance(5)
   expect((await signIn('anna')).url.pathname).toBe('/')
 })

@@ -4,7 +4,7 @@ import { DirectoryError } from '../../src/ldap/directory-error.ts'
 import { selfSigned } from '../support/certificate.ts'
 import { testClock } from '../support/clock.ts'
 import { testConfig } from '../support/config.ts'
-import { company, DIRECTORY_PASSWORD, ldapConfig, PEOPLE, person } from '../support/directory.ts'
+import { company, DIRECTORY_PASSWORD, GROUPS, ldapConfig, PEOPLE, person } from '../support/directory.ts'
 import { type ScriptedDirectory, startScriptedDirectory } from '../support/scripted-directory.ts'
 import { hasSlapd, type Slapd, SUFFIX, startSlapd } from '../support/slapd.ts'
 
@@ -125,6 +125,23 @@ describe.skipIf(!there)('a directory', () => {
     expect(again).toMatchObject({ result: 'ok', entry: { id: known.id } })
   })
 
+  test('groups are those that the filter finds, by the attribute that is their name, and below its base', async () => {
+    await slapd.modify(
+      `dn: cn=captains,${GROUPS}\nchangetype: modify\nadd: description\ndescription: bridge of anna`,
+    )
+    const groupsOf = async (groups: NonNullable<Ldap>['groups']) => {
+      const answer = await ask('anna', DIRECTORY_PASSWORD, { groups })
+      return answer.result === 'ok' && answer.entry.groups.sort()
+    }
+    const base = GROUPS
+    expect(await groupsOf({ base, filter: '(&(member={{ dn }})(!(cn=captains)))' })).toEqual(['crew'])
+    const byName = { base, filter: '(description=bridge of {{ user.uid }})', attribute: 'description' }
+    expect(await groupsOf(byName)).toEqual(['bridge of anna'])
+    // An attribute that the person lacks finds no group, and not all of them.
+    expect(await groupsOf({ base, filter: '(cn={{ user.title }}*)' })).toEqual([])
+    expect(await groupsOf({ base, filter: '(member={{ dn }})', scope: 'base' })).toEqual([])
+  })
+
   test('groups come from memberOf where no search is given', async () => {
     const dn = `cn=Staff\\2c north,ou=groups,${SUFFIX}`
     await slapd.modify(
@@ -139,6 +156,22 @@ describe.skipIf(!there)('its certificate', () => {
   test('StartTLS encrypts a plain connection', async () => {
     const tls = { ...ldapConfig(slapd).tls, start_tls: true }
     expect((await ask('anna', DIRECTORY_PASSWORD, { urls: [slapd.plain], tls })).result).toBe('ok')
+  })
+
+  test.each([false, true])('must not have ended (StartTLS: %p)', async (start_tls) => {
+    const old = await startSlapd(company(), -1)
+    try {
+      const urls = [start_tls ? old.plain : old.secure]
+      const tls = { ...ldapConfig(old).tls, start_tls }
+      const asked = directoryOf({ urls, tls }).then((one) =>
+        one.authenticate({ name: 'anna' }, DIRECTORY_PASSWORD),
+      )
+      const error = await asked.catch((cause: unknown) => cause)
+      expect(error).toBeInstanceOf(DirectoryError)
+      expect(error).toMatchObject({ problem: 'away', message: expect.stringMatching(/expired/i) })
+    } finally {
+      await old.close()
+    }
   })
 
   test.each([false, true])(

@@ -36,11 +36,14 @@ export function hasSlapd(): boolean {
   return false
 }
 
-/** Starts one with the entries of `ldif` below `SUFFIX`, and the reader. */
-export async function startSlapd(ldif: string): Promise<Slapd> {
+/**
+ * Starts one with the entries of `ldif` below `SUFFIX`, and the reader. Its certificate is good for `days`; where they are
+ * negative, it ended so many days ago.
+ */
+export async function startSlapd(ldif: string, days = 1): Promise<Slapd> {
   const folder = await mkdtemp(join(tmpdir(), 'latchkey-slapd-'))
   await mkdir(join(folder, 'db'))
-  const { cert, key } = await selfSigned(DIRECTORY_NAME)
+  const { cert, key } = await selfSigned(DIRECTORY_NAME, days)
   await Bun.write(join(folder, 'cert.pem'), cert)
   await Bun.write(join(folder, 'key.pem'), key)
   await Bun.write(join(folder, 'slapd.conf'), settings(folder))
