@@ -1,9 +1,9 @@
 import { afterAll, describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { createApp, type Resource } from '../../src/app.ts'
-import { surfaceOf } from '../../src/http/boundary.ts'
-import { type FuzzedRequest, fuzzedRequests, MARKUP, parameterNames } from '../support/fuzz.ts'
-import { CALLBACK, createSite, SIGNED_OUT } from '../support/fuzz-site.ts'
+import { fuzzedRequests, parameterNames } from '../support/fuzz.ts'
+import { checkAnswer, sendFuzzed } from '../support/fuzz-answers.ts'
+import { createSite } from '../support/fuzz-site.ts'
 import { createHarness } from '../support/harness.ts'
 
 /**
@@ -38,76 +38,6 @@ const LIMIT = 180_000 + RUNS * 500
 const site = await createSite(harness, app)
 afterAll(() => harness.close())
 
-const send = (path: string, { method, segment, query, headers, body }: FuzzedRequest): Promise<Response> => {
-  const filled = path.replace('{version}', 'v3')
-  const address = filled.replace(/\{\w+\}/g, () => segment.slice(0, 2000) || 'x')
-  const url = `${harness.origin}${address}${query === '' ? '' : `?${query}`}`
-  return app.handle(new Request(url, { method, headers, ...(body !== undefined && { body }) }))
-}
-
-/** Whether an address may be named in an answer: ours, or one that a client registered. */
-function mayGoTo(location: string): boolean {
-  const url = new URL(location, harness.origin)
-  if (url.origin === harness.origin) return !location.includes('\\') && !location.startsWith('//')
-  return [CALLBACK, SIGNED_OUT].includes(url.origin + url.pathname)
-}
-
-async function checkAnswer(path: string, request: FuzzedRequest, response: Response): Promise<void> {
-  const { status, headers } = response
-  const text = await response.text()
-  const type = headers.get('content-type') ?? ''
-  expect(status).toBeLessThan(500)
-  expect(headers.get('x-content-type-options')).toBe('nosniff')
-  expect(headers.get('set-cookie') ?? '').not.toContain('injected')
-  const location = headers.get('location')
-  if (location !== null && status !== 201) expect([location, mayGoTo(location)]).toEqual([location, true])
-  for (const cookie of headers.getSetCookie()) expect(cookie).toMatch(/; HttpOnly/)
-  if (type.startsWith('text/html')) {
-    expect(MARKUP.exec(text)?.[0]).toBeUndefined()
-    expect(headers.get('content-security-policy')).toContain("default-src 'none'")
-    if (status >= 400 && request.method !== 'HEAD') expect(text).toContain('<h1>')
-  }
-  if (status >= 400) checkError(path, request, status, type, text, headers)
-}
-
-/** An error has the form of its surface: JSON of OAuth, of Matrix or of the admin API, a page, a sentence. */
-function checkError(
-  path: string,
-  { method }: FuzzedRequest,
-  status: number,
-  type: string,
-  text: string,
-  headers: Headers,
-): void {
-  const surface = surfaceOf(path)
-  if (status === 405) expect(headers.get('allow')).toMatch(/^[A-Z, ]+$/)
-  else expect(headers.get('cache-control')).toBe('no-store')
-  if (status === 429 || status === 503) expect(headers.get('retry-after')).toMatch(/^\d+$/)
-  if (method === 'HEAD') return
-  if (surface === 'page') {
-    // A page that asks by script is answered in its own form.
-    expect(type).toMatch(/^(?:text\/html; charset=utf-8|application\/json|text\/plain; charset=utf-8)$/)
-    return
-  }
-  if (surface === 'probe') return
-  if (text === '') {
-    expect([400, 401, 403]).toContain(status)
-    return
-  }
-  expect(type).toBe('application/json')
-  const body = JSON.parse(text) as Record<string, unknown>
-  if (surface === 'matrix') {
-    expect(body.errcode).toMatch(/^M_[A-Z_]+$/)
-    expect(body.error).toBeString()
-  } else if (Array.isArray(body.errors)) {
-    for (const { title } of body.errors as { title: unknown }[]) expect(title).toBeString()
-  } else {
-    expect(body.error).toMatch(/^[a-z_]+$/)
-    // RFC 6749 section 5.2.
-    expect(body.error_description ?? 'x').toMatch(/^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/)
-  }
-}
-
 describe('whatever is sent, every route answers in the form of its surface, and nothing goes wrong inside', () => {
   for (const { method, path } of app.routes)
     test(
@@ -121,8 +51,8 @@ describe('whatever is sent, every route answers in the form of its surface, and 
         await fc.assert(
           fc.asyncProperty(requests, async (request) => {
             const before = harness.logged.length
-            const response = await send(path, request)
-            await checkAnswer(path, request, response)
+            const response = await sendFuzzed(harness, app, path, request)
+            await checkAnswer(harness, path, request, response)
             const errors = harness.logged.slice(before).filter(({ level }) => level === 'error')
             expect(errors.map(({ event, fields }) => `${event} ${fields.error}`)).toEqual([])
           }),

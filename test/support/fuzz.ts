@@ -258,6 +258,57 @@ export function fuzzedRequests(method: string, known: Knowledge): fc.Arbitrary<F
   return fc.oneof({ weight: 2, arbitrary: nearly }, { weight: 1, arbitrary: anything })
 }
 
+/** A good request with one parameter changed: to what is good elsewhere, nonsense, a broken spelling; or given twice. */
+export function withChanged(
+  method: string,
+  name: string,
+  { values, good }: Pick<Knowledge, 'values' | 'good'>,
+): fc.Arbitrary<FuzzedRequest> {
+  const bases = good.length > 0 ? good : [{ fields: {} }]
+  const twice = fc.oneof(
+    { weight: 5, arbitrary: fc.constant(false) },
+    { weight: 1, arbitrary: fc.constant(true) },
+  )
+  return fc.record({ base: fc.constantFrom(...bases), value: encodedValue(values), twice }).map((given) => {
+    const { base, value } = given
+    const request = changed(method, base, [{ at: Number.POSITIVE_INFINITY, name, value }], {}, undefined)
+    if (!given.twice || base.json) return request
+    const again = `&${encode(name)}=${value}`
+    return request.body === undefined
+      ? { ...request, query: request.query + again }
+      : { ...request, body: request.body + again }
+  })
+}
+
+/** Values that something somewhere trips over. */
+const HAZARDS: readonly Encoded[] = [
+  ...[
+    ...MARKS,
+    '',
+    ' ',
+    '\0',
+    '{',
+    '[]',
+    '{"a":[1]}',
+    'null',
+    '-1',
+    '1e400',
+    '__proto__',
+    'x'.repeat(5000),
+  ].map(encode),
+  ...['%ED%A0%80', '%FF%FE', '%zz', '%'],
+]
+
+/** The first good request with one parameter changed to each of the hazards, whatever a search would try. */
+export const withHazards = (
+  method: string,
+  name: string,
+  { good: [base = { fields: {} }] }: Pick<Knowledge, 'good'>,
+): FuzzedRequest[] =>
+  HAZARDS.map((value) =>
+    changed(method, base, [{ at: Number.POSITIVE_INFINITY, name, value }], {}, undefined),
+  )
+
 function changed(
   method: string,
   base: GoodRequest,
