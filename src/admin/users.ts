@@ -50,7 +50,7 @@ const listOperation = operation({
     'filter[status]': Type.Optional(
       oneOf(
         ['active', 'locked', 'deactivated', 'awaiting_approval'],
-        'Active: neither locked nor deactivated. Those that wait for approval do not count as locked.',
+        'Active: neither locked nor deactivated. Locked: deactivated or not, but not those that wait for approval.',
       ),
     ),
     'filter[email]': Type.Optional(

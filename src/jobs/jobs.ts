@@ -62,6 +62,8 @@ export interface Jobs {
 export interface JobsOptions {
   /** Seconds that jobs are kept which are over. */
   kept?: { finished_jobs: number }
+  /** Seconds between two looks for the jobs of processes that died; 60 unless given. */
+  lookAfter?: number
   metrics?: Pick<Metrics, 'jobs' | 'jobsUnderWay' | 'queueTicks' | 'queueWakeups'>
   tracing?: Pick<Tracing, 'job'> | undefined
 }
@@ -135,7 +137,13 @@ export function createJobs(database: DatabaseConfig, log: Log, options: JobsOpti
   const start = async (): Promise<PgBoss> => {
     const { PgBoss } = await import('pg-boss')
     own ??= createSql(database, { max: 1, applicationName: 'latchkey jobs' })
-    const started = new PgBoss({ schema: SCHEMA, db: timed(adapter(own), options.metrics) })
+    const lookAfter = options.lookAfter ?? 60
+    const started = new PgBoss({
+      schema: SCHEMA,
+      db: timed(adapter(own), options.metrics),
+      superviseIntervalSeconds: lookAfter,
+      monitorIntervalSeconds: lookAfter,
+    })
     started.on('error', (error) => log.warn('jobs.error', { error }))
     await startAnyway(started)
     for (const name of NAMES) {

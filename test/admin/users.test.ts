@@ -272,6 +272,14 @@ describe('GET /users', () => {
       'locked-admin',
     ])
     expect((await api('GET', '/users?filter[status]=deactivated')).body.meta.count).toBe(0)
+    const both = await makeUser(harness, 'locked-and-gone')
+    await api('POST', `/users/${both.id}/lock`)
+    await api('POST', `/users/${both.id}/deactivate`)
+    // As MAS's documentation promises and MAS does not do.
+    for (const status of ['locked', 'deactivated'])
+      expect(names((await api('GET', `/users?filter[status]=${status}`)).body)).toContain('locked-and-gone')
+    expect(names((await api('GET', '/users?filter[status]=active')).body)).not.toContain('locked-and-gone')
+    await api('DELETE', `/users/${both.id}`)
     expect((await api('GET', '/users?filter[has-active-oauth2-session]=true')).body.meta.count).toBe(0)
     expect(
       (await api('GET', '/users?filter[has-active-compat-session]=false&count=only')).body.meta.count,

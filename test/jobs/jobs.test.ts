@@ -279,6 +279,54 @@ describe('running', () => {
     await eventually(() => ran.includes(ALICE))
   })
 
+  test('no more than four mails are sent at once by one process, however many wait (defect 7)', async () => {
+    let release = (): void => {}
+    const released = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    let running = 0
+    let most = 0
+    let sent = 0
+    for (let mail = 0; mail < 12; mail++)
+      await transact(database.sql, (tx) => jobs.enqueue(tx, 'send-mail', { mail_id: `mail ${mail}` }))
+    await jobs.work({
+      ...recorder().handlers,
+      'send-mail': async () => {
+        most = Math.max(most, ++running)
+        await released
+        running--
+        sent++
+      },
+    })
+    await eventually(() => running === 4)
+    // Whoever takes more than that has looked for some again by now.
+    await Bun.sleep(1500)
+    expect([running, most]).toEqual([4, 4])
+    release()
+    await eventually(() => sent === 12)
+    expect(most).toBe(4)
+  }, 60_000)
+
+  test('a job whose process died is taken over by another one, once its heartbeats are missing (defect 8)', async () => {
+    await enqueue('sync-devices', ALICE)
+    // As a killed process leaves it behind.
+    await database.sql`
+      update latchkey_jobs.job set state = 'active', started_on = now() - interval '1 hour',
+        heartbeat_on = now() - interval '1 hour' where name = 'sync-devices'`
+    const other = createJobs({ uri: database.uri }, log, { lookAfter: 1 })
+    const { ran, handlers } = recorder()
+    await other.work(handlers)
+    await eventually(async () => {
+      const [job] =
+        await database.sql`select state::text as state from latchkey_jobs.job where name = 'sync-devices'`
+      return job?.state !== 'active'
+    })
+    await skipDelay()
+    await eventually(() => ran.length > 0)
+    expect(ran).toEqual(['sync alice'])
+    await other.stop()
+  }, 120_000)
+
   test('a stop waits for the job that runs', async () => {
     let ended = false
     let begun = false

@@ -6,6 +6,7 @@ import { newId, uuidFromUlid } from '../../src/lib/ulid.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
 import { legacyLogin, logoutLegacy, refreshLegacy } from '../support/legacy.ts'
 import { introspect, signedInApp, staticClient, type TokenBody } from '../support/oauth.ts'
+import { personalToken } from '../support/personal.ts'
 
 const HOUR = 3600
 const DAY = 24 * HOUR
@@ -153,6 +154,11 @@ describe('sessions', () => {
     await signedInApp(harness, 'traveller')
     const { sql } = harness.database
     const now = harness.clock.now()
+    const [user] = await sql<{ id: string }[]>`select id from latchkey.users where username = 'traveller'`
+    await personalToken(harness, user?.id ?? '')
+    await sql`
+      update latchkey.personal_sessions set last_active_at = ${now}, last_active_ip = '192.0.2.7'
+      where user_id = ${user?.id ?? ''}`
     for (const table of ['oauth_sessions', 'browser_sessions'] as const)
       await sql`
         update ${sql(`latchkey.${table}`)} set last_active_at = ${now}, last_active_ip = '192.0.2.7'
@@ -160,13 +166,14 @@ describe('sessions', () => {
     const seen = async () => [
       await count('oauth_sessions', "last_active_ip = '192.0.2.7'"),
       await count('browser_sessions', "last_active_ip = '192.0.2.7'"),
+      await count('personal_sessions', "last_active_ip = '192.0.2.7'"),
     ]
     harness.clock.advance(29 * DAY)
     await cleanUp()
-    expect(await seen()).toEqual([1, 1])
+    expect(await seen()).toEqual([1, 1, 1])
     harness.clock.advance(2 * DAY)
     await cleanUp()
-    expect(await seen()).toEqual([0, 0])
+    expect(await seen()).toEqual([0, 0, 0])
     expect(await count('oauth_sessions', 'finished_at is null')).toBeGreaterThan(0)
   })
 })

@@ -260,6 +260,19 @@ describe('skip_confirmation', () => {
     await own.close()
   })
 
+  test('says that there can be no account of the name that the provider gives (flows 13, 8)', async () => {
+    const own = await upstreamWorld(skip)
+    for (const preferred_username of ['no spaces!', '123', 'x'.repeat(300)]) {
+      own.fake.claims = { sub: preferred_username.slice(0, 9), preferred_username, name: 'A' }
+      const page = await own.through(own.harness.browser(), LINKED)
+      expect(page.status).toBe(403)
+      expect(page.text).toContain(
+        `Harbour says that you are ${preferred_username}, and there can be no account`,
+      )
+    }
+    await own.close()
+  })
+
   test('says which claim is missing', async () => {
     const own = await upstreamWorld(skip)
     own.fake.claims = { sub: 'one' }
