@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { DYNAMIC_MODULES } from './conformance/dynamic.ts'
 import { LOGOUT_MODULES } from './conformance/logout.ts'
 import { PLANS } from './conformance/plans.ts'
-import { type Suite, startSuite } from './conformance/suite.ts'
+import { missingTests, type Suite, startSuite } from './conformance/suite.ts'
+import { RULE_TESTS } from './conformance/table.ts'
 
 /**
  * The OpenID Foundation’s certification plans for providers, one test for each module, named after it. It is our own
@@ -34,4 +35,10 @@ test('no module went wrong in silence: nothing that we did not expect was logged
 test('every module that is written here belongs to a plan', () => {
   const planned = new Set(PLANS.flatMap(({ modules }) => modules))
   expect(Object.keys(MODULES).filter((name) => !planned.has(name))).toEqual([])
+})
+
+test('beside each module stand the tests of its rule, and they exist (conformance/table.ts)', async () => {
+  const planned = new Set(PLANS.flatMap(({ modules }) => modules))
+  expect(Object.keys(RULE_TESTS).sort()).toEqual([...planned].sort())
+  expect(await missingTests(RULE_TESTS)).toEqual([])
 })

@@ -163,13 +163,7 @@ const refreshTokens: Module = async (fapi) => {
 
 // --- the plan
 
-/** Left out of module names. */
-export const PREFIX = 'fapi2-security-profile-final-'
-
-/**
- * The modules of `fapi2-security-profile-final-test-plan` with `plain_fapi`, `private_key_jwt`, `dpop`, `openid_connect`,
- * `unsigned` and `plain_response`, in the order of the plan, as of August 2026.
- */
+/** What each module of the plan does and checks; `plans.ts` has the plan. */
 export const FAPI2_MODULES: Record<string, Module> = {
   'discovery-end-point-verification': async ({ harness }) => {
     const response = await harness.request('/.well-known/openid-configuration')

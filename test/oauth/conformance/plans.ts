@@ -1,6 +1,6 @@
 /**
  * The test modules of the OpenID Foundation’s certification plans for providers, in the order in which the plans list
- * them, as of August 2026. A reader can hold this beside a plan’s own list; `conformance.test.ts` runs each row.
+ * them, as of the suite’s revision 12f2a4da (20 August 2026). A reader can hold this beside a plan’s own list; `conformance.test.ts` runs each row.
  */
 
 const CONFIG = ['oidcc-discovery-endpoint-verification']
@@ -90,6 +90,83 @@ const BACKCHANNEL_LOGOUT = [
   'oidcc-backchannel-logout-discovery-endpoint-verification',
   'oidcc-backchannel-rp-initiated-logout',
 ]
+
+/** Left out of the names of the modules of FAPI 2.0. */
+export const FAPI2_PREFIX = 'fapi2-security-profile-final-'
+
+/**
+ * `fapi2-security-profile-final-test-plan` with `plain_fapi`, `private_key_jwt`, `dpop`, `openid_connect`, `unsigned` and
+ * `plain_response`.
+ */
+export const FAPI2_SECURITY_PROFILE: readonly string[] = [
+  'discovery-end-point-verification',
+  'happy-flow',
+  'user-rejects-authentication',
+  'ensure-authorization-request-without-state-success',
+  'ensure-authorization-request-without-nonce-success',
+  'ensure-authorization-request-with-64-char-nonce-success',
+  'ensure-other-scope-order-succeeds',
+  'test-claims-parameter-identity-claims',
+  'access-token-type-header-case-sensitivity',
+  'check-dpop-proof-nbf-exp',
+  'ensure-dpopproof-with-iat-10seconds-before-succeeds',
+  'ensure-dpopproof-with-iat-10seconds-after-succeeds',
+  'ensure-mismatched-dpop-jkt-fails',
+  'ensure-token-endpoint-fails-with-mismatched-dpop-proof-jkt',
+  'ensure-token-endpoint-fails-with-mismatched-dpop-jkt',
+  'ensure-dpopproof-at-par-endpoint-binding-success',
+  'ensure-dpop-auth-code-binding-success',
+  'ensure-different-nonce-inside-and-outside-request-object',
+  'ensure-different-state-inside-and-outside-request-object',
+  'ensure-authorization-request-with-long-nonce',
+  'ensure-authorization-request-with-long-state',
+  'state-only-outside-request-object-not-used',
+  'ensure-request-object-without-redirect-uri-fails',
+  'plain-fapi-tolerate-unregistered-redirect-uri',
+  'ensure-unsigned-authorization-request-without-using-par-fails',
+  'ensure-redirect-uri-in-authorization-request',
+  'ensure-response-type-code-idtoken-fails',
+  'ensure-response-type-token-fails',
+  'ensure-client-id-in-token-endpoint',
+  'ensure-holder-of-key-required',
+  'ensure-authorization-code-is-bound-to-client',
+  'attempt-reuse-authorization-code-after-one-second',
+  'ensure-token-endpoint-fails-with-expired-auth-code',
+  'ensure-signed-client-assertion-with-RS256-fails',
+  'ensure-client-assertion-in-token-endpoint',
+  'ensure-client-assertion-with-exp-is-5-minutes-in-past-fails',
+  'ensure-client-assertion-with-wrong-aud-fails',
+  'ensure-client-assertion-with-no-sub-fails',
+  'dpop-negative-tests',
+  'refresh-token',
+  'par-ensure-reused-request-uri-prior-to-auth-completion-succeeds',
+  'par-attempt-reuse-request_uri',
+  'par-attempt-to-use-expired-request_uri',
+  'par-ensure-jwt-client-assertions-nbf-8-seconds-in-the-future-is-accepted',
+  'par-ensure-jwt-client-assertions-nbf-over-60-seconds-in-the-future-fails',
+  'par-attempt-to-use-request_uri-for-different-client',
+  'par-authorization-request-containing-request_uri-form-param',
+  'par-attempt-invalid-http-method',
+  'par-ensure-pkce-required',
+  'ensure-pkce-code-verifier-required',
+  'incorrect-pkce-code-verifier-rejected',
+  'par-plain-pkce-rejected',
+  'par-without-duplicate-parameters',
+  'par-test-array-as-audience-fails',
+  'par-test-par-endpoint-url-as-audience-fails',
+  'par-test-token-endpoint-url-as-audience-fails',
+]
+
+/** Modules of that plan that `plain_fapi` has not, and whose they are. */
+export const FAPI2_OTHER_PROFILES: Readonly<Record<string, string>> = {
+  'ensure-registered-redirect-uri':
+    'plain_fapi has plain-fapi-tolerate-unregistered-redirect-uri in its place',
+  'australia-connectid-ensure-invalid-purpose-fails': 'connectid_au',
+  'ensure-server-handles-non-matching-intent-id': 'openbanking_uk',
+  'test-essential-acr-sca-claim': 'openbanking_uk',
+  'brazil-ensure-bad-payment-signature-fails': 'openbanking_brazil',
+  'australia-connectid-test-claims-parameter-idtoken-identity-claims': 'connectid_au',
+}
 
 /** How a plan runs its modules: how the client registered and authenticates, and how answers come back. */
 export interface Variant {

@@ -402,3 +402,23 @@ export async function readUserinfo(response: Response): Promise<Record<string, u
   expect(body.sub).toBeString()
   return body
 }
+
+/**
+ * The rows of a table of tests (`table.ts`) that name none, or one that is not there; names stand between quotes in a
+ * file of `test/oauth/`, as that of a test or with holes for those of a group.
+ */
+export async function missingTests(table: Readonly<Record<string, readonly string[]>>): Promise<string[]> {
+  const missing: string[] = []
+  for (const [module, tests] of Object.entries(table)) {
+    if (tests.length === 0) missing.push(module)
+    for (const row of tests) {
+      const at = row.indexOf(': ')
+      const name = row.slice(at + 2)
+      const file = Bun.file(new URL(`../${row.slice(0, at)}.test.ts`, import.meta.url))
+      const source = (await file.exists()) ? await file.text() : ''
+      if (![`'${name}'`, `"${name}"`, `\`${name}\``].some((quoted) => source.includes(quoted)))
+        missing.push(`${module}: ${row}`)
+    }
+  }
+  return missing
+}
