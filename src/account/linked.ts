@@ -2,7 +2,7 @@ import { type LinkedIdentityRow, listLinkedIdentities } from '../../sql/upstream
 import type { Deps } from '../deps.ts'
 import type { PathParams, Route } from '../http/route.ts'
 import { noProviderNotice, readProviderNotice } from '../identity/provider-notice.ts'
-import { providerButtons } from '../identity/providers.ts'
+import { nameOfProviderIn, providerButtons } from '../identity/providers.ts'
 import { unlinkIdentity } from '../identity/upstream.ts'
 import { readOwnForm } from '../identity/visit.ts'
 import { ulidFromUuid, uuidFromUlid } from '../lib/ulid.ts'
@@ -17,7 +17,7 @@ async function list(deps: Deps, request: Request): Promise<Response> {
   const linked = new Set(rows.map((row) => ulidFromUuid(row.provider_id)))
   const notice = readProviderNotice(deps, request)
   const context = {
-    identities: rows.map(describe),
+    identities: rows.map((row) => describe(deps, row)),
     providers: providerButtons(deps.config).filter(({ id }) => !linked.has(id)),
     ...(notice && { notice }),
   }
@@ -25,9 +25,9 @@ async function list(deps: Deps, request: Request): Promise<Response> {
   return accountPage(deps, opened, 'linked', 'account_linked', context, { cookies })
 }
 
-const describe = (row: LinkedIdentityRow): LinkedIdentity => ({
+const describe = ({ config }: Pick<Deps, 'config'>, row: LinkedIdentityRow): LinkedIdentity => ({
   id: ulidFromUuid(row.id),
-  provider: row.provider_name ?? row.provider_issuer ?? ulidFromUuid(row.provider_id),
+  provider: nameOfProviderIn(config, row),
   ...(row.human_account_name !== null && { account: row.human_account_name }),
   since: row.created_at.toISOString(),
   ...(row.last_used_at !== null && { last_used_at: row.last_used_at.toISOString() }),
@@ -46,7 +46,7 @@ async function confirm(
   const uuid = uuidFromUlid(id)
   const row = (await listLinkedIdentities(deps.sql, opened.session.user_id)).find((one) => one.id === uuid)
   if (!row) return goTo(deps, opened, 'linked', { code: 'identity_gone' })
-  return accountPage(deps, opened, 'linked', 'account_unlink', { identity: describe(row) }, { expired })
+  return accountPage(deps, opened, 'linked', 'account_unlink', { identity: describe(deps, row) }, { expired })
 }
 
 /** POST /account/linked/{id}/unlink: takes it away, unless it is the last way in. */

@@ -1,4 +1,5 @@
 import type { Config } from '../config/schema.ts'
+import { ulidFromUuid } from '../lib/ulid.ts'
 import { registrationEnabled } from '../policy/register.ts'
 
 /** A provider of the configuration: `upstream_oauth2.providers[]`. */
@@ -41,6 +42,18 @@ export function turnedAwayMessage(
 /** What a provider is called where people see it. */
 export const providerName = ({ id, human_name, brand_name, issuer }: Provider): string =>
   human_name ?? BRANDS.get(brand_name?.toLowerCase() ?? '') ?? hostOf(issuer) ?? id
+
+/** The same of an identity that is linked: its provider may have left the configuration. */
+export function nameOfProviderIn(
+  config: Pick<Config, 'upstream_oauth2'>,
+  row: { provider_id: string; provider_name: string | null; provider_issuer: string | null },
+): string {
+  const id = ulidFromUuid(row.provider_id)
+  const provider = enabledProviders(config).find((one) => one.id === id)
+  return provider
+    ? providerName(provider)
+    : (row.provider_name ?? hostOf(row.provider_issuer ?? undefined) ?? id)
+}
 
 const hostOf = (issuer: string | undefined): string | undefined =>
   issuer !== undefined && URL.canParse(issuer) ? new URL(issuer).host : undefined

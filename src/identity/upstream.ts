@@ -17,9 +17,10 @@ import type { Deps } from '../deps.ts'
 import { sessionCookie } from '../http/browser.ts'
 import type { Requester } from '../http/requester.ts'
 import { transact } from '../lib/transact.ts'
-import { newId, ulidFromUuid } from '../lib/ulid.ts'
+import { newId } from '../lib/ulid.ts'
 import { beginSession } from './begin-session.ts'
 import { isDirectoryAccount } from './directory.ts'
+import { nameOfProviderIn } from './providers.ts'
 import { reauthenticate } from './reauthentication.ts'
 import { recordSecurityEvent, type SecurityLogNeeds } from './security-log.ts'
 import type { Visit } from './visit.ts'
@@ -182,7 +183,7 @@ export const unlinkIdentity = (
       password !== undefined || others.length > 0 || (await isDirectoryAccount(deps, userId, tx))
     if (!hasOther) return 'last'
     await deleteUpstreamLink(tx, linkId, userId)
-    const name = link.provider_name ?? link.provider_issuer ?? ulidFromUuid(link.provider_id)
+    const name = nameOfProviderIn(deps.config, link)
     await recordSecurityEvent(deps, tx, { userId, kind: 'identity_unlinked', details: { name }, requester })
     deps.log.info('upstream.unlinked', { user_id: userId, link_id: linkId })
     return 'unlinked'
