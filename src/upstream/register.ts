@@ -78,7 +78,7 @@ export function takeRegistration(
 
 /** POST with `action=register` (reference flows 4.8). */
 export async function register(deps: Deps, arrival: Arrival, form: Params, own: boolean): Promise<Response> {
-  const newcomer = await meetNewcomer(deps, arrival)
+  const newcomer = await meetNewcomer(deps, arrival, { suggests: false })
   if (newcomer instanceof Response) return newcomer
   if (!own) return registerPage(deps, arrival, newcomer, form, { formError: { code: 'expired_form' } })
   const { displayName, email } = newcomer
@@ -133,8 +133,15 @@ const nameAnswer = (
 ): Promise<UsernameAnswer> =>
   checkSignUpName(deps, visit, username, { method: 'upstream-oauth2', ...(email !== undefined && { email }) })
 
-/** What the templates make of what the provider says, or the page for a person who cannot go on with that. */
-async function meetNewcomer(deps: Deps, arrival: Arrival): Promise<Newcomer | Response> {
+/**
+ * What the templates make of what the provider says, or the page for a person who cannot go on with that. A form that
+ * was sent needs no suggestion, and so no homeserver for it.
+ */
+async function meetNewcomer(
+  deps: Deps,
+  arrival: Arrival,
+  { suggests = true }: { suggests?: boolean } = {},
+): Promise<Newcomer | Response> {
   const { provider, way } = arrival
   if (!provider.allow_registration) return problemPage(deps, arrival, { problem: 'registration_closed' })
   const claims = importClaims(deps, provider, way.said)
@@ -150,7 +157,7 @@ async function meetNewcomer(deps: Deps, arrival: Arrival): Promise<Newcomer | Re
   const { value } = localpart
   const [user] = await findUserByName(deps.sql, value, fold(value))
   if (!localpart.fixed) {
-    const isFree = !user && (await nameAnswer(deps, arrival, value, undefined)).available
+    const isFree = suggests && !user && (await nameAnswer(deps, arrival, value, undefined)).available
     return isFree ? { ...newcomer, username: localpart } : newcomer
   }
   if (user) return conflict(deps, arrival, user)

@@ -36,11 +36,7 @@ async function reset(deps: Deps, request: Request): Promise<Response> {
   const { form, own } = await readOwnForm(deps, visit)
   const { ticket = '', password = '' } = form
   const found = await readTicket(deps, ticket, visit.requester)
-  if (found.state === 'gone') {
-    const cookies = own ? await signInAgain(deps, visit, ticket, password) : undefined
-    if (!cookies) return gonePage(deps, visit)
-    return redirect(deps.urls.path('/account/'), [...visit.browser.cookies, ...cookies])
-  }
+  if (found.state === 'gone') return own ? afterwards(deps, visit, ticket, password) : gonePage(deps, visit)
   const { account } = found
   if (found.state === 'locked') return lockedPage(deps, visit, account)
   const endSessions = form.end_sessions !== undefined
@@ -52,11 +48,18 @@ async function reset(deps: Deps, request: Request): Promise<Response> {
     return passwordPage(deps, visit, ticket, account, { endSessions, errors, ...(feedback && { feedback }) })
   const hash = await deps.passwords.hash(password)
   const done = await resetPassword(deps, visit, ticket, hash, { endSessions })
-  if (!done) return gonePage(deps, visit)
+  if (!done) return afterwards(deps, visit, ticket, password)
   // Whoever was signed in here before gave way to the owner of the mail: no cookie leads there any more.
   const before = activeSession(visit)
   if (before) await endSession(deps, before.user_id, before.id)
   return redirect(deps.urls.path(goalOf(visit, account)), [...visit.browser.cookies, ...done.cookies])
+}
+
+/** What a spent ticket leads to: the account for the second of two clicks, else the page that says so. */
+async function afterwards(deps: Deps, visit: Visit, ticket: string, password: string): Promise<Response> {
+  const cookies = await signInAgain(deps, visit, ticket, password)
+  if (!cookies) return gonePage(deps, visit)
+  return redirect(deps.urls.path('/account/'), [...visit.browser.cookies, ...cookies])
 }
 
 /** Where the person was on the way to, in the browser that asked; elsewhere their account. */

@@ -50,6 +50,8 @@ export async function usernameRefusal(
   username: string,
   typed: string,
 ): Promise<Response | undefined> {
+  // Another name than the one that was taken is asked for again with the page.
+  const renamed = username === step.registration.username ? {} : { username }
   try {
     await take(deps, 'sign-up-form.ip', limitSubject(visit.requester.ip), FORM_LIMIT)
     const email = step.verification?.email
@@ -71,12 +73,14 @@ export async function usernameRefusal(
   } catch (error) {
     if (error instanceof RateLimited)
       return displayNamePage(deps, step, typed, {
+        ...renamed,
         formError: { code: 'rate_limited', retry_after_seconds: error.retryAfter },
         status: 429,
         retryAfter: error.retryAfter,
       })
     if (!(error instanceof Unavailable)) throw error
     return displayNamePage(deps, step, typed, {
+      ...renamed,
       formError: { code: 'unavailable' },
       status: 503,
       retryAfter: 5,

@@ -36,14 +36,18 @@ async function finish(deps: Deps, request: Request, { id = '' }: PathParams): Pr
     return redirect(deps.urls.path(next), visit.browser.cookies)
   assertProven(deps, step)
   const typed = form.display_name?.trim() ?? ''
-  if (!own) {
-    const { username } = form
-    const state = { formError: { code: 'expired_form' }, status: 422 } as const
-    return displayNamePage(deps, step, typed, { ...state, ...(username !== undefined && { username }) })
-  }
+  // Where another name was asked for, the page that comes back asks for it again, with what was typed.
+  const renamed = form.username === undefined ? {} : { username: form.username }
+  if (!own)
+    return displayNamePage(deps, step, typed, {
+      ...renamed,
+      formError: { code: 'expired_form' },
+      status: 422,
+    })
   const skip = form.action === 'skip'
   const error = skip ? undefined : nameError(typed)
-  if (error) return displayNamePage(deps, step, typed, { errors: { display_name: [error] }, status: 422 })
+  if (error)
+    return displayNamePage(deps, step, typed, { ...renamed, errors: { display_name: [error] }, status: 422 })
   const username = usernameOf(deps, step, form)
   const refused = await usernameRefusal(deps, visit, step, username, typed)
   if (refused) return refused
