@@ -146,7 +146,10 @@ const EFFECTS: Record<string, (() => Promise<void>) | [file: string, words: stri
   ],
   'claims_imports.email': ['test/upstream/link.test.ts', 'makes the account without a page'],
   'claims_imports.email.action': ['test/upstream/link.test.ts', 'makes the account without a page'],
-  'claims_imports.email.template': ['test/config/upstream-recipes.test.ts', 'templatesIn'],
+  'claims_imports.email.template': [
+    'test/config/upstream-recipes.test.ts',
+    'importClaims(needs, provider, said)',
+  ],
   'claims_imports.email.unverified': ['test/upstream/organisation.test.ts', 'verify: a code proves it'],
   'claims_imports.account_name': ['test/e2e/upstream.test.ts', 'account_name'],
   'claims_imports.account_name.template': ['test/e2e/upstream.test.ts', '{{ user.email }}'],
