@@ -21,6 +21,8 @@ export interface PageOptions extends PagePolicy {
   expired?: boolean | undefined
   /** The app that the person came from, and how to get back there. */
   back?: WayBack | undefined
+  /** The language of a page outside of a visit, where more is known than the request says. */
+  lang?: string
   /** IANA name of the zone that times are shown in; UTC without one. */
   timeZone?: string | undefined
 }
@@ -85,7 +87,7 @@ export function plainPage<P extends PageName>(
 ): Response {
   const csrf = csrfToken(deps.secrets.csrf, readBrowser(deps.urls, deps.random, request))
   const back = options.back ?? wayBack(deps, request)
-  return pageResponse(deps, languageOf(deps, request), csrf, name, context, {
+  return pageResponse(deps, options.lang ?? languageOf(deps, request), csrf, name, context, {
     ...options,
     keepsOpener: options.keepsOpener || isForApp(request),
     back,

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { decodeProtectedHeader } from 'jose'
 import { createKeyring, KEY_SET_LIFETIME, removeKey, rotateKeys } from '../../src/oauth/keyring.ts'
+import { signWithSecret } from '../support/client-keys.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
+import { basic, registerClient, WEB_CLIENT } from '../support/oauth.ts'
 
 let harness: Harness
 let other: Harness
@@ -88,5 +90,72 @@ test('another secrets.encryption with the old one in previous_encryption: client
     expect(await harness.deps.secrets.open(after, 'client:x')).toBeUndefined()
   } finally {
     await rotated.close()
+  }
+})
+
+test('after that rotation apps sign in with the secrets that they have, and keys that rotate made still sign; without the old value nothing is taken for a wrong secret', async () => {
+  const clients = await Promise.all(
+    (['client_secret_basic', 'client_secret_post', 'client_secret_jwt'] as const).map(async (method) => {
+      const { client_id: id, client_secret: secret = '' } = await registerClient(harness, {
+        ...WEB_CLIENT,
+        client_name: method,
+        grant_types: ['client_credentials'],
+        response_types: [],
+        token_endpoint_auth_method: method,
+      })
+      return { method, id, secret }
+    }),
+  )
+  const { kids } = await rotateKeys(harness.deps)
+  harness.clock.advance(KEY_SET_LIFETIME + 60)
+  const present = async (at: Harness, { method, id, secret }: (typeof clients)[number]) => {
+    const seconds = Math.floor(at.clock.now().getTime() / 1000)
+    const claims = { iss: id, sub: id, aud: 'http://auth.test/', exp: seconds + 60, jti: crypto.randomUUID() }
+    const fields: Record<string, string> =
+      method === 'client_secret_post'
+        ? { client_id: id, client_secret: secret }
+        : method === 'client_secret_jwt'
+          ? {
+              client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+              client_assertion: await signWithSecret(claims, secret),
+            }
+          : {}
+    const headers = method === 'client_secret_basic' ? basic(id, secret) : {}
+    const response = await at.form('/oauth2/token', { grant_type: 'client_credentials', ...fields }, headers)
+    const { error } = (await response.json()) as { error?: string }
+    return [response.status, error]
+  }
+  const old = harness.deps.config.secrets.encryption
+  const rotated = await createHarness({
+    beside: harness,
+    config: { secrets: { encryption: 'e'.repeat(64), previous_encryption: [old] } },
+  })
+  const forgetful = await createHarness({
+    beside: harness,
+    config: { secrets: { encryption: 'e'.repeat(64), previous_encryption: [] } },
+  })
+  try {
+    for (const client of clients) {
+      expect(await present(rotated, client)).toEqual([200, undefined])
+      expect(await present(forgetful, client)).toEqual([500, 'server_error'])
+    }
+    expect((await rotated.deps.keys.reload()).unreadable).not.toContain(kids[0])
+    expect(kids).toContain(await signerOf(rotated, 'ES384'))
+    expect((await forgetful.deps.keys.reload()).unreadable).toEqual(expect.arrayContaining(kids))
+
+    // What is sealed from now on is under the new value alone.
+    const { client_id: id, client_secret: secret = '' } = await registerClient(rotated, {
+      ...WEB_CLIENT,
+      client_name: 'Registered after it',
+      grant_types: ['client_credentials'],
+      response_types: [],
+      token_endpoint_auth_method: 'client_secret_post',
+    })
+    const later = { method: 'client_secret_post', id, secret } as const
+    expect(await present(forgetful, later)).toEqual([200, undefined])
+    expect(await present(harness, later)).toEqual([500, 'server_error'])
+  } finally {
+    await rotated.close()
+    await forgetful.close()
   }
 })

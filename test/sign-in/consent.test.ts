@@ -156,6 +156,14 @@ describe('the answer', () => {
     expect(post.text).toMatch(/name="code" value="[0-9A-Za-z]{32}"/)
     expect(post.text).not.toContain('name="csrf"')
     expect(post.headers.get('content-security-policy')).not.toContain('form-action')
+    expect(post.headers.get('content-language')).toBe('en')
+    const german = { response_mode: 'form_post', ui_locales: 'de' }
+    const asked = await answer(await browser.open(authorizeUrl(clientId, german)))
+    expect(asked.text).toContain('name="code"')
+    expect([asked.headers.get('content-language'), asked.text.includes('<html lang="de"')]).toEqual([
+      'de',
+      true,
+    ])
   })
 
   test('a private scheme and a loopback address with a port are where the code goes', async () => {
