@@ -141,8 +141,6 @@ async function keysOf({ ask }: Needs, provider: Provider, { jwksUri }: Metadata)
   const { id_token_signed_response_alg: idAlg, userinfo_signed_response_alg: userinfoAlg } = provider
   const algs = [...(isOpenId(provider) ? [idAlg] : []), ...(userinfoAlg === undefined ? [] : [userinfoAlg])]
   const asymmetric = algs.filter((alg) => !alg.startsWith('HS'))
-  if (asymmetric.length < algs.length && (provider.client_secret ?? '') === '')
-    return failed(`${algs.join(', ')} verifies with the client secret, and there is none.`)
   if (asymmetric.length === 0) return skipped('No key of its is needed.')
   if (!jwksUri)
     return failed('It names no jwks_uri: what it signs cannot be verified.', {

@@ -153,15 +153,6 @@ describe('latchkey doctor upstream: a provider', () => {
         /id_token_signed_response_alg: RS256$/m,
       ],
       [
-        'that signs with the secret, where there is none',
-        () => ({
-          client_secret: undefined,
-          token_endpoint_auth_method: 'none',
-          id_token_signed_response_alg: 'HS256',
-        }),
-        ['upstream_auth_method warning', 'upstream_algorithms failed', 'upstream_keys failed'],
-      ],
-      [
         'without keys',
         () => void fake.answers.set('/jwks', () => Response.json({ keys: [] })),
         ['upstream_keys failed'],
