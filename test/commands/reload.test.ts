@@ -73,7 +73,15 @@ const tokenRequest = (secret: string) =>
     }).toString(),
   }).then(({ status }) => status)
 
-test('SIGHUP: clients, branding, limits, keys and templates are taken over without a restart', async () => {
+const PROVIDER = {
+  id: '01J44Q10GR4AMTFZEEF936DTCN',
+  issuer: 'https://provider.test/',
+  human_name: 'Harbour',
+  client_id: 'us',
+  token_endpoint_auth_method: 'none',
+}
+
+test('SIGHUP: clients, providers, policy, branding, limits, keys and templates are taken over without a restart', async () => {
   await start()
   const { keys } = JSON.parse(await get('/oauth2/keys.json'))
   expect(await tokenRequest('new-secret')).toBe(401)
@@ -85,6 +93,8 @@ test('SIGHUP: clients, branding, limits, keys and templates are taken over witho
     ]
     config.branding = { service_name: 'Rebranded' }
     config.templates = { overlay_path: 'own' }
+    config.upstream_oauth2 = { providers: [PROVIDER] }
+    config.policy = { data: { registration: { banned_usernames: { literals: ['unwanted'] } } } }
     config.rate_limiting = { login: { per_ip: { burst: 1, per_second: 0.0001 } } }
     const secrets = config.secrets as { keys: unknown[] }
     secrets.keys = secrets.keys.slice(1)
@@ -94,10 +104,14 @@ test('SIGHUP: clients, branding, limits, keys and templates are taken over witho
   expect(String(changed).split(', ').sort()).toEqual([
     'branding',
     'clients',
+    'policy',
     'rate_limiting',
     'secrets',
     'templates',
+    'upstream_oauth2',
   ])
+  expect(JSON.parse(await get('/register/check?username=unwanted')).status).toBe('reserved')
+  expect(await get('/register')).toContain('Continue with Harbour')
   expect(await tokenRequest('new-secret')).toBe(200)
   expect(await get('/login')).toContain('Our own sign-in')
   expect(await get('/register')).toContain('Rebranded')
@@ -188,14 +202,7 @@ test('SIGHUP: where the new providers can not be written, the new clients are no
       { client_id: CLIENT, client_auth_method: 'client_secret_post', client_secret: 'new-secret' },
     ]
     config.upstream_oauth2 = {
-      providers: [
-        {
-          id: '01J44Q10GR4AMTFZEEF936DTCN',
-          issuer: 'https://provider.test/',
-          client_id: 'us',
-          token_endpoint_auth_method: 'none',
-        },
-      ],
+      providers: [PROVIDER],
     }
   })
   const lines = await hangup('config.reload_failed')

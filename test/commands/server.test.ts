@@ -118,15 +118,24 @@ describe('latchkey server', () => {
       ['certificate.renewed', 'config.reloaded'].every((event) => server.said().includes(event))
     server.kill('SIGHUP')
     for (let tries = 0; tries < 1000 && !said(); tries++) await Bun.sleep(50)
-    const name = await new Promise((resolve, reject) => {
-      const socket = connect({ port: address.port, host: '127.0.0.1', rejectUnauthorized: false }, () => {
-        resolve(socket.getPeerCertificate().subject.CN)
-        socket.destroy()
+    const subject = () =>
+      new Promise((resolve, reject) => {
+        const socket = connect({ port: address.port, host: '127.0.0.1', rejectUnauthorized: false }, () => {
+          resolve(socket.getPeerCertificate().subject.CN)
+          socket.destroy()
+        })
+        socket.on('error', reject)
       })
-      socket.on('error', reject)
-    })
+    const name = await subject()
     expect(name).toBe('b.test')
     expect(said()).toBe(true)
+    // A broken one is not taken, and the log says why.
+    await writeFile(join(folder.path, 'tls.crt'), 'no certificate')
+    server.kill('SIGHUP')
+    const refused = /"(certificate\.[a-z_]*failed|config\.reload_failed)"/
+    for (let tries = 0; tries < 1000 && !refused.test(server.said()); tries++) await Bun.sleep(50)
+    expect(server.said()).toMatch(refused)
+    expect(await subject()).toBe('b.test')
     server.kill('SIGTERM')
     expect((await server.ended).code).toBe(0)
   }, 180_000)

@@ -280,3 +280,17 @@ test('retention: shorter periods of the configuration are followed', async () =>
   expect(await count('oauth_sessions', "last_active_ip = '192.0.2.9'")).toBe(0)
   await other.close()
 })
+
+test('retention: every period of the configuration is asked for by the clean-up, and none is there for show', async () => {
+  const asked = new Set<string>()
+  const retention = new Proxy(harness.deps.config.retention, {
+    get(target, key) {
+      asked.add(String(key))
+      return Reflect.get(target, key)
+    },
+  })
+  await jobHandlers({ ...harness.deps, config: { ...harness.deps.config, retention } })['clean-up']({})
+  // Jobs that are over are the queue's own to remove.
+  asked.add('finished_jobs')
+  expect([...asked].sort()).toEqual(Object.keys(ConfigSchema.properties.retention.properties).sort())
+})

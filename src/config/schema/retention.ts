@@ -46,6 +46,12 @@ export const retention = section(
     invitations: kept(YEAR, DAY, 'Invitations that were revoked, ran out or are used up.'),
     unused_clients: kept(90 * DAY, 90 * DAY, 'Apps that registered themselves and that nobody signed in to.'),
     security_events: kept(YEAR, DAY, 'What happened to an account, as its owner sees it.'),
+    known_browsers: kept(
+      400 * DAY,
+      DAY,
+      'Browsers that an account was used with, since the last sign-in there. After that a sign-in is told as one from a new browser.',
+    ),
+    idempotency_keys: kept(DAY, HOUR, 'Answers of the admin API to requests with an idempotency key.'),
     audit_log: kept(YEAR, DAY, 'What administrators did.'),
     finished_jobs: kept(30 * DAY, HOUR, 'Jobs that are done, and those that were given up.'),
     policy_data_versions: int(10, 1, 10_000, 'How many of the last settings of the policy data are kept.'),

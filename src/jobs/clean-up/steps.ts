@@ -37,7 +37,6 @@ import { deleteIdleLimits } from '../../../sql/limits.ts'
 import { deleteOldLogoutReturns } from '../../../sql/logout-returns.ts'
 import { deleteOldPolicyData } from '../../../sql/policy-data.ts'
 import type { Config } from '../../config/schema.ts'
-import { KNOWN_LIFETIME } from '../../identity/begin-session.ts'
 import { firstIdOf } from '../../lib/ulid.ts'
 
 /** What a step is given. */
@@ -136,8 +135,7 @@ export const STEPS: readonly Step[] = [
   {
     name: 'browsers',
     tables: ['known_browsers'],
-    // As long as the cookie that they are known by: without it the row is of no use.
-    batch: ({ sql, ago }, limit) => deleteOldBrowsers(sql, ago(KNOWN_LIFETIME), limit),
+    batch: ({ sql, kept, ago }, limit) => deleteOldBrowsers(sql, ago(kept.known_browsers), limit),
   },
   {
     name: 'passwords',
@@ -229,7 +227,7 @@ export const STEPS: readonly Step[] = [
   {
     name: 'idempotency_keys',
     tables: ['idempotency_keys'],
-    batch: ({ sql, ago }, limit) => deleteOldIdempotencyKeys(sql, ago(DAY), limit),
+    batch: ({ sql, kept, ago }, limit) => deleteOldIdempotencyKeys(sql, ago(kept.idempotency_keys), limit),
   },
   {
     name: 'policy_data',
