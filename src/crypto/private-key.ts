@@ -26,7 +26,9 @@ export function parsePrivateKey(
   }
   const encodings = text === undefined ? derEncodings(key) : [{ key: text, format: 'pem' as const }]
   if (encodings.some((encoding) => isSecp256k1(encoding.key))) {
-    return { skip: `${name} is of type secp256k1 and was left out: no Matrix client asks for ES256K.` }
+    return {
+      skip: `${name} is of type secp256k1 and was left out, so nothing can be signed with ES256K. No Matrix client asks for that; the key can be removed.`,
+    }
   }
 
   const passphrase = typeof password === 'string' ? new TextEncoder().encode(password) : password

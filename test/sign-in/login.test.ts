@@ -93,6 +93,19 @@ describe('POST /login', () => {
     expect(await value('mxid:@"><script>:example.test')).not.toContain('<')
   })
 
+  test('a login_hint with an address fills the field where addresses sign in; what was typed goes before it (reference 3.5)', async () => {
+    const open = await createHarness({
+      beside: harness,
+      config: { account: { login_with_email_allowed: true } },
+    })
+    const typed = ({ text }: Page) => /name="username" value="([^"]*)"/.exec(text)?.[1]
+    const page = await open.browser().open('/login?login_hint=zoe@mail.example')
+    expect(typed(page)).toBe('zoe@mail.example')
+    const failed = await page.submit({ username: 'yann', password: 'wrong' }, { action: '/login' })
+    expect([failed.status, typed(failed)]).toEqual([422, 'yann'])
+    await open.close()
+  })
+
   test('the continuation never leaves the site', async () => {
     for (const query of [
       'kind=manage_account&action=//evil.example',
