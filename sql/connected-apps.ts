@@ -32,9 +32,11 @@ function connectedApps(sql: Db, userId: string, clientId: string | null) {
     ) a join latchkey.clients c on c.id = a.client_id`
 }
 
-/** The clients that a user let in, the one used last first, at most `limit`. */
-export const listConnectedApps = (sql: Db, userId: string, limit: number) => sql<ConnectedAppRow[]>`
-  ${connectedApps(sql, userId, null)} order by a.last_active_at desc nulls last, c.id limit ${limit}`
+/** The clients that a user let in, the one used last first, at most `limit` from `offset` on. */
+export const listConnectedApps = (sql: Db, userId: string, limit: number, offset: number) => sql<
+  ConnectedAppRow[]
+>`
+  ${connectedApps(sql, userId, null)} order by a.last_active_at desc nulls last, c.id limit ${limit} offset ${offset}`
 
 /** One client that a user let in; no row when it has nothing of theirs. */
 export const findConnectedApp = (sql: Db, userId: string, clientId: string) => sql<ConnectedAppRow[]>`

@@ -55,11 +55,13 @@ export const insertPersonalSession = (
 export const findPersonalSession = (sql: Db, id: string) => sql<PersonalSessionRow[]>`
   ${personalSessions(sql)} where s.id = ${id}`
 
-/** The sessions that act as a person or that the person made, not ended, newest first, at most `limit`. */
-export const listPersonalSessions = (sql: Db, userId: string, limit: number) => sql<PersonalSessionRow[]>`
+/** The sessions that act as a person or that the person made, not ended, newest first, at most `limit` from `offset` on. */
+export const listPersonalSessions = (sql: Db, userId: string, limit: number, offset = 0) => sql<
+  PersonalSessionRow[]
+>`
   ${personalSessions(sql)}
   where (s.user_id = ${userId} or s.owner_user_id = ${userId}) and s.finished_at is null
-  order by s.id desc limit ${limit}`
+  order by s.id desc limit ${limit} offset ${offset}`
 
 /** Gives an active session that acts as a user another name; no row when it acts as somebody else or ended. */
 export const renamePersonalSession = (sql: Db, id: string, userId: string, name: string) => sql<

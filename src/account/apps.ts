@@ -1,5 +1,6 @@
 import { type ConnectedAppRow, findConnectedApp, listConnectedApps } from '../../sql/connected-apps.ts'
 import type { Deps } from '../deps.ts'
+import { readPageQuery } from '../http/params.ts'
 import type { PathParams, Route } from '../http/route.ts'
 import { revokeApp } from '../identity/sessions.ts'
 import { readOwnForm } from '../identity/visit.ts'
@@ -9,18 +10,19 @@ import { scopeLine } from '../oauth/scope-line.ts'
 import type { ClientSummary } from '../render/contexts.ts'
 import type { ConnectedApp } from '../render/contexts-account.ts'
 import { accountPage, goTo, openAccount } from './area.ts'
-
-/** Apps on the page; who has more sees those used last. */
-const LIMIT = 100
+import { PAGE, pageOf, readPage } from './paging.ts'
 
 const GONE = { code: 'app_gone' }
 
-/** GET /account/apps: which apps have this account in their hands, and what they may do. */
+/** GET /account/apps?page=: which apps have this account in their hands, and what they may do. */
 async function list(deps: Deps, request: Request): Promise<Response> {
   const opened = await openAccount(deps, request)
   if (opened instanceof Response) return opened
-  const rows = await listConnectedApps(deps.sql, opened.session.user_id, LIMIT)
-  return accountPage(deps, opened, 'apps', 'account_apps', { apps: rows.map(describe) })
+  const at = readPage(readPageQuery(request))
+  const found = await listConnectedApps(deps.sql, opened.session.user_id, PAGE + 1, (at - 1) * PAGE)
+  if (found.length === 0 && at > 1) return goTo(deps, opened, 'apps')
+  const { shown, pager } = pageOf(at, found)
+  return accountPage(deps, opened, 'apps', 'account_apps', { apps: shown.map(describe), ...pager })
 }
 
 /** Without its picture: whoever looks through their apps tells none of their servers so. */

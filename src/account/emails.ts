@@ -5,7 +5,7 @@ import {
 } from '../../sql/email-verifications.ts'
 import type { Deps } from '../deps.ts'
 import { RateLimited } from '../http/errors.ts'
-import type { Params } from '../http/params.ts'
+import { type Params, readPageQuery } from '../http/params.ts'
 import type { PathParams, Route } from '../http/route.ts'
 import { checkEmail, foldEmail } from '../identity/email-address.ts'
 import type { Claimant } from '../identity/email-verification.ts'
@@ -22,6 +22,7 @@ import { ulidFromUuid, uuidFromUlid } from '../lib/ulid.ts'
 import type { FieldError, FieldErrors, FormError } from '../render/contexts.ts'
 import type { AccountEmail } from '../render/contexts-email.ts'
 import { accountPage, goTo, type Opened, openAccount, openFresh } from './area.ts'
+import { PAGE, pageOf, readPage } from './paging.ts'
 
 /** Seconds that an address waits for its code in the list. */
 const PENDING = 3600
@@ -53,20 +54,31 @@ async function addressesOf(deps: Deps, { session }: Opened): Promise<AccountEmai
   }))
 }
 
-/** GET /account/emails: the addresses, and those that wait for their code. */
+/** GET /account/emails?page=: the addresses, and those that wait for their code. */
 async function list(deps: Deps, request: Request): Promise<Response> {
   const opened = await openAccount(deps, request)
-  return opened instanceof Response ? opened : listPage(deps, opened)
+  return opened instanceof Response
+    ? opened
+    : listPage(deps, opened, { at: readPage(readPageQuery(request)) })
 }
 
-async function listPage(deps: Deps, opened: Opened, expired = false): Promise<Response> {
+async function listPage(
+  deps: Deps,
+  opened: Opened,
+  { at = 1, expired = false }: { at?: number; expired?: boolean },
+): Promise<Response> {
+  const addresses = await addressesOf(deps, opened)
+  const offset = (at - 1) * PAGE
+  const { shown, pager } = pageOf(at, addresses.slice(offset, offset + PAGE + 1))
+  if (shown.length === 0 && at > 1) return goTo(deps, opened, 'emails')
   const since = addSeconds(deps.clock.now(), -PENDING)
-  const emails = await addressesOf(deps, opened)
-  const own = new Set(emails.map(({ email }) => foldEmail(email)))
+  const own = new Set(addresses.map(({ email }) => foldEmail(email)))
   const open = await listOpenVerifications(deps.sql, opened.session.user_id, since)
   const pending = open.filter((one) => mayProve(deps, one) && !own.has(foldEmail(one.email)))
   const context = {
-    emails,
+    emails: shown,
+    several: addresses.length > 1,
+    ...pager,
     pending: pending.map(({ id, email }) => ({ id: ulidFromUuid(id), email })),
     change_allowed: mayChange(deps),
   }
@@ -133,7 +145,7 @@ async function makePrimary(deps: Deps, request: Request, { id = '' }: PathParams
   if (opened instanceof Response) return opened
   if (!mayChange(deps)) return goTo(deps, opened, 'emails', NOT_ALLOWED)
   const { own } = await readOwnForm(deps, opened.visit)
-  if (!own) return listPage(deps, opened, true)
+  if (!own) return listPage(deps, opened, { expired: true })
   const uuid = uuidFromUlid(id)
   const { user_id: userId } = opened.session
   const done =
@@ -178,7 +190,7 @@ async function cancel(deps: Deps, request: Request, { id = '' }: PathParams): Pr
   const opened = await openAccount(deps, request)
   if (opened instanceof Response) return opened
   const { own } = await readOwnForm(deps, opened.visit)
-  if (!own) return listPage(deps, opened, true)
+  if (!own) return listPage(deps, opened, { expired: true })
   const uuid = uuidFromUlid(id)
   if (uuid !== undefined) await deleteUserVerification(deps.sql, uuid, opened.session.user_id)
   return goTo(deps, opened, 'emails')

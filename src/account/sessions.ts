@@ -5,9 +5,8 @@ import type { Route } from '../http/route.ts'
 import { describeSession } from '../identity/describe-session.ts'
 import { sessionName } from '../render/functions.ts'
 import { accountPage, goTo, openAccount } from './area.ts'
+import { PAGE, readPage } from './paging.ts'
 
-/** Sessions on one page of the list; its weight has a limit (`test/render/weight.test.ts`). */
-const PAGE = 10
 /** Sessions that are put in order by the names that the page shows, which the database does not know: more than anybody has. */
 const NAMED = 1000
 /** Characters of a search that count. */
@@ -21,12 +20,11 @@ function readSearch(
   query: Params,
 ): Omit<SessionSearch, 'limit' | 'offset' | 'sort'> & { page: number; sort: (typeof SORTS)[number] } {
   const text = (query.q ?? '').trim().slice(0, SEARCH_LIMIT)
-  const number = Number(query.page ?? 1)
   return {
     kind: KINDS.find((kind) => kind === query.kind) ?? null,
     text: text === '' ? null : text,
     sort: SORTS.find((sort) => sort === query.sort) ?? 'active',
-    page: Number.isSafeInteger(number) && number > 0 && number < 10_000 ? number : 1,
+    page: readPage(query),
   }
 }
 

@@ -6,6 +6,7 @@ import {
 import { findUser } from '../../sql/users.ts'
 import type { Deps } from '../deps.ts'
 import { NotFound, Unavailable } from '../http/errors.ts'
+import { readPageQuery } from '../http/params.ts'
 import type { PathParams, Route } from '../http/route.ts'
 import {
   createPersonalToken,
@@ -19,6 +20,7 @@ import type { FormError } from '../render/contexts.ts'
 import type { TokenLifetime } from '../render/contexts-tokens.ts'
 import { accountPage, goTo, type Opened, openAccount, openFresh } from './area.ts'
 import { describeToken, isReplaceable } from './describe-token.ts'
+import { PAGE, pageOf, readPage } from './paging.ts'
 import {
   choicesFor,
   EMPTY_FORM,
@@ -30,16 +32,17 @@ import {
   type TokenForm,
 } from './token-form.ts'
 
-/** Tokens on the page; people with more see the most recent ones. */
-const LIMIT = 200
-
-/** GET /account/tokens: what acts in my name, and what I made for others. */
+/** GET /account/tokens?page=: what acts in my name, and what I made for others. */
 async function list(deps: Deps, request: Request): Promise<Response> {
   const opened = await openAccount(deps, request)
   if (opened instanceof Response) return opened
-  const rows = await listPersonalSessions(deps.sql, opened.session.user_id, LIMIT)
+  const at = readPage(readPageQuery(request))
+  const found = await listPersonalSessions(deps.sql, opened.session.user_id, PAGE + 1, (at - 1) * PAGE)
+  if (found.length === 0 && at > 1) return goTo(deps, opened, 'tokens')
+  const { shown, pager } = pageOf(at, found)
   return accountPage(deps, opened, 'tokens', 'account_tokens', {
-    tokens: rows.map((row) => describeToken(deps, row, opened.session)),
+    tokens: shown.map((row) => describeToken(deps, row, opened.session)),
+    ...pager,
   })
 }
 

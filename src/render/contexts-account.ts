@@ -49,6 +49,12 @@ export interface AccountSession {
   user_agent?: string
 }
 
+/** Queries of the pages of a list beside this one, `''` for the first; absent where there is none. */
+export interface Pager {
+  previous?: string
+  next?: string
+}
+
 /** The first page: how things stand, and the ways on. */
 export interface AccountPage extends AccountArea {
   /** Active sessions of each kind, addresses, clients with a session, tokens. */
@@ -115,7 +121,7 @@ export interface ConnectedApp {
   last_active_at?: Instant
 }
 
-export interface AccountAppsPage extends AccountArea {
+export interface AccountAppsPage extends AccountArea, Pager {
   apps: ConnectedApp[]
 }
 

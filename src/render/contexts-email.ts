@@ -1,5 +1,5 @@
 import type { Continuation, FieldErrors, FormError, Instant } from './contexts.ts'
-import type { AccountArea } from './contexts-account.ts'
+import type { AccountArea, Pager } from './contexts-account.ts'
 
 /**
  * A step of the sign-up: the code of a mail. The form posts to `register/steps/<registration_id>/verify-email` with
@@ -29,9 +29,10 @@ export interface AccountEmail {
   removable: boolean
 }
 
-export interface AccountEmailsPage extends AccountArea {
-  /** The main one first. */
+export interface AccountEmailsPage extends AccountArea, Pager {
+  /** The main one first. `several`: there are others, here or on another page. */
   emails: AccountEmail[]
+  several: boolean
   /** Addresses that wait for their code. */
   pending: { id: string; email: string }[]
   change_allowed: boolean

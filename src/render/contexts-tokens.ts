@@ -1,5 +1,5 @@
 import type { FieldErrors, FormError, Instant, ScopeLine } from './contexts.ts'
-import type { AccountArea } from './contexts-account.ts'
+import type { AccountArea, Pager } from './contexts-account.ts'
 
 /** A personal access token as pages show it, never the token itself. */
 export interface AccountToken {
@@ -21,7 +21,7 @@ export interface AccountToken {
   replaceable: boolean
 }
 
-export interface AccountTokensPage extends AccountArea {
+export interface AccountTokensPage extends AccountArea, Pager {
   tokens: AccountToken[]
 }
 

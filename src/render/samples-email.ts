@@ -66,6 +66,7 @@ export const emailSamples: { [P in keyof EmailContexts]: Sample<P>[] } = {
       label: 'several',
       context: {
         ...AREA,
+        several: true,
         emails: [address(), address({ email: 'second@example.org', main: false })],
         pending: [{ id: GRANT, email: 'third@example.org' }],
         change_allowed: true,
@@ -73,9 +74,25 @@ export const emailSamples: { [P in keyof EmailContexts]: Sample<P>[] } = {
       base: SIGNED_IN,
     },
     {
+      label: 'a page of many',
+      context: {
+        ...AREA,
+        several: true,
+        emails: Array.from({ length: 10 }, (_, index) =>
+          address({ id: `01JDFX2V9S6QK3W4Z5Y7T8R9T${index}`, main: false }),
+        ),
+        pending: [],
+        change_allowed: true,
+        previous: '',
+        next: 'page=3',
+      },
+      base: SIGNED_IN,
+    },
+    {
       label: 'one that must stay',
       context: {
         ...sampleArea('emails', 'email_added'),
+        several: false,
         emails: [address({ removable: false })],
         pending: [],
         change_allowed: true,
@@ -84,18 +101,19 @@ export const emailSamples: { [P in keyof EmailContexts]: Sample<P>[] } = {
     },
     {
       label: 'none',
-      context: { ...AREA, emails: [], pending: [], change_allowed: true },
+      context: { ...AREA, several: false, emails: [], pending: [], change_allowed: true },
       base: SIGNED_IN,
     },
     {
       label: 'looked after by others',
-      context: { ...AREA, emails: [address()], pending: [], change_allowed: false },
+      context: { ...AREA, several: false, emails: [address()], pending: [], change_allowed: false },
       base: SIGNED_IN,
     },
     {
       label: 'long',
       context: {
         ...AREA,
+        several: false,
         emails: [address({ email: `${LONG}@${LONG}.example.org` })],
         pending: [{ id: GRANT, email: `${LONG}@${LONG}.example.org` }],
         change_allowed: true,
@@ -106,6 +124,7 @@ export const emailSamples: { [P in keyof EmailContexts]: Sample<P>[] } = {
       label: 'hostile',
       context: {
         ...AREA,
+        several: false,
         emails: [address({ id: HOSTILE, email: HOSTILE, main: false })],
         pending: [{ id: HOSTILE, email: HOSTILE }],
         change_allowed: true,

@@ -331,6 +331,19 @@ export const sessionSamples: { [P in SessionPage]: Sample<P>[] } = {
   ],
   account_apps: [
     { label: 'apps', context: { ...sampleArea('apps'), apps: [TERN, BRIDGE] }, base: { session: ALICE } },
+    {
+      label: 'a page of many',
+      context: {
+        ...sampleArea('apps'),
+        apps: Array.from({ length: 10 }, (_, index) => ({
+          ...TERN,
+          id: `01JDFX2V9S6QK3W4Z5Y7T8R9T${index}`,
+        })),
+        previous: 'page=2',
+        next: 'page=4',
+      },
+      base: { session: ALICE },
+    },
     { label: 'none', context: { ...sampleArea('apps', 'app_revoked'), apps: [] }, base: { session: ALICE } },
     {
       label: 'hostile',

@@ -82,6 +82,16 @@ export const tokenSamples: { [P in keyof TokenContexts]: Sample<P>[] } = {
       },
       base: { ...base, dir: 'rtl' },
     },
+    {
+      label: 'a page of many',
+      context: {
+        ...AREA,
+        tokens: Array.from({ length: 10 }, (_, index) => token({ id: `01JDFX2V9S6QK3W4Z5Y7T8R9T${index}` })),
+        previous: '',
+        next: 'page=3',
+      },
+      base,
+    },
     { label: 'hostile', context: { ...AREA, tokens: [NASTY] }, base },
   ],
   account_token_new: [

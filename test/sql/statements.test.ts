@@ -341,7 +341,7 @@ const FILES = [
     countConnections: [[]],
   }),
   statements('connected-apps', connectedApps, {
-    listConnectedApps: [[ID, 10]],
+    listConnectedApps: [[ID, 10, 0]],
     findConnectedApp: [[ID, ID]],
     findClientOfSession: [[ID, ID]],
   }),
