@@ -33,10 +33,11 @@ const KINDS = {
   email_primary: { notice: true },
   identity_linked: { notice: true },
   identity_unlinked: { notice: true },
+  // As common as signing in; several at once are not.
   session_ended: { notice: false },
   sessions_ended: { notice: true },
   personal_token_created: { notice: true },
-  personal_token_revoked: { notice: false },
+  personal_token_revoked: { notice: true },
   code_replayed: { notice: true },
   refresh_token_reused: { notice: true },
   recovery_requested: { notice: false },
@@ -50,8 +51,8 @@ const KINDS = {
   // Its addresses went when it was deactivated.
   reactivated: { notice: false },
   keys_reset_allowed: { notice: true },
-  admin_given: { notice: false },
-  admin_taken: { notice: false },
+  admin_given: { notice: true },
+  admin_taken: { notice: true },
 } as const
 
 export type SecurityEventKind = keyof typeof KINDS

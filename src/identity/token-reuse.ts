@@ -1,4 +1,5 @@
 import type { Db } from '../../sql/connect.ts'
+import type { Requester } from '../http/requester.ts'
 import { ulidFromUuid } from '../lib/ulid.ts'
 import { recordSecurityEvent, type SecurityLogNeeds } from './security-log.ts'
 
@@ -10,6 +11,7 @@ export async function noteTokenReuse(
   deps: SecurityLogNeeds,
   tx: Db,
   session: { id: string; userId: string | null; ended: boolean },
+  requester: Requester,
 ): Promise<void> {
   deps.log.warn('security.refresh_token_reused', {
     session_id: session.id,
@@ -21,6 +23,7 @@ export async function noteTokenReuse(
     userId: session.userId,
     kind: 'refresh_token_reused',
     actor: 'system',
+    requester,
     details: { session_id: ulidFromUuid(session.id), session_ended: String(session.ended) },
     quietFor: QUIET,
   })

@@ -78,7 +78,11 @@ export const mailSamples: { [M in MailName]: MailSample<M>[] } = {
     { label: 'email added', context: notice('email_added', { ...DEVICE, email: 'new@example.org' }) },
     { label: 'legacy client', context: notice('signed_in_legacy', { ...DEVICE, name: 'Old phone' }) },
     { label: 'token', context: notice('personal_token_created', { ...DEVICE, name: 'Backup script' }) },
-    ...['locked', 'unlocked', 'recovery_link_issued'].map((event) => ({
+    {
+      label: 'token revoked',
+      context: notice('personal_token_revoked', { ...DEVICE, name: 'Backup script' }),
+    },
+    ...['locked', 'unlocked', 'recovery_link_issued', 'admin_given', 'admin_taken'].map((event) => ({
       label: event,
       context: notice(event, { by_admin: true }),
     })),

@@ -12,7 +12,7 @@ import type { Deps } from '../../deps.ts'
 import { apiCors } from '../../http/cors.ts'
 import { MatrixError, Unavailable } from '../../http/errors.ts'
 import { json } from '../../http/reply.ts'
-import { requesterOf } from '../../http/requester.ts'
+import { type Requester, requesterOf } from '../../http/requester.ts'
 import type { Route } from '../../http/route.ts'
 import { endCompatSession } from '../../identity/sessions.ts'
 import { noteTokenReuse } from '../../identity/token-reuse.ts'
@@ -52,8 +52,9 @@ async function refresh(deps: Needs, request: Request): Promise<Response> {
   const { refresh_token: presented } = await readBody(request, RefreshRequest)
   const form = parseToken(presented)
   if (form !== 'mcr' && form !== 'syr') throw invalidToken('no refresh token')
-  const { sessionId, pair } = await replace(deps, presented)
-  deps.activity.record('compat', sessionId, deps.clock.now(), requesterOf(deps, request).ip)
+  const requester = requesterOf(deps, request)
+  const { sessionId, pair } = await replace(deps, presented, requester)
+  deps.activity.record('compat', sessionId, deps.clock.now(), requester.ip)
   return json({
     access_token: pair.access,
     refresh_token: pair.refresh,
@@ -62,7 +63,7 @@ async function refresh(deps: Needs, request: Request): Promise<Response> {
 }
 
 /** @throws MatrixError M_UNKNOWN_TOKEN, M_USER_LOCKED; Unavailable */
-async function replace(deps: Needs, presented: string): Promise<Answer> {
+async function replace(deps: Needs, presented: string, requester: Requester): Promise<Answer> {
   const hash = tokenDigest(presented)
   // Every pass either answers or finds the token in a later state, of which there are two.
   for (let pass = 0; pass < 3; pass++) {
@@ -71,7 +72,7 @@ async function replace(deps: Needs, presented: string): Promise<Answer> {
     const [rotated] = await rotateCompatToken(deps.sql, { hash, now }, pair.row)
     if (rotated) return { sessionId: rotated.session_id, pair }
     const [row] = await findCompatRefreshToken(deps.sql, hash)
-    const again = await repeat(deps, row, presented)
+    const again = await repeat(deps, row, presented, requester)
     if (again) return again
   }
   // Not M_UNKNOWN_TOKEN, which would sign the client out for our trouble.
@@ -93,24 +94,25 @@ async function repeat(
   deps: Needs,
   row: CompatRefreshRow | undefined,
   presented: string,
+  requester: Requester,
 ): Promise<Answer | undefined> {
   if (!row) throw invalidToken('unknown token')
   if (row.finished_at || row.deactivated_at) throw invalidToken('the session has ended')
   // Nothing is consumed, so that unlocking resumes the session.
   if (row.locked_at) throw userLocked()
   if (!row.consumed_at) return undefined
-  if (!row.next_id || row.next_consumed_at || row.next_first_used_at) return refuseReuse(deps, row)
+  if (!row.next_id || row.next_consumed_at || row.next_first_used_at) return refuseReuse(deps, row, requester)
   const pair = successor(deps, presented, row.next_id, deps.clock.now())
   const [renewed] = await renewCompatSuccessor(deps.sql, row.session_id, pair.row)
   return renewed && { sessionId: row.session_id, pair }
 }
 
 /** A token whose successor was used: a stolen one, or a client restored from a backup (decision 7). */
-async function refuseReuse(deps: Needs, row: CompatRefreshRow): Promise<never> {
+async function refuseReuse(deps: Needs, row: CompatRefreshRow, requester: Requester): Promise<never> {
   const ended = deps.config.oauth.refresh_token_reuse === 'end_session'
   await transact(deps.sql, async (tx) => {
     if (ended) await endCompatSession(deps, tx, row.session_id)
-    await noteTokenReuse(deps, tx, { id: row.session_id, userId: row.user_id, ended })
+    await noteTokenReuse(deps, tx, { id: row.session_id, userId: row.user_id, ended }, requester)
   })
   throw invalidToken('the successor of the token was used')
 }

@@ -60,7 +60,7 @@ export async function exchangeCode(
   requester: Requester,
 ): Promise<TokenResponse> {
   if (!client.grant_types.includes('authorization_code')) throw new OAuthError('unauthorized_client')
-  const grant = await findValidCode(deps, client, form, jkt)
+  const grant = await findValidCode(deps, client, form, jkt, requester)
   const approved = {
     id: grant.id,
     userId: grant.user_id,
@@ -86,6 +86,7 @@ async function findValidCode(
   client: ClientRow,
   form: CodeForm,
   jkt: string | undefined,
+  requester: Requester,
 ): Promise<ValidCode> {
   const invalid = (cause: string) => new OAuthError('invalid_grant', { cause })
   if (!/^[0-9A-Za-z]{32}$/.test(form.code)) throw invalid('malformed code')
@@ -97,7 +98,7 @@ async function findValidCode(
   if (grant.exchanged_at) {
     const isLate = now.getTime() - grant.exchanged_at.getTime() > REPLAY_GRACE * 1000
     // Without the verifier nobody can have used the code: one that was found in a log ends nobody's session.
-    if (isLate && isProven(grant, form) && isBoundTo(grant, jkt)) await endReplayed(deps, grant)
+    if (isLate && isProven(grant, form) && isBoundTo(grant, jkt)) await endReplayed(deps, grant, requester)
     throw invalid('the code was used')
   }
   if (!grant.fulfilled_at || addSeconds(grant.fulfilled_at, codeLifetime(client) ?? CODE_LIFETIME) <= now)
@@ -140,7 +141,7 @@ const sameUri = (a: string, b: string): boolean =>
   a === b || (URL.canParse(a) && URL.canParse(b) && new URL(a).href === new URL(b).href)
 
 /** RFC 6749 section 4.1.2: a code that comes back late was stolen, on one side or the other; its session ends. */
-async function endReplayed(deps: ExchangeNeeds, grant: CodeRow): Promise<void> {
+async function endReplayed(deps: ExchangeNeeds, grant: CodeRow, requester: Requester): Promise<void> {
   const sessionId = grant.oauth_session_id
   if (sessionId === null) return
   await transact(deps.sql, async (tx) => {
@@ -155,6 +156,7 @@ async function endReplayed(deps: ExchangeNeeds, grant: CodeRow): Promise<void> {
         userId: grant.user_id,
         kind: 'code_replayed',
         actor: 'system',
+        requester,
         details: { session_id: ulidFromUuid(sessionId) },
       })
   })

@@ -48,7 +48,7 @@ export async function refresh(
   const presented = form.refresh_token
   if (parseToken(presented) !== 'mar') throw new OAuthError('invalid_grant', { cause: 'no refresh token' })
   const hash = tokenDigest(presented)
-  const proven = { client, presented, jkt }
+  const proven = { client, presented, jkt, requester }
   // Every pass either answers or finds the token in a later state, of which there are two.
   for (let pass = 0; pass < 3; pass++) {
     const used = keepsRefreshToken(client) ? await keep(deps, proven) : await rotate(deps, proven)
@@ -75,6 +75,7 @@ export async function refreshPublic(
     client: { id: clientId, auth_method: 'none' },
     presented,
     jkt,
+    requester,
   })
   const row = await deps.rotations(rotation)
   return row && note(deps, answer(row, jkt ?? null), requester)
@@ -113,6 +114,7 @@ interface Presented {
   client: Pick<ClientRow, 'id' | 'auth_method'>
   presented: string
   jkt: string | undefined
+  requester: Requester
 }
 
 /** What a session gets for a refresh token. */
@@ -213,10 +215,12 @@ async function repeat(
       retryAfter: LOCKED_RETRY,
     })
   if (!row.consumed_at) return undefined
-  if (!row.next_id || row.next_consumed_at || row.next_first_used_at) return refuseReuse(deps, row)
+  if (!row.next_id || row.next_consumed_at || row.next_first_used_at)
+    return refuseReuse(deps, row, proven.requester)
   const { pair, answer } = successor(deps, proven, row.next_id, deps.clock.now())
   // Two keys for one pair that nobody used: two holders, where the token says nothing about which is the right one.
-  if (!mayRefresh(proven.client, row.next_dpop_jkt, proven.jkt)) return refuseReuse(deps, row)
+  if (!mayRefresh(proven.client, row.next_dpop_jkt, proven.jkt))
+    return refuseReuse(deps, row, proven.requester)
   const rebind = proven.client.auth_method !== 'none'
   const [renewed] = await renewSuccessor(deps.sql, row.session_id, pair, rebind)
   return renewed && answer(row, renewed.dpop_jkt)
@@ -235,11 +239,11 @@ function checkOwner({ client, jkt }: Presented, row: RefreshRow): void {
 }
 
 /** A token whose successor was used: a stolen one, or an app restored from a backup (decision 7). */
-async function refuseReuse(deps: Needs, row: RefreshRow): Promise<never> {
+async function refuseReuse(deps: Needs, row: RefreshRow, requester: Requester): Promise<never> {
   const ended = deps.config.oauth.refresh_token_reuse === 'end_session'
   await transact(deps.sql, async (tx) => {
     if (ended) await endAppSession(deps, tx, row.session_id)
-    await noteTokenReuse(deps, tx, { id: row.session_id, userId: row.user_id, ended })
+    await noteTokenReuse(deps, tx, { id: row.session_id, userId: row.user_id, ended }, requester)
   })
   throw new OAuthError('invalid_grant', { cause: 'the successor of the token was used' })
 }
