@@ -170,21 +170,42 @@ describe('with JavaScript off', () => {
   )
 })
 
+/** The next element by the tab key, which shows that it has the focus and is within the window (WCAG 2.4.7, 2.4.11). */
+async function tab(page: Page): Promise<void> {
+  await page.keyboard.press('Tab')
+  await expectFocusShown(page)
+}
+
+async function expectFocusShown(page: Page): Promise<void> {
+  const focus = await page.evaluate(() => {
+    const element = document.activeElement as HTMLElement
+    const { outlineStyle, outlineWidth } = getComputedStyle(element)
+    const { top, bottom, left, right } = element.getBoundingClientRect()
+    return {
+      on: element.id || element.textContent?.trim(),
+      hasOutline: outlineStyle !== 'none' && Number.parseFloat(outlineWidth) >= 2,
+      isInWindow: bottom > 0 && top < innerHeight && right > 0 && left < innerWidth,
+    }
+  })
+  expect(focus).toEqual({ on: focus.on, hasOutline: true, isInWindow: true })
+}
+
 test(
-  'with the keyboard alone: sign out of a session',
+  'with the keyboard alone, whose focus shows: sign out of a session',
   () =>
     visit({}, async ({ page, problems }) => {
       await page.goto(`${SERVICE}/account/sessions?kind=apps`)
       const focused = () => page.evaluate(() => document.activeElement?.textContent?.trim() ?? '')
       /** Tabs on until the element with this text has the focus, and presses Enter. */
       const press = async (text: RegExp) => {
-        for (let step = 0; step < 60 && !text.test(await focused()); step++) await page.keyboard.press('Tab')
+        for (let step = 0; step < 60 && !text.test(await focused()); step++) await tab(page)
         expect(await focused()).toMatch(text)
+        await expectFocusShown(page)
         await page.keyboard.press('Enter')
       }
       await press(/^Sign out of (?!this)/)
       await heading(page, 'Sign out of this device?')
-      await page.keyboard.press('Tab')
+      await tab(page)
       await press(/^Skip to content$/)
       await press(/^Sign out$/)
       await page.getByText('That device is signed out.').waitFor()
@@ -195,15 +216,16 @@ test(
 )
 
 test(
-  'with the keyboard alone: sign up, sign out, and sign in again',
+  'with the keyboard alone, whose focus shows: sign up, sign out, and sign in again',
   () =>
     visit({ stranger: true }, async ({ page, problems }) => {
       const focused = () =>
         page.evaluate(() => document.activeElement?.id || document.activeElement?.textContent?.trim())
       /** Tabs on until the element with this id or text has the focus. */
       const tabTo = async (what: string) => {
-        for (let step = 0; step < 60 && (await focused()) !== what; step++) await page.keyboard.press('Tab')
+        for (let step = 0; step < 60 && (await focused()) !== what; step++) await tab(page)
         expect(await focused()).toBe(what)
+        await expectFocusShown(page)
       }
       const type = async (field: string, text: string) => {
         await tabTo(field)
