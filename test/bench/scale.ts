@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createSql } from '../../sql/connect.ts'
+import { migrate } from '../../sql/migrate.ts'
 import { createPasswords } from '../../src/crypto/passwords.ts'
 import { ulidFromUuid } from '../../src/lib/ulid.ts'
 import { createDeployment, type Deployment, type Latchkey, SECRET } from '../fault/deployment.ts'
@@ -81,6 +82,10 @@ const note = (name: string, kept: Kept) =>
 /** A deployment on a database that an earlier run has filled. */
 async function takeKept(name: string): Promise<Deployment> {
   const deployment = await createDeployment(postgres.uri(name), { migrated: false })
+  // There may be migrations since it was filled.
+  const sql = createSql({ uri: deployment.uri }, { max: 2, stallTimeout: null })
+  await migrate(sql)
+  await sql.end()
   const [client] = await deployment.sql<{ id: string }[]>`
     select id from latchkey.clients where metadata ->> 'client_name' = 'Bench'`
   if (!client) throw new Error(`The database ${name} has no client.`)
