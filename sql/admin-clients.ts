@@ -2,6 +2,7 @@ import type { ClientMetadata } from './clients.ts'
 import type { Db, Json } from './connect.ts'
 import {
   bounds,
+  COUNTED_SLOWLY,
   type Counting,
   containing,
   counted,
@@ -51,8 +52,9 @@ function conditions(sql: Db, filter: ClientFilter): (Fragment | undefined)[] {
     grantType === undefined ? undefined : sql`${grantType} = any (c.grant_types)`,
     hasActiveSessions === undefined
       ? undefined
-      : sql`exists (select from latchkey.oauth_sessions s
-          where s.client_id = c.id and s.finished_at is null) = ${hasActiveSessions}`,
+      : // As a join: compared with a boolean it may become a hash of every session there is.
+        sql`${hasActiveSessions ? sql`` : sql`not`} exists (select from latchkey.oauth_sessions s
+          where s.client_id = c.id and s.finished_at is null)`,
   ]
 }
 
@@ -63,7 +65,13 @@ export const listClients = (sql: Db, filter: ClientFilter, page: PageBounds) => 
 
 /** How many there are. */
 export const countClients = (sql: Db, filter: ClientFilter, how: Counting) =>
-  counted(sql, sql`latchkey.clients c`, conditions(sql, filter), how)
+  counted(
+    sql,
+    sql`latchkey.clients c`,
+    conditions(sql, filter),
+    how,
+    filter.hasActiveSessions === undefined ? undefined : COUNTED_SLOWLY,
+  )
 
 /** One of them. */
 export const findAdminClient = (sql: Db, id: string) => sql<AdminClientRow[]>`
