@@ -2,6 +2,7 @@ import { isOutage } from '../../sql/outage.ts'
 import type { Deps } from '../deps.ts'
 import { Overloaded } from '../lib/overloaded.ts'
 import { randomString } from '../lib/random.ts'
+import type { LogFields } from '../telemetry/log.ts'
 import { answerAddress, answerPairs } from './answer-address.ts'
 import { authorizationResponse } from './authorization-response.ts'
 import {
@@ -109,16 +110,17 @@ function describeError(deps: Deps, request: Request, surface: Surface, error: un
  */
 function authorizeError(deps: Deps, request: Request, error: AuthorizeError): Response {
   const { code, target } = error
-  const referenceId = code === 'server_error' ? noteFailure(deps, request, error.cause ?? error) : undefined
-  const reference = referenceId === undefined ? '' : ` Reference: ${referenceId}`
+  const failure = code === 'server_error' ? noteFailure(deps, request, error.cause ?? error) : undefined
+  const reference = failure === undefined ? '' : ` Reference: ${failure}`
   const result = { error: code, error_description: error.description + reference }
   if (!error.asksFirst) return authorizationResponse(deps, request, target, result)
   const address = answerAddress(target, answerPairs(deps.urls, target, result))
   const [problem, status] = STOPPED[code] ?? ['untrusted_return', 400]
+  const referenceId = failure ?? noteProblem(deps, request, problem, { code })
   return problemPage(deps, request, problem, status, {
     code,
     keepsOpener: true,
-    ...(referenceId !== undefined && { referenceId }),
+    referenceId,
     ...(status === 503 && { retryAfter: error.retryAfter ?? RETRY_AFTER }),
     ...(target.responseMode !== 'form_post' && {
       back: { name: new URL(target.redirectUri).host, url: address },
@@ -138,17 +140,23 @@ const newReference = (deps: Pick<Deps, 'random'>): string =>
 /** What a person asked for cannot be done: the page says why, and the log more about it under the same reference. */
 function refused(deps: Deps, request: Request, error: PageError): Response {
   const { problem, code, status, retryAfter } = error
-  const reference = newReference(deps)
   const more = {
     ...(code !== undefined && { code }),
     ...(error.cause !== undefined && { error: error.cause }),
   }
-  deps.log.info('page.problem', { reference, ...describe(request), problem, ...more })
+  const reference = noteProblem(deps, request, problem, more)
   return problemPage(deps, request, problem, status, {
     code,
     referenceId: reference,
     ...(retryAfter !== undefined && { retryAfter }),
   })
+}
+
+/** Logs what a page says, under the reference that the page has; gives that. */
+function noteProblem(deps: Deps, request: Request, problem: string, more: LogFields = {}): string {
+  const reference = newReference(deps)
+  deps.log.info('page.problem', { reference, ...describe(request), problem, ...more })
+  return reference
 }
 
 function outage(deps: Deps, request: Request, surface: Surface, error: unknown): Response {
@@ -219,7 +227,11 @@ function rateLimited(deps: Deps, request: Request, surface: Surface, seconds: nu
     return adminError('rate_limited', `Too many requests. Try again in ${seconds} seconds.`, 429, {
       headers: retryHeader(seconds),
     })
-  const options = { status: 429, retryAfter: seconds }
+  const options = {
+    status: 429,
+    retryAfter: seconds,
+    referenceId: noteProblem(deps, request, 'rate_limited'),
+  }
   return plainPage(deps, request, 'rate_limited', { retry_after_seconds: seconds }, options)
 }
 
@@ -228,7 +240,8 @@ function notFound(deps: Deps, request: Request, surface: Surface): Response {
   if (surface === 'admin') return adminError('not_found', 'There is nothing at this address.', 404)
   if (surface === 'oauth')
     return json({ error: 'not_found', error_description: 'There is nothing here.' }, 404)
-  return plainPage(deps, request, 'not_found', {}, { status: 404 })
+  const referenceId = noteProblem(deps, request, 'not_found')
+  return plainPage(deps, request, 'not_found', {}, { status: 404, referenceId })
 }
 
 /** Known path, another method: 405 with the methods that there are (RFC 9110 section 15.5.6). */

@@ -461,11 +461,11 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
     },
   ],
   not_found: [
-    { label: 'plain', context: {} },
+    { label: 'plain', context: {}, base: { reference_id: 'K7QW2M9X' } },
     { label: 'standalone, way back', context: {}, base: { standalone: true, back: BACK } },
   ],
   rate_limited: [
-    { label: 'seconds', context: { retry_after_seconds: 1 } },
+    { label: 'seconds', context: { retry_after_seconds: 1 }, base: { reference_id: 'K7QW2M9X' } },
     {
       label: 'minutes, way back',
       context: { retry_after_seconds: 1210 },
