@@ -17,6 +17,10 @@ export interface RegistrationRow {
   display_name: string | null
   /** The way to a provider that they came by, in place of a password. */
   upstream_session_id: string | null
+  /** The provider decided, and the person changes nothing about it. */
+  username_decided: boolean
+  display_name_decided: boolean
+  email_decided: boolean
   continuation: string
   created_at: Date
   completed_at: Date | null
@@ -26,7 +30,7 @@ export interface RegistrationRow {
 
 const columns = (sql: Db) =>
   sql`id, browser_hash, username, password_version, password_hash, terms_uri, terms_version, registration_token_id,
-    invited, display_name, upstream_session_id, continuation, created_at, completed_at, needs_approval`
+    invited, display_name, upstream_session_id, username_decided, display_name_decided, email_decided, continuation, created_at, completed_at, needs_approval`
 
 /** Begins a sign-up. */
 export const insertRegistration = (
@@ -42,6 +46,7 @@ export const insertRegistration = (
     passwordHash: string | null
     displayName?: string | null
     upstreamSessionId?: string | null
+    decided?: { username: boolean; displayName: boolean; email: boolean }
     termsUri: string | null
     termsVersion: string
     continuation: string
@@ -51,12 +56,13 @@ export const insertRegistration = (
   },
 ) => sql`
   insert into latchkey.registrations (id, browser_hash, username, username_folded, registration_token_id,
-    invited, password_version, password_hash, display_name, upstream_session_id, terms_uri, terms_version, continuation,
-    ip, user_agent, created_at)
+    invited, password_version, password_hash, display_name, upstream_session_id, username_decided, display_name_decided,
+    email_decided, terms_uri, terms_version, continuation, ip, user_agent, created_at)
   values (${registration.id}, ${registration.browserHash}, ${registration.username}, ${registration.usernameFolded},
     ${registration.registrationTokenId}, ${registration.invited},
     ${registration.passwordVersion}, ${registration.passwordHash}, ${registration.displayName ?? null},
-    ${registration.upstreamSessionId ?? null}, ${registration.termsUri}, ${registration.termsVersion},
+    ${registration.upstreamSessionId ?? null}, ${registration.decided?.username ?? false},
+    ${registration.decided?.displayName ?? false}, ${registration.decided?.email ?? false}, ${registration.termsUri}, ${registration.termsVersion},
     ${registration.continuation}, ${registration.ip}, ${registration.userAgent}, ${registration.now})`
 
 /** A sign-up by its id. */

@@ -443,6 +443,9 @@ create table latchkey.registrations (
   terms_version text not null default ''::text,
   needs_approval boolean not null default false,
   upstream_session_id uuid,
+  username_decided boolean not null default false,
+  display_name_decided boolean not null default false,
+  email_decided boolean not null default false,
   constraint registrations_pkey PRIMARY KEY (id),
   constraint registrations_registration_token_id_fkey FOREIGN KEY (registration_token_id) REFERENCES latchkey.registration_tokens(id) ON DELETE SET NULL
 );

@@ -13,6 +13,8 @@ export interface RegisterEmailPage {
   minutes: number
   /** Another code was just sent. */
   resent: boolean
+  /** A provider decided about the address: no other one can take its place. */
+  fixed: boolean
   /** `code` is what was typed into a form that was too old, `email` to take the place of the address. */
   form: { code: string; email: string; errors: FieldErrors; form_error?: FormError }
   continuation: Continuation

@@ -243,6 +243,8 @@ export interface RegisterDisplayNamePage {
   username: string
   /** Another username is asked for beside it: that one was taken meanwhile. */
   rename?: true
+  /** A provider decided about the display name. */
+  decided?: true
   registration_id: string
 }
 

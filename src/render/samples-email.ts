@@ -18,6 +18,7 @@ const step = (fields: Partial<RegisterEmailPage>): RegisterEmailPage => ({
   email: 'alice@example.org',
   minutes: 10,
   resent: false,
+  fixed: false,
   form: { code: '', email: '', errors: {} },
   continuation: '',
   ...fields,
@@ -28,6 +29,7 @@ export const emailSamples: { [P in keyof EmailContexts]: Sample<P>[] } = {
   register_email: [
     { label: 'fresh', context: step({}) },
     { label: 'sent again', context: step({ resent: true, minutes: 1 }) },
+    { label: 'an address that a provider decided about', context: step({ fixed: true }) },
     {
       label: 'wrong code',
       context: step({ form: { code: '', email: '', errors: { code: [{ code: 'wrong_code' }] } } }),

@@ -281,6 +281,15 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
   ],
   register_display_name: [
     {
+      label: 'a name that a provider decided about',
+      context: {
+        form: { display_name: 'Alice', ...NO_ERRORS },
+        username: 'alice',
+        decided: true,
+        registration_id: GRANT,
+      },
+    },
+    {
       label: 'empty',
       context: { form: { display_name: '', ...NO_ERRORS }, username: 'alice', registration_id: GRANT },
     },

@@ -213,6 +213,11 @@ async function begin(
       passwordHash: null,
       displayName: displayName ?? null,
       upstreamSessionId: way.id,
+      decided: {
+        username: newcomer.username?.fixed ?? false,
+        displayName: newcomer.displayName?.fixed ?? false,
+        email: newcomer.email?.fixed ?? false,
+      },
       invited: tokenRequired,
       // Nobody accepts what was not shown.
       termsUri: (form && terms?.uri) ?? null,

@@ -187,3 +187,81 @@ describe('GET /account/linked', () => {
     expect(linked.text).not.toContain(world.fake.issuer)
   })
 })
+
+describe('what a provider decides about (force) stays so in the steps of a sign-up', () => {
+  const email = { transport: 'smtp' as const, hostname: '127.0.0.1', port: 1, mode: 'plain' as const }
+  const decided = {
+    localpart: { action: 'force' as const },
+    displayname: { action: 'force' as const },
+    email: { action: 'force' as const },
+  }
+  const claims = { sub: 'a', preferred_username: 'anna', email: 'anna@harbour.example' }
+  const csrfOf = (page: Page) => /name="csrf" value="([^"]+)"/.exec(page.text)?.[1] ?? ''
+
+  test('the username, where a display name is left to ask', async () => {
+    world = await upstreamWorld({ claims_imports: decided })
+    world.fake.claims = { ...claims, email_verified: true }
+    const browser = world.harness.browser()
+    const step = await signUpThere(await world.through(browser, LINKED), {})
+    expect(step.url.pathname).toEndWith('/display-name')
+    expect(step.text).not.toContain('name="username"')
+    const fields = { csrf: csrfOf(step), action: 'set', display_name: 'Me', username: 'captain' }
+    const done = await browser.post(step.url.pathname, fields)
+    expect(done.url.pathname).toBe('/account/linked')
+    expect([await users('anna'), await users('captain')]).toEqual([1, 0])
+  })
+
+  test('the address that a code must prove, and the display name', async () => {
+    world = await upstreamWorld({ claims_imports: decided }, { config: { email } })
+    const { harness, fake } = world
+    fake.claims = { ...claims, name: 'Anna', email_verified: false }
+    const browser = harness.browser()
+    const step = await signUpThere(await world.through(browser, LINKED), {})
+    expect(step.url.pathname).toEndWith('/verify-email')
+    expect(step.text).not.toContain('value="change"')
+    const changed = { csrf: csrfOf(step), action: 'change', email: 'mine@elsewhere.example' }
+    expect((await browser.post(step.url.pathname, changed)).text).toContain('anna@harbour.example')
+    const asked = await harness.deps.sql`select email from latchkey.email_verifications`
+    expect(asked.map((row) => row.email)).toEqual(['anna@harbour.example'])
+    // The code is in, and the answer to it was lost: the page of the display name is all that is left.
+    await harness.deps.sql`update latchkey.email_verifications set completed_at = now()`
+    const name = await browser.open(step.url.pathname)
+    expect(name.url.pathname).toEndWith('/display-name')
+    expect(name.text).toMatch(/<input[^>]* id="display_name"[^>]* readonly/)
+    for (const other of [
+      { action: 'set', display_name: 'Captain' },
+      { action: 'skip', display_name: '' },
+    ]) {
+      const fields = { csrf: csrfOf(name), username: 'captain', ...other }
+      expect((await browser.post(name.url.pathname, fields)).url.pathname).toBe('/account/linked')
+    }
+    const [made] = await harness.deps.sql`select username, display_name from latchkey.users`
+    expect(made).toEqual({ username: 'anna', display_name: 'Anna' })
+  })
+
+  test('a name that somebody took meanwhile ends the sign-up: there is no other to choose', async () => {
+    world = await upstreamWorld({ claims_imports: decided })
+    world.fake.claims = { ...claims, email_verified: true }
+    const browser = world.harness.browser()
+    const step = await signUpThere(await world.through(browser, LINKED), {})
+    await signUp(world.harness.browser(), 'other')
+    await world.harness.deps.sql`
+      update latchkey.users set username = 'anna', username_folded = 'anna' where username = 'other'`
+    const over = await step.submit({ display_name: 'Me', action: 'set' })
+    expect(over.status).toBe(409)
+    expect(over.text).toContain('This sign-in is over')
+    expect(over.text).not.toContain('name="username"')
+    expect(browser.cookies.has('session')).toBe(false)
+    // Coming again says what there is to do.
+    expectStopped(await world.through(browser), browser, 'there is an account of that name here already')
+  })
+
+  test('what is suggested the person may still change there', async () => {
+    world = await upstreamWorld({ claims_imports: SUGGEST }, { config: { email } })
+    world.fake.claims = { ...claims, name: 'Anna', email_verified: false }
+    const browser = world.harness.browser()
+    const choice = { username: 'anna', import_email: 'on', import_display_name: 'on' }
+    const step = await signUpThere(await world.through(browser, LINKED), choice)
+    expect(step.text).toContain('value="change"')
+  })
+})

@@ -65,6 +65,7 @@ export async function usernameRefusal(
     // Taken by this very sign-up, sent twice: on to where it leads.
     const [now] = await findRegistration(deps.sql, step.registration.id)
     if (now?.completed_at) return doneAlready(deps, visit, now)
+    if (step.registration.username_decided) throw new PageError('upstream_gone', 409)
     return displayNamePage(deps, step, typed, {
       username,
       errors: { username: [usernameError(answer, deps.config.matrix.homeserver)] },
@@ -100,6 +101,8 @@ export async function create(deps: Deps, visit: Visit, step: Step, displayName: 
     return redirect(deps.urls.path(stepPath(registration.id, 'finish')), visit.browser.cookies)
   if (created.result === 'token_spent') return tokenSpent(deps, visit, step)
   if (created.result === 'email_taken') return emailTaken(deps, visit, step)
+  // The person can choose no other: the provider's page says what there is to do, the next time.
+  if (created.result === 'taken' && registration.username_decided) throw new PageError('upstream_gone', 409)
   if (created.result === 'taken')
     return displayNamePage(deps, step, displayName, {
       username: registration.username,
@@ -136,6 +139,7 @@ export function displayNamePage(
     retryAfter?: number
   },
 ): Response {
+  const renamed = registration.username_decided ? undefined : state.username
   return page(
     deps,
     flow.visit,
@@ -146,8 +150,9 @@ export function displayNamePage(
         errors: state.errors ?? {},
         ...(state.formError && { form_error: state.formError }),
       },
-      username: state.username ?? registration.username,
-      ...(state.username !== undefined && { rename: true as const }),
+      username: renamed ?? registration.username,
+      ...(renamed !== undefined && { rename: true as const }),
+      ...(registration.display_name_decided && { decided: true as const }),
       registration_id: ulidFromUuid(registration.id),
     },
     { formAction: flow.formAction, status: state.status ?? 200, retryAfter: state.retryAfter },

@@ -35,7 +35,8 @@ async function finish(deps: Deps, request: Request, { id = '' }: PathParams): Pr
   if (next !== stepPath(step.registration.id, 'display-name'))
     return redirect(deps.urls.path(next), visit.browser.cookies)
   assertProven(deps, step)
-  const typed = form.display_name?.trim() ?? ''
+  const decided = decidedName(step)
+  const typed = decided ?? form.display_name?.trim() ?? ''
   // Where another name was asked for, the page that comes back asks for it again, with what was typed.
   const renamed = form.username === undefined ? {} : { username: form.username }
   if (!own)
@@ -44,7 +45,7 @@ async function finish(deps: Deps, request: Request, { id = '' }: PathParams): Pr
       formError: { code: 'expired_form' },
       status: 422,
     })
-  const skip = form.action === 'skip'
+  const skip = form.action === 'skip' && decided === undefined
   const error = skip ? undefined : nameError(typed)
   if (error)
     return displayNamePage(deps, step, typed, { ...renamed, errors: { display_name: [error] }, status: 422 })
@@ -61,7 +62,13 @@ async function finish(deps: Deps, request: Request, { id = '' }: PathParams): Pr
 
 /** Somebody was faster with the name: the page then asks for another one beside the display name. */
 const usernameOf = (deps: Deps, { registration }: Step, form: Params): string =>
-  localpartOf(form.username ?? '', deps.config.matrix.homeserver) || registration.username
+  registration.username_decided
+    ? registration.username
+    : localpartOf(form.username ?? '', deps.config.matrix.homeserver) || registration.username
+
+/** The display name, where a provider decided about it. */
+const decidedName = ({ registration }: Step): string | undefined =>
+  registration.display_name_decided ? (registration.display_name ?? undefined) : undefined
 
 function nameError(
   name: string,

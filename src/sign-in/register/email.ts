@@ -103,6 +103,7 @@ async function verify(deps: Deps, visit: Visit, step: EmailStep, form: Params): 
 /** The address was mistyped: the code goes to another one. */
 async function change(deps: Deps, visit: Visit, step: EmailStep, form: Params): Promise<Response> {
   const typed = form.email ?? ''
+  if (step.registration.email_decided) return emailPage(deps, step, {})
   const checked = await checkEmail(deps, typed, visit.requester)
   if ('error' in checked) return emailPage(deps, step, { typed, errors: { email: [checked.error] } })
   return resend(deps, visit, step, checked.email)
@@ -135,6 +136,7 @@ async function emailPage(
     email: verification.email,
     minutes: CODE_LIFETIME / 60,
     resent,
+    fixed: registration.email_decided,
     continuation: continuation.text,
     form: {
       code: (state.code ?? '').slice(0, CODE_SHOWN),
