@@ -1,8 +1,56 @@
 import type { RegisterContexts } from './contexts-register.ts'
-import { BACK, CONTINUATION, ELEMENT, GRANT, HOSTILE, HOSTILE_URI, LONG, type Sample } from './sample-base.ts'
+import {
+  BACK,
+  CONTINUATION,
+  ELEMENT,
+  GRANT,
+  HOSTILE,
+  HOSTILE_URI,
+  LONG,
+  NO_ERRORS,
+  RTL_NAME,
+  type Sample,
+} from './sample-base.ts'
 
 /** Pages of the sign-up beside its first. */
-export const registerSamples: { [P in keyof RegisterContexts]: Sample<P>[] } = {
+export const registerSamples: { [P in keyof RegisterContexts | 'register_display_name']: Sample<P>[] } = {
+  register_display_name: [
+    {
+      label: 'a name that a provider decided about',
+      context: {
+        form: { display_name: 'Alice', ...NO_ERRORS },
+        username: 'alice',
+        decided: true,
+        registration_id: GRANT,
+      },
+    },
+    {
+      label: 'empty',
+      context: { form: { display_name: '', ...NO_ERRORS }, username: 'alice', registration_id: GRANT },
+    },
+    {
+      label: 'missing',
+      context: {
+        form: { display_name: '', errors: { display_name: [{ code: 'required' }] } },
+        username: 'alice',
+        registration_id: GRANT,
+      },
+    },
+    {
+      label: 'right to left',
+      context: { form: { display_name: RTL_NAME, ...NO_ERRORS }, username: 'nora', registration_id: GRANT },
+      base: { dir: 'rtl' },
+    },
+    {
+      label: 'hostile',
+      context: {
+        form: { display_name: HOSTILE, errors: { display_name: [{ code: 'banned', message: HOSTILE }] } },
+        username: HOSTILE,
+        rename: true,
+        registration_id: HOSTILE,
+      },
+    },
+  ],
   register_token: [
     { label: 'fresh', context: { registration_id: GRANT, form: { token: '', errors: {} } } },
     {

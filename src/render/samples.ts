@@ -279,43 +279,6 @@ export const samples: { [P in PageName]: Sample<P>[] } = {
     { label: 'plain', context: { continuation: '' } },
     { label: 'on the way to a client', context: { continuation: CONTINUATION }, base: { standalone: true } },
   ],
-  register_display_name: [
-    {
-      label: 'a name that a provider decided about',
-      context: {
-        form: { display_name: 'Alice', ...NO_ERRORS },
-        username: 'alice',
-        decided: true,
-        registration_id: GRANT,
-      },
-    },
-    {
-      label: 'empty',
-      context: { form: { display_name: '', ...NO_ERRORS }, username: 'alice', registration_id: GRANT },
-    },
-    {
-      label: 'missing',
-      context: {
-        form: { display_name: '', errors: { display_name: [{ code: 'required' }] } },
-        username: 'alice',
-        registration_id: GRANT,
-      },
-    },
-    {
-      label: 'right to left',
-      context: { form: { display_name: RTL_NAME, ...NO_ERRORS }, username: 'nora', registration_id: GRANT },
-      base: { dir: 'rtl' },
-    },
-    {
-      label: 'hostile',
-      context: {
-        form: { display_name: HOSTILE, errors: { display_name: [{ code: 'banned', message: HOSTILE }] } },
-        username: HOSTILE,
-        rename: true,
-        registration_id: HOSTILE,
-      },
-    },
-  ],
   consent: [
     {
       label: 'known client',
