@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { brandingOf } from '../../src/http/branding.ts'
 import { renderSamples } from '../../src/render/render-samples.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
 import { signUp } from '../support/oauth.ts'
@@ -60,17 +61,38 @@ test('branding: mails have name, logo, colour, links and contact', async () => {
     expect(message?.text).toContain(part)
 })
 
-test('branding: no page and no mail leaves it out, but for the page that only passes a form on', () => {
-  const { views, translate } = harness.deps
+test('branding: every page and every mail in every state has all of it, but for the page that only passes a form on', () => {
+  const { views, translate, config } = harness.deps
   const languages = translate.names.filter(({ tag }) => tag === 'en')
-  const seen = new Set<string>()
-  for (const { template, label, parts } of renderSamples(views, { languages, asset: (name) => `/${name}` })) {
-    if (label === 'hostile' || template === 'pages/form_post') continue
-    seen.add(template)
-    const html = parts?.html ?? ''
-    const named = html.includes('Latchkey') || label !== 'plain'
-    const helps = html.includes('mailto:help@example.org') || !html.includes('https://status.example.org/')
-    expect([template, label, named, helps]).toEqual([template, label, true, true])
+  const branding = brandingOf(config)
+  const branded: typeof views = {
+    ...views,
+    page: (name, context, base) => views.page(name, context, { ...base, branding }),
+    mail: (name, context, base) => views.mail(name, context, { ...base, branding }),
   }
-  expect(seen.size).toBeGreaterThan(50)
+  const seen = new Set<string>()
+  for (const { template, label, parts = {} } of renderSamples(branded, {
+    languages,
+    asset: (name) => `/${name}`,
+  })) {
+    if (template === 'pages/form_post') continue
+    seen.add(template)
+    const colour = template.startsWith('pages/') ? 'data-accent="violet"' : '#5c3a9c'
+    const tab = template.startsWith('pages/') ? ['href="https://icons.example/tab.png"'] : []
+    const missing = [...SHOWN, colour, ...tab].filter((part) => !parts.html?.includes(part))
+    expect([template, label, missing]).toEqual([template, label, []])
+    if (parts.txt === undefined) continue
+    const words = [
+      'The Lighthouse',
+      'mailto:help@example.org',
+      'Status <page>: https://status.example/',
+      'Lighthouse Association',
+    ]
+    expect([template, label, words.filter((word) => !parts.txt?.includes(word))]).toEqual([
+      template,
+      label,
+      [],
+    ])
+  }
+  expect(seen.size).toBeGreaterThan(60)
 })
