@@ -367,6 +367,54 @@ const CASES: [string, string, string][] = [
     '`suggest`',
   ],
   [
+    provider(
+      `${IDP}, claims_imports: { skip_confirmation: true, localpart: { action: require }, displayname: { action: suggest } }`,
+    ),
+    'upstream_oauth2.providers.0.claims_imports.displayname.action',
+    '`suggest`',
+  ],
+  ...(['client_secret_post', 'client_secret_jwt'] as const).map((method): [string, string, string] => [
+    provider(`issuer: a, token_endpoint_auth_method: ${method}`),
+    'upstream_oauth2.providers.0',
+    'needs `client_secret`',
+  ]),
+  ...(['private_key_jwt', 'sign_in_with_apple'] as const).map((method): [string, string, string] => [
+    provider(`issuer: a, token_endpoint_auth_method: ${method}, client_secret: a`),
+    'upstream_oauth2.providers.0',
+    'no client secret',
+  ]),
+  [
+    provider('issuer: a, token_endpoint_auth_method: client_secret_jwt, client_secret: a'),
+    'upstream_oauth2.providers.0.token_endpoint_auth_signing_alg',
+    'is missing',
+  ],
+  [
+    provider(`${IDP}, sign_in_with_apple: { team_id: a, key_id: b, private_key: c }`),
+    'upstream_oauth2.providers.0.sign_in_with_apple',
+    'together',
+  ],
+  ...(['replace', 'set'] as const).map((mode): [string, string, string] => [
+    provider(`${IDP}, claims_imports: { localpart: { action: suggest, on_conflict: ${mode} } }`),
+    'upstream_oauth2.providers.0.claims_imports.localpart.on_conflict',
+    'force',
+  ]),
+  [
+    `upstream_oauth2: { providers: [{ id: 01JAYS74TCG3BTWKADN5Q4518C, client_id: a, ${IDP} }, { id: 01jays74tcg3btwkadn5q4518c, client_id: a, ${IDP} }] }`,
+    'upstream_oauth2.providers.1.id',
+    'twice',
+  ],
+  ...[
+    'discovery_mode',
+    'pkce_method',
+    'response_mode',
+    'on_backchannel_logout',
+    'id_token_signed_response_alg',
+  ].map((key): [string, string, string] => [
+    provider(`${IDP}, ${key}: other`),
+    `upstream_oauth2.providers.0.${key}`,
+    'must be `',
+  ]),
+  [
     provider(`${IDP}, claims_imports: { localpart: { on_conflict: add } }`),
     'upstream_oauth2.providers.0.claims_imports.localpart.on_conflict',
     'force',

@@ -152,7 +152,7 @@ async function keysOf({ ask }: Needs, provider: Provider, { jwksUri }: Metadata)
     const { keys } = parseKeySet(body)
     const lacking = asymmetric.filter((alg) => !keys.some((key) => couldSign(key, alg)))
     if (lacking.length === 0)
-      return ok(`${jwksUri} has ${keys.length} keys, one for ${asymmetric.join(', ')}.`)
+      return ok(`${jwksUri} has keys (${keys.length}), one for ${asymmetric.join(', ')}.`)
     return failed(`${jwksUri} has no key for ${lacking.join(', ')}: no sign-in works.`, {
       mend: 'Compare id_token_signed_response_alg with the keys there.',
     })
