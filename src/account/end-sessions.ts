@@ -8,7 +8,7 @@ import type { PathParams, Route } from '../http/route.ts'
 import { describeSession } from '../identity/describe-session.ts'
 import { endOtherSessions, endSessions, sortOf } from '../identity/sessions.ts'
 import { readOwnForm } from '../identity/visit.ts'
-import { uuidFromUlid } from '../lib/ulid.ts'
+import { ulidFromUuid, uuidFromUlid } from '../lib/ulid.ts'
 import { accountPage, goTo, type Opened, openAccount } from './area.ts'
 
 /** Sessions that one form can end: more than the list shows at once. */
@@ -60,8 +60,8 @@ async function confirmPage(
   const rows: SessionRow[] = []
   for (const uuid of uuidsOf(ids)) rows.push(...(await findActiveSession(deps.sql, uuid, session.user_id)))
   if (rows.length === 0) return goTo(deps, opened, 'sessions', { code: 'session_gone' })
-  // A token has a page of its own for that.
-  if (ids.length === 1 && rows[0]?.kind === 'personal') return goTo(deps, opened, `tokens/${ids[0]}/revoke`)
+  const token = tokenAlone(rows)
+  if (token) return goTo(deps, opened, `tokens/${token}/revoke`)
   const targets = rows.map((row) => describeSession(row, session))
   const [target] = targets
   if (ids.length === 1 && target) {
@@ -80,12 +80,19 @@ async function endAll(
 ): Promise<Response> {
   const { visit, session } = opened
   const uuids = uuidsOf(ids)
+  const token =
+    uuids[0] && !uuids[1] && tokenAlone(await findActiveSession(deps.sql, uuids[0], session.user_id))
+  if (token) return goTo(deps, opened, `tokens/${token}/revoke`)
   const count = await endSessions(deps, session.user_id, uuids, visit.requester, options)
   if (uuids.includes(session.id))
     return redirect(deps.urls.path('/login'), [...visit.browser.cookies, noSessionCookie(deps.urls)])
   if (count === 0) return goTo(deps, opened, 'sessions', { code: 'session_gone' })
   return goTo(deps, opened, 'sessions', { code: count === 1 ? 'session_ended' : 'sessions_ended', count })
 }
+
+/** The id of a token that is all there is to end: that has a page and a mail of its own (`tokens.ts`). */
+const tokenAlone = ([row, ...others]: readonly SessionRow[]): string | undefined =>
+  row?.kind === 'personal' && others.length === 0 ? ulidFromUuid(row.id) : undefined
 
 const uuidsOf = (ids: readonly string[]): string[] =>
   ids.map(uuidFromUlid).filter((uuid) => uuid !== undefined)
