@@ -133,7 +133,10 @@ describe('latchkey upstream try', () => {
     expect(() => requireProvider(none, () => undefined, undefined)).toThrow('There is no provider')
   })
 
-  test('prints no token, no code and no secret, also where a claim repeats one', async () => {
+  test.each([
+    ['prints no token, no code and no secret, also where a claim repeats one', false],
+    ['at a terminal asks once more for what is no address of this attempt', true],
+  ])('%s', async (_, isTTY) => {
     const { fake } = world
     // The command has the clock of this machine.
     const iat = Math.floor(systemClock.now().getTime() / 1000)
@@ -156,7 +159,9 @@ describe('latchkey upstream try', () => {
     }
     const path = `${process.env.TMPDIR ?? '/tmp'}/upstream-try-${process.pid}.yaml`
     await Bun.write(path, JSON.stringify(config))
-    const stdin = new PassThrough()
+    const stdin = Object.assign(new PassThrough(), { isTTY, setRawMode() {} })
+    // What the person pastes, one prompt after the other.
+    const pasted = isTTY ? ['nonsense\n'] : []
     let out = ''
     let err = ''
     let code = ''
@@ -172,10 +177,11 @@ describe('latchkey upstream try', () => {
             err += text
             // The person: opens the address, and pastes the one that it leads to.
             const asked = /http:\S+\/authorize\S+/.exec(text)?.[0]
+            if (text === 'The address: ') stdin.write(pasted.shift() ?? '')
             if (asked === undefined) return
             const back = fake.answer(new URL(asked))
             code = back.searchParams.get('code') ?? ''
-            stdin.write(`${back.href}\n`)
+            pasted.push(`${back.href}\n`)
           },
         },
       },
@@ -193,6 +199,7 @@ describe('latchkey upstream try', () => {
     const shown = JSON.parse(out)
     expect(shown.claims.id_token_claims).toMatchObject({ leak: 'x [secret] y', kept: '[secret]' })
     expect(shown.secrets).toBeUndefined()
+    expect(err.includes('Copy it once more, please.')).toBe(isTTY)
     expect(code).not.toBe('')
     for (const secret of ['an-access-token', code, 'eyJ', 'there-is-a-secret', 'hunter-secret-of-ours'])
       expect(out + err).not.toContain(secret)

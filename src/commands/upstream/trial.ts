@@ -46,6 +46,8 @@ export interface Trial {
   url: URL
   /** Whether the answer has to come by address, although the configuration wants a form. */
   isByAddress: boolean
+  /** Whether a text is an address that this attempt led to. */
+  isAnswer(text: string): boolean
   /** Takes the address that the browser was sent back to. @throws CommandError, ProviderError */
   finish(address: string): Promise<TrialResult>
 }
@@ -66,6 +68,7 @@ export async function beginTrial(needs: TrialNeeds, provider: Provider): Promise
   return {
     url: authorizationUrl(needs, asked, metadata, { state, secrets, extra }),
     isByAddress,
+    isAnswer: (text) => equalSecrets(readAddress(text).state ?? '', state),
     async finish(address) {
       const params = readAddress(address)
       if (!equalSecrets(params.state ?? '', state))

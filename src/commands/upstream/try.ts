@@ -52,7 +52,15 @@ export default async function tryProvider(
           : []),
       ].join('\n'),
     )
-    const address = await ask(this, 'The address: ', { hidden: this.stdin.isTTY === true })
+    const atTerminal = this.stdin.isTTY === true
+    let address = await ask(this, 'The address: ', { hidden: atTerminal })
+    while (atTerminal && !trial.isAnswer(address)) {
+      note(
+        this,
+        'That is not the address of that page, or it is of another attempt. Copy it once more, please.',
+      )
+      address = await ask(this, 'The address: ', { hidden: true })
+    }
     return trial.finish(address)
   })
   const { secrets, ...shown } = withoutTexts(result, [...result.secrets, ...secretsOf(config)])
