@@ -70,14 +70,22 @@ export async function checkProof(
   const verified = await verifyEmbeddedJwt(header, { typ: 'dpop+jwt', algorithms: DPOP_ALGORITHMS, now })
   if (!verified) return 'typ must be dpop+jwt, jwk a public key, and the signature one of that key'
   const { htm, htu, iat, jti, ath } = verified.claims
-  if (htm !== request.method) return 'htm is not the method of the request'
+  if (!isMethod(htm, request)) return 'htm is not the method of the request'
   if (!isAddress(htu, address)) return `htu is not ${address}`
   if (!isFresh(iat, epochSeconds(now))) return 'iat is missing, too old, or in the future'
-  if (typeof jti !== 'string' || jti === '') return 'jti is missing'
-  if (token !== undefined && ath !== base64url(sha256(token)))
-    return 'ath is not the hash of the access token'
+  if (!isName(jti)) return 'jti is missing'
+  if (token !== undefined && !isHashOf(ath, token)) return 'ath is not the hash of the access token'
   return { jkt: verified.thumbprint, alg: verified.alg, jti, issuedAt: iat }
 }
+
+/** RFC 9449 section 4.3, point 8. */
+const isMethod = (htm: unknown, { method }: Request): boolean => htm === method
+
+/** RFC 9449 section 4.2: a proof has a name, by which it is good once (`spendProof`). */
+const isName = (jti: unknown): jti is string => typeof jti === 'string' && jti !== ''
+
+/** RFC 9449 section 4.3, point 12: the proof is for this access token. */
+const isHashOf = (ath: unknown, token: string): boolean => ath === base64url(sha256(token))
 
 /** RFC 9449 section 4.3, point 9: compared without query and fragment, in normal form. */
 function isAddress(htu: unknown, address: string): boolean {

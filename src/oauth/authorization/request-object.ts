@@ -34,7 +34,9 @@ export async function readRequestObject(
   const claims = await verifyClientJwt(deps, client, jwt, { algorithms })
   if (typeof claims === 'string')
     throw invalid('The signature of the request object does not hold, or its time is over.', claims)
-  checkClaims(deps, client, claims)
+  const facts = { clientId: ulidFromUuid(client.id), issuer: deps.urls.issuer }
+  const [broken] = RULES.find(([, keeps]) => !keeps(claims, facts)) ?? []
+  if (broken !== undefined) throw invalid(broken)
   return parametersOf(claims)
 }
 
@@ -68,19 +70,37 @@ function checkHeader(client: ClientRow, { alg, typ }: { alg?: unknown; typ?: unk
     throw invalid('The type of the JWT is not that of a request object.')
 }
 
-/** RFC 9101 section 4. */
-function checkClaims({ urls }: Pick<Deps, 'urls'>, client: ClientRow, claims: JwtClaims): void {
-  const id = ulidFromUuid(client.id)
-  if (claims.iss !== id) throw invalid('The iss of the request object is not the client.')
-  const audiences: unknown[] = Array.isArray(claims.aud) ? claims.aud : [claims.aud]
-  // The issuer of a bare origin is written with and without its slash.
-  if (!audiences.some((aud) => aud === urls.issuer || aud === urls.issuer.replace(/\/$/, '')))
-    throw invalid('The aud of the request object is not this server.')
-  if (claims.client_id !== undefined && claims.client_id !== id)
-    throw invalid('The client_id of the request object is another one.')
-  if (claims.request !== undefined || claims.request_uri !== undefined)
-    throw invalid('A request object must not refer to another one.')
+/** What a request object is held against. */
+interface RequestObjectFacts {
+  clientId: string
+  issuer: string
 }
+
+type Rule = (claims: JwtClaims, facts: RequestObjectFacts) => boolean
+
+/** RFC 9101 section 4: the client made it. */
+const isFromClient: Rule = ({ iss }, { clientId }) => iss === clientId
+
+/** RFC 9101 section 4: it is for us; the issuer of a bare origin is written with and without its slash. */
+const isForUs: Rule = ({ aud }, { issuer }) => {
+  const audiences: unknown[] = Array.isArray(aud) ? aud : [aud]
+  return audiences.some((one) => one === issuer || one === issuer.replace(/\/$/, ''))
+}
+
+/** RFC 9101 section 5: the client that it names is the one that sends it. */
+const namesClient: Rule = (claims, { clientId }) =>
+  claims.client_id === undefined || claims.client_id === clientId
+
+/** RFC 9101 section 4: it refers to no other request object. */
+const refersToNone: Rule = (claims) => claims.request === undefined && claims.request_uri === undefined
+
+/** Each rule, by what the client is told when it is broken. */
+const RULES: readonly [reason: string, rule: Rule][] = [
+  ['The iss of the request object is not the client.', isFromClient],
+  ['The aud of the request object is not this server.', isForUs],
+  ['The client_id of the request object is another one.', namesClient],
+  ['A request object must not refer to another one.', refersToNone],
+]
 
 /**
  * Members of the JWT as the parameters that they stand for: numbers in digits, `claims` as JSON, several `resource` as
