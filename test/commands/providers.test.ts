@@ -149,9 +149,12 @@ test('latchkey manage does the same: --json, --dry-run, refusals with what to do
   await shows(there, 'Beacon', true)
   const tryOff = await manage(['disable-upstream-provider', id, '--dry-run'])
   expect(tryOff.out).toBe(`Would take ${id} away; its links stay.\n`)
-  expect(await signInPage(here)).toContain('Beacon')
+  const offered = await database.sql`
+    select from latchkey.upstream_providers where human_name = 'Beacon' and disabled_at is null`
+  expect(offered).toHaveLength(1)
   expect((await manage(['disable-upstream-provider', id])).code).toBe(0)
   await shows(there, 'Beacon', false)
+  await shows(here, 'Beacon', false)
   expect((await manage(['enable-upstream-provider', id])).code).toBe(0)
   await shows(here, 'Beacon', true)
 
