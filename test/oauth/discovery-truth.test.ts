@@ -3,6 +3,7 @@ import { createLocalJWKSet, jwtVerify } from 'jose'
 import { newId } from '../../src/lib/ulid.ts'
 import { adminCaller } from '../support/admin.ts'
 import type { Browser } from '../support/browser.ts'
+import { clientKey, signWithSecret } from '../support/client-keys.ts'
 import { createHarness, type Harness, type HarnessOptions } from '../support/harness.ts'
 import {
   API_SCOPE,
@@ -182,6 +183,79 @@ describe('signing algorithms: each one that is named signs, and no other may be 
         what === 'id_token' ? (tokens.id_token ?? '') : await (await userinfo(tokens.access_token)).text(),
         alg,
       )
+    }
+  })
+})
+
+describe('algorithms of clients: each one that is named is taken, and no other may be registered', () => {
+  const EVERY =
+    'none HS256 HS384 HS512 RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 ES256K EdDSA Ed25519'.split(
+      ' ',
+    )
+  let jti = 0
+  /** The status of a registration that names the algorithm, and the client and its key if it has one. */
+  async function register(alg: string, metadata: Members) {
+    const key = /^(HS|none|ES256K)/.test(alg) ? undefined : await clientKey(alg)
+    const response = await harness.request('/oauth2/registration', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({
+        ...WEB_CLIENT,
+        grant_types: ['authorization_code', 'client_credentials'],
+        jwks: { keys: [(key ?? (await clientKey())).jwk] },
+        ...metadata,
+      }),
+    })
+    return { status: response.status, key, registered: (await response.json()) as Record<string, string> }
+  }
+  const timed = (id: string) => {
+    const now = Math.floor(harness.clock.now().getTime() / 1000)
+    return { iss: id, aud: 'http://auth.test/', iat: now, exp: now + 60, jti: `truth-${++jti}` }
+  }
+
+  test('token_endpoint_auth_signing_alg_values_supported, at every endpoint where clients authenticate', async () => {
+    const names = await listed('token_endpoint_auth_signing_alg_values_supported')
+    for (const at of ['revocation', 'introspection'])
+      expect(await listed(`${at}_endpoint_auth_signing_alg_values_supported`)).toEqual(names)
+    for (const alg of EVERY) {
+      const method = alg.startsWith('HS') ? 'client_secret_jwt' : 'private_key_jwt'
+      const { status, key, registered } = await register(alg, {
+        token_endpoint_auth_method: method,
+        token_endpoint_auth_signing_alg: alg,
+        ...(method === 'client_secret_jwt' && { jwks: undefined }),
+      })
+      expect([alg, status]).toEqual([alg, names.includes(alg) ? 201 : 400])
+      if (status !== 201) continue
+      const { client_id: id = '', client_secret: secret = '' } = registered
+      const claims = { ...timed(id), sub: id }
+      const response = await harness.form('/oauth2/token', {
+        grant_type: 'client_credentials',
+        client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+        client_assertion: await (key?.sign(claims) ?? signWithSecret(claims, secret, alg)),
+      })
+      expect([alg, response.status]).toEqual([alg, 200])
+    }
+  })
+
+  test('request_object_signing_alg_values_supported', async () => {
+    const names = await listed('request_object_signing_alg_values_supported')
+    for (const alg of EVERY) {
+      const { status, key, registered } = await register(alg, {
+        token_endpoint_auth_method: 'none',
+        grant_types: ['authorization_code'],
+        request_object_signing_alg: alg,
+      })
+      expect([alg, status]).toEqual([alg, names.includes(alg) ? 201 : 400])
+      const { client_id: id = '' } = registered
+      if (status !== 201 || !key) continue
+      const inside = Object.fromEntries(new URL(authorizeUrl(id), harness.origin).searchParams)
+      const query = new URLSearchParams({
+        client_id: id,
+        request: await key.sign({ ...timed(id), ...inside }),
+      })
+      const response = await harness.request(`/authorize?${query}`)
+      const { pathname } = new URL(response.headers.get('location') ?? '', harness.origin)
+      expect([alg, response.status, pathname]).toEqual([alg, 303, '/login'])
     }
   })
 })

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { decodeProtectedHeader } from 'jose'
+import { generateSigningKeys } from '../../src/crypto/keystore.ts'
 import { createKeyring, KEY_SET_LIFETIME, removeKey, rotateKeys } from '../../src/oauth/keyring.ts'
 import { signWithSecret } from '../support/client-keys.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
@@ -54,6 +55,41 @@ test('keys remove: the key is published no more, and the one before signs again'
   await harness.deps.keys.reload()
   expect(await published(harness)).not.toContain(signer)
   expect(await signerOf(harness, 'ES256')).not.toBe(signer)
+})
+
+test('discovery names what the keys of the moment can sign: more once rotated ones do, less when they are removed', async () => {
+  const keys = (await generateSigningKeys()).slice(0, 1).map(({ kid, pem }) => ({ kid, key: pem }))
+  const process = await createHarness({ config: { secrets: { keys } } })
+  const registers = async (alg: string): Promise<boolean> => {
+    const response = await process.request('/oauth2/registration', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ ...WEB_CLIENT, id_token_signed_response_alg: alg }),
+    })
+    return response.status === 201
+  }
+  const expectAlgorithms = async (algorithms: string[]): Promise<void> => {
+    const document = await (await process.request('/.well-known/openid-configuration')).json()
+    for (const what of ['id_token', 'userinfo'])
+      expect(document[`${what}_signing_alg_values_supported`].toSorted()).toEqual(algorithms)
+    for (const alg of ['RS256', 'ES256', 'ES384', 'EdDSA'])
+      expect([alg, await registers(alg)]).toEqual([alg, algorithms.includes(alg)])
+  }
+  const OF_RSA = ['PS256', 'PS384', 'PS512', 'RS256', 'RS384', 'RS512']
+  try {
+    await expectAlgorithms(OF_RSA)
+    const { kids } = await rotateKeys(process.deps)
+    await process.deps.keys.reload()
+    await expectAlgorithms(OF_RSA)
+    process.clock.advance(KEY_SET_LIFETIME + 60)
+    await process.deps.keys.reload()
+    await expectAlgorithms([...OF_RSA, 'ES256', 'ES384', 'EdDSA'].sort())
+    for (const kid of kids) await removeKey(process.deps, kid)
+    await process.deps.keys.reload()
+    await expectAlgorithms(OF_RSA)
+  } finally {
+    await process.close()
+  }
 })
 
 test('the private parts are sealed in the database', async () => {
