@@ -16,6 +16,10 @@ import {
 export const registerSamples: { [P in keyof RegisterContexts | 'register_display_name']: Sample<P>[] } = {
   register_display_name: [
     {
+      label: 'empty',
+      context: { form: { display_name: '', ...NO_ERRORS }, username: 'alice', registration_id: GRANT },
+    },
+    {
       label: 'a name that a provider decided about',
       context: {
         form: { display_name: 'Alice', ...NO_ERRORS },
@@ -23,10 +27,6 @@ export const registerSamples: { [P in keyof RegisterContexts | 'register_display
         decided: true,
         registration_id: GRANT,
       },
-    },
-    {
-      label: 'empty',
-      context: { form: { display_name: '', ...NO_ERRORS }, username: 'alice', registration_id: GRANT },
     },
     {
       label: 'missing',
