@@ -143,11 +143,18 @@ async function meetNewcomer(
   { suggests = true }: { suggests?: boolean } = {},
 ): Promise<Newcomer | Response> {
   const { provider, way } = arrival
-  if (!provider.allow_registration) return problemPage(deps, arrival, { problem: 'registration_closed' })
+  const { allow_registration: isOpen } = provider
   const claims = importClaims(deps, provider, way.said)
   if ('missing' in claims)
-    return problemPage(deps, arrival, { problem: 'claim_missing', missing: claims.missing })
+    return isOpen
+      ? problemPage(deps, arrival, { problem: 'claim_missing', missing: claims.missing })
+      : closedPage(deps, arrival)
   const { localpart, displayname, email } = claims
+  const [user] = localpart ? await findUserByName(deps.sql, localpart.value, fold(localpart.value)) : []
+  // Before anything that only a new account needs: the address that the provider says may be that of this very account.
+  if (user && localpart?.fixed && (isOpen || provider.claims_imports.localpart.on_conflict !== 'fail'))
+    return conflict(deps, arrival, user)
+  if (!isOpen) return closedPage(deps, arrival)
   const newcomer: Newcomer = { ...(displayname && { displayName: displayname }) }
   const [known] = email ? await findUserByEmail(deps.sql, foldEmail(email.value)) : []
   // Of an address that nobody proved yet nothing is told: the code does that.
@@ -155,12 +162,10 @@ async function meetNewcomer(
   if (email && (!known || email.unproven)) newcomer.email = email
   if (!localpart) return newcomer
   const { value } = localpart
-  const [user] = await findUserByName(deps.sql, value, fold(value))
   if (!localpart.fixed) {
     const isFree = suggests && !user && (await nameAnswer(deps, arrival, value, undefined)).available
     return isFree ? { ...newcomer, username: localpart } : newcomer
   }
-  if (user) return conflict(deps, arrival, user)
   const answer = await nameAnswer(deps, arrival, value, newcomer.email?.value)
   if (answer.available) return { ...newcomer, username: localpart }
   return problemPage(deps, arrival, {
@@ -169,6 +174,9 @@ async function meetNewcomer(
     ...(answer.message !== undefined && { message: answer.message }),
   })
 }
+
+const closedPage = (deps: Deps, arrival: Arrival): Response =>
+  problemPage(deps, arrival, { problem: 'registration_closed' })
 
 /** The provider decides about the name, and an account has it: `on_conflict` (reference flows 4.7). */
 async function conflict(deps: Deps, arrival: Arrival, user: UserRow): Promise<Response> {

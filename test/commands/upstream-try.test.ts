@@ -94,6 +94,16 @@ describe('latchkey upstream try', () => {
     expect((await trial.finish(world.fake.answer(trial.url).href)).outcome).toMatch(outcome)
   })
 
+  test('says that an account of the name is given (on_conflict), also where nobody may register', async () => {
+    const { claims_imports: claims } = providerOf()
+    const localpart = { ...claims.localpart, on_conflict: 'add' as const }
+    world.fake.claims = { groups: ['staff'], login: 'ada' }
+    const trial = await begin({ allow_registration: false, claims_imports: { ...claims, localpart } })
+    expect((await trial.finish(world.fake.answer(trial.url).href)).outcome).toBe(
+      'Whoever has an account with this identity is signed in, and into the account ada if there is one (on_conflict); nobody else gets one (allow_registration).',
+    )
+  })
+
   test('refuses the answer of another attempt, of another issuer (mix-up), and an error', async () => {
     const { fake } = world
     const [trial, other] = [await begin(), await begin()]

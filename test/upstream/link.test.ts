@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
+import { addEmail } from '../../src/identity/emails.ts'
 import { createRegistrationToken } from '../../src/identity/registration-tokens.ts'
 import { jobHandlers } from '../../src/jobs/handlers.ts'
+import { transact } from '../../src/lib/transact.ts'
 import type { Browser, Page } from '../support/browser.ts'
 import { authorizeUrl, PASSWORD, registerClient, signUp } from '../support/oauth.ts'
 import { PROVIDER, signUpThere, type UpstreamWorld, upstreamWorld } from '../support/upstream.ts'
@@ -209,6 +211,48 @@ describe('on_conflict: the provider decides about a name that an account has', (
         ...(first ? ['one'] : []),
         ...(second ? ['two'] : []),
       ])
+      await own.close()
+    },
+  )
+
+  test('where the provider creates no accounts, an account of that name is given all the same (allow_registration: false)', async () => {
+    const own = await upstreamWorld({ ...force('add'), allow_registration: false })
+    expect((await arrive(own, 'one')).page.text).toContain('cannot be used to create one')
+    await signUp(own.harness.browser(), 'anna')
+    const { browser, page } = await arrive(own, 'one')
+    expect(page.url.pathname).toBe('/account/linked')
+    expect(await who(browser)).toBe('anna')
+    await own.close()
+  })
+
+  test('fail and allow_registration: false say the same, whether somebody has the name or not', async () => {
+    const claims_imports = { localpart: { action: 'force' as const } }
+    const own = await upstreamWorld({ claims_imports, allow_registration: false })
+    const before = await arrive(own, 'one')
+    await signUp(own.harness.browser(), 'anna')
+    for (const { browser, page } of [before, await arrive(own, 'one')]) {
+      expect([page.status, browser.cookies.has('session')]).toEqual([403, false])
+      expect(page.text).toContain('cannot be used to create one')
+    }
+    await own.close()
+  })
+
+  test.each(['force', 'require'] as const)(
+    'an address of that account does not keep its owner out (email: %s)',
+    async (action) => {
+      const { localpart } = force('add').claims_imports
+      const own = await upstreamWorld({ claims_imports: { localpart, email: { action } } })
+      const { deps } = own.harness
+      await signUp(own.harness.browser(), 'anna')
+      const [user] = await deps.sql<{ id: string }[]>`select id from latchkey.users where username = 'anna'`
+      await transact(deps.sql, (tx) => addEmail(deps, tx, user?.id ?? '', 'anna@harbour.example'))
+      own.fake.claims = {
+        ...{ sub: 'one', preferred_username: 'anna' },
+        ...{ email: 'anna@harbour.example', email_verified: true },
+      }
+      const browser = own.harness.browser()
+      expect((await own.through(browser, LINKED)).url.pathname).toBe('/account/linked')
+      expect(await who(browser)).toBe('anna')
       await own.close()
     },
   )

@@ -121,7 +121,10 @@ function explain(needs: TrialNeeds, provider: Provider, said: ProviderSaid): Omi
     if (imports.subject?.value == null) return 'Nobody gets in: there is no subject.'
     if (allowed === false)
       return `Turned away by allow_if${failures.has('allow_if') ? `, which fails: ${failures.get('allow_if')}` : ''}.`
-    const has = 'Whoever has an account with this identity is signed in'
+    const name = 'missing' in imported || !imported.localpart?.fixed ? undefined : imported.localpart.value
+    const isGiven = name !== undefined && claims.localpart.on_conflict !== 'fail'
+    const given = isGiven ? `, and into the account ${name} if there is one (on_conflict)` : ''
+    const has = `Whoever has an account with this identity is signed in${given}`
     if (!provider.allow_registration) return `${has}; nobody else gets one (allow_registration).`
     if ('missing' in imported)
       return `${has}; somebody new is turned away, since ${imported.missing} is required and missing.`
