@@ -102,7 +102,11 @@ async function signOut(
     onward = await providerLogout(deps, browser, id, logout.target)
   }
   if (onward || logout.target === undefined)
-    return loggedOutPage(deps, visit, { appsEnded: options.withApps, onward })
+    return loggedOutPage(deps, visit, {
+      appsEnded: options.withApps,
+      onward,
+      keepsOpener: logout.target !== undefined,
+    })
   return redirect(logout.target, [
     ...visit.browser.cookies,
     noSessionCookie(deps.urls),
@@ -153,6 +157,7 @@ function describeTarget(target: string): { kind: 'web'; host: string } | { kind:
 /**
  * The page for somebody who is signed out now; the cookie goes too. `onward`: it leads to the sign-out of the provider, and
  * not by a redirect: browsers follow a form only to where its page says that it may lead, and the form may be an app's.
+ * `keepsOpener`: an app waits behind that, maybe with a window that it opened.
  */
 export function loggedOutPage(
   deps: Deps,
@@ -160,7 +165,12 @@ export function loggedOutPage(
   {
     appsEnded = false,
     onward,
-  }: { appsEnded?: boolean | undefined; onward?: ProviderLogout | undefined } = {},
+    keepsOpener = false,
+  }: {
+    appsEnded?: boolean | undefined
+    onward?: ProviderLogout | undefined
+    keepsOpener?: boolean
+  } = {},
 ): Response {
   const signedOut = {
     ...visit,
@@ -172,7 +182,7 @@ export function loggedOutPage(
     signedOut,
     'logged_out',
     { continuation: '', apps_ended: appsEnded, ...(onward && { provider: onward }) },
-    { cookies: [noSessionCookie(deps.urls), leftCookie(deps.urls)] },
+    { cookies: [noSessionCookie(deps.urls), leftCookie(deps.urls)], keepsOpener },
   )
   if (onward) left.headers.set('refresh', `0; url=${onward.url}`)
   return left

@@ -232,6 +232,7 @@ describe('addresses that a stranger may not make us call (reference edge 25)', (
     ['255.255.255.255', false],
     ['::1', false],
     ['::', false],
+    ['::10.0.0.1', false],
     ['::ffff:127.0.0.1', false],
     ['::ffff:10.0.0.1', false],
     ['fd00::1', false],

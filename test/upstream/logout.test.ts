@@ -119,6 +119,8 @@ describe('an app signs out somebody who came through a provider (rp_initiated_lo
     const url = onward(left)
     expect(url.origin).toBe(provider.issuer)
     expect(left.text).toContain('You are being signed out at Harbour too.')
+    // A window that the app opened for it comes back to the app, and stays connected with it until then.
+    expect(left.headers.get('cross-origin-opener-policy')).toBe('unsafe-none')
     // Without the header too, and of the app nothing but a state of ours.
     expect(left.text).toContain(`href="${url.href.replaceAll('&', '&amp;')}"`)
     expect(url.searchParams.get('post_logout_redirect_uri')).toBe('http://auth.test/')
@@ -176,6 +178,7 @@ describe('an app signs out somebody who came through a provider (rp_initiated_lo
     const left = await asked.submit({}, { action: 'end-session/confirm' })
     const url = onward(left)
     expect(url.searchParams.has('state')).toBe(false)
+    expect(left.headers.get('cross-origin-opener-policy')).toBe('same-origin-allow-popups')
     const back = await provider.visit(url, who.there)
     expect(back.url.href).toBe('http://auth.test/')
     const home = await who.browser.open(back.url.href)
@@ -231,6 +234,7 @@ describe('POST /logout', () => {
     const who = await person()
     const account = await who.browser.open('/account/')
     const left = await account.submit({}, { action: '/logout' })
+    expect(left.headers.get('cross-origin-opener-policy')).toBe('same-origin-allow-popups')
     const back = await provider.visit(onward(left), who.there)
     expect(back.url.href).toBe('http://auth.test/')
     expect([await signedInHere(who), await signedInThere(who)]).toEqual([false, false])
