@@ -152,18 +152,21 @@ const SAME = [
 /** Keys whose effect is lost. */
 const LOST = {
   client_secret_jwt_key: 'use sign_in_with_apple, or a client_secret',
-  attribute_requirements: 'everybody of the provider may sign in',
   passthrough_authorization_parameters: 'use additional_authorization_parameters',
   redirect_uri: 'the address is always that of Latchkey',
-  enable_registration: 'new people of the provider get an account',
 } as const
 
 function providerOf(provider: Section, notes: string[], id: string): Record<string, unknown> {
   const idpId = textOf(provider.idp_id)
   const synapseId = idpId === undefined || idpId === 'oidc' ? 'oidc' : `oidc-${idpId.replace(/^oidc-/, '')}`
   for (const [key, instead] of Object.entries(LOST))
-    if (key === 'enable_registration' ? provider[key] === false : provider[key] !== undefined)
+    if (provider[key] !== undefined)
       notes.push(`oidc_providers ${synapseId}: ${key} is not taken over; ${instead}`)
+  const allowIf = allowIfOf(provider.attribute_requirements)
+  if (allowIf === NOBODY)
+    notes.push(
+      `oidc_providers ${synapseId}: attribute_requirements is not taken over, it cannot be read; until allow_if says who may sign in, nobody may`,
+    )
   const secretFile = textOf(provider.client_secret_path)
   const scopes = Array.isArray(provider.scopes) ? provider.scopes.join(' ') : 'openid'
   const method = textOf(provider.client_auth_method) ?? 'client_secret_basic'
@@ -181,9 +184,33 @@ function providerOf(provider: Section, notes: string[], id: string): Record<stri
       : provider.skip_verification === true && { discovery_mode: 'insecure' }),
     ...(provider.user_profile_method === 'userinfo_endpoint' && { fetch_userinfo: true }),
     claims_imports: claimsOf(provider),
+    ...named('allow_if', allowIf),
+    ...(provider.enable_registration === false && { allow_registration: false }),
     // There a logout at the provider ends the devices that came from it (MAS turns this setting round).
     on_backchannel_logout: provider.backchannel_logout_enabled === true ? 'logout_all' : 'do_nothing',
   }
+}
+
+/** In place of requirements that cannot be read: they were to keep people out. */
+const NOBODY = 'false'
+
+/** Synapse's `attribute_requirements` as an expression: each attribute is there, and is or holds one of its values. */
+function allowIfOf(requirements: unknown): string | undefined {
+  if (requirements === undefined || requirements === null) return undefined
+  if (!Array.isArray(requirements)) return NOBODY
+  if (requirements.length === 0) return undefined
+  const conditions = requirements.map((requirement) => {
+    const { attribute, value, one_of: several } = sectionOf(requirement)
+    const values: unknown[] = Array.isArray(several) ? several : value == null ? [] : [value]
+    const isReadable = several == null || (Array.isArray(several) && several.length > 0)
+    if (textOf(attribute) === undefined || !isReadable || !values.every((one) => typeof one === 'string'))
+      return undefined
+    const claim = `user[${JSON.stringify(attribute)}]`
+    if (values.length === 0) return `${claim} is defined`
+    const holds = values.map((one) => `${JSON.stringify(one)} in ${claim}`).join(' or ')
+    return `(${holds} if ${claim} is sequence else ${claim} in ${JSON.stringify(values)})`
+  })
+  return conditions.includes(undefined) ? NOBODY : conditions.join(' and ')
 }
 
 function claimsOf(provider: Section): Record<string, unknown> {

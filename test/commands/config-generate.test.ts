@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
 import { join } from 'node:path'
 import { parse } from 'yaml'
+import { createClaimTemplates } from '../../src/render/claim-templates.ts'
 import { latchkey, newFolder } from './support.ts'
 
 // Each test starts processes.
@@ -58,7 +59,11 @@ oidc_providers:
     client_secret: hidden
     backchannel_logout_enabled: true
     allow_existing_users: true
-    attribute_requirements: [{ attribute: groups, value: staff }]
+    enable_registration: false
+    attribute_requirements:
+      - { attribute: groups, value: staff }
+      - { attribute: "the \\"ship\\"", one_of: [Ada, "Ma'ria"] }
+      - { attribute: sub }
     scopes: [openid, profile, email]
     user_mapping_provider:
       config: { localpart_template: "{{ user.preferred_username }}", email_template: "{{ user.email }}" }
@@ -121,12 +126,32 @@ test('config generate --synapse-config: what Synapse says is taken over, and wha
     on_backchannel_logout: 'logout_all',
     scope: 'openid profile email',
     claims_imports: { localpart: { on_conflict: 'add' }, email: { template: '{{ user.email }}' } },
+    allow_registration: false,
   })
+  const templates = createClaimTemplates()
+  const isIn = (user: object) => templates.holds(company.allow_if, { user: { sub: '1', ...user } })
+  const ship = (name: unknown) => ({ 'the "ship"': name })
+  for (const user of [
+    { groups: ['crew', 'staff'], ...ship('Ada') },
+    { groups: 'staff', ...ship(["Ma'ria"]) },
+  ])
+    expect([user, isIn(user)]).toEqual([user, true])
+  for (const user of [
+    {},
+    { groups: 'staff' },
+    { groups: ['crew'], ...ship('Ada') },
+    // A part of a text is no value.
+    { groups: 'not-staff', ...ship('Ada') },
+    { groups: ['staff'], ...ship('Adam') },
+    { groups: ['staff'], ...ship('Ada'), sub: undefined },
+  ])
+    expect([user, isIn(user)]).toEqual([user, false])
+  expect(github).not.toHaveProperty('allow_if')
+  expect(github).not.toHaveProperty('allow_registration')
   const notes = err.trimEnd().split('\n')
   expect(notes.filter((line) => !line.startsWith('Not taken over: '))).toEqual([])
-  for (const what of ['registrations_require_3pid', 'saml2_config', 'attribute_requirements'])
-    expect(err).toContain(what)
-  expect(err).not.toMatch(/cas_config|hidden|ground/)
+  for (const what of ['registrations_require_3pid', 'saml2_config']) expect(err).toContain(what)
+  expect(err).not.toMatch(/cas_config|hidden|ground|attribute_requirements|enable_registration/)
 
   await Bun.write(join(folder.path, 'taken.yaml'), out)
   expect((await latchkey(['config', 'check', '-c', 'taken.yaml'], { cwd: folder.path })).code).toBe(0)
@@ -150,6 +175,14 @@ test('config generate --synapse-config: the least, an earlier delegation, and wh
     'server_name: example.org\npublic_baseurl: https://m.example.org/\noidc_providers: [{ idp_id: x, issuer: "https://x.org/", client_id: a }]\n',
   )
   expect(lacking.err).toMatch(/^To be mended: .*client_secret/m)
+  // What was to keep people out and cannot be read lets nobody in.
+  for (const requirements of ['staff', '[{ value: staff }]', '[{ attribute: a, one_of: [] }]']) {
+    const unread = await generate(
+      `server_name: example.org\noidc_providers: [{ idp_id: x, issuer: "https://x.org/", client_id: a, attribute_requirements: ${requirements} }]\n`,
+    )
+    expect(parse(unread.out).upstream_oauth2.providers).toMatchObject([{ allow_if: 'false' }])
+    expect(unread.err).toContain('attribute_requirements')
+  }
   for (const text of ['matrix: { secret: hush }', '- hush', '{ hush'])
     expect(await generate(text)).toMatchObject({ code: 1, out: '', err: expect.not.stringContaining('hush') })
   const missing = ['config', 'generate', '--synapse-config', '/nowhere.yaml']
