@@ -5,14 +5,12 @@ import type { PageOptions } from '../http/page-response.ts'
 import { readPageQuery } from '../http/params.ts'
 import { redirect } from '../http/reply.ts'
 import { type Continuation, readContinuation, withContinuation } from '../identity/continuation.ts'
+import { isFresh } from '../identity/reauthentication.ts'
 import { activeSession, openVisit, page, type Visit } from '../identity/visit.ts'
-import { addSeconds } from '../lib/clock.ts'
 import type { Contexts, PageName } from '../render/contexts.ts'
 import type { AccountArea, AccountSectionKey } from '../render/contexts-account.ts'
 import { accountSections } from './sections.ts'
 
-/** Seconds for which a sign-in counts as fresh. */
-const FRESH = 600
 /** Seconds that a message waits for the page that shows it. */
 const FLASH_LIFETIME = 60
 
@@ -42,16 +40,12 @@ export async function openAccount(deps: Deps, request: Request, back?: string): 
  */
 export async function openFresh(deps: Deps, request: Request, back?: string): Promise<Response | Opened> {
   const opened = await openAccount(deps, request, back)
-  if (opened instanceof Response || isFresh(deps, opened)) return opened
+  if (opened instanceof Response || isFresh(deps, opened.session)) return opened
   return redirect(
     deps.urls.path(withContinuation('/account/confirm', hereOf(deps, request, back))),
     opened.visit.browser.cookies,
   )
 }
-
-/** Whether the person of a visit proved lately who they are. */
-export const isFresh = (deps: Pick<Deps, 'clock'>, { session }: Pick<Opened, 'session'>): boolean =>
-  addSeconds(session.authenticated_at, FRESH) > deps.clock.now()
 
 /** The continuation to a page of the account area; `path` goes on after `/account/`. */
 export const accountContinuation = (path: string): Continuation =>

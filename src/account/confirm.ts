@@ -7,11 +7,11 @@ import { redirect } from '../http/reply.ts'
 import type { Route } from '../http/route.ts'
 import { type Continuation, keepsOpener, readContinuation } from '../identity/continuation.ts'
 import { isDirectoryAccount } from '../identity/directory.ts'
-import { reauthenticate } from '../identity/reauthentication.ts'
+import { isFresh, reauthenticate } from '../identity/reauthentication.ts'
 import { checkOwnPassword } from '../identity/sign-in.ts'
 import { readOwnForm } from '../identity/visit.ts'
 import type { FieldErrors, FormError } from '../render/contexts.ts'
-import { accountContinuation, accountPage, isFresh, type Opened, openAccount } from './area.ts'
+import { accountContinuation, accountPage, type Opened, openAccount } from './area.ts'
 
 /** What the page is shown with, after a form that was refused. */
 interface State {
@@ -32,7 +32,7 @@ async function show(deps: Deps, request: Request): Promise<Response> {
   const opened = await openAccount(deps, request)
   if (opened instanceof Response) return opened
   const goal = goalOf(request)
-  if (isFresh(deps, opened)) return redirect(deps.urls.path(goal.path), opened.visit.browser.cookies)
+  if (isFresh(deps, opened.session)) return redirect(deps.urls.path(goal.path), opened.visit.browser.cookies)
   return confirmPage(deps, opened, goal)
 }
 

@@ -7,7 +7,17 @@ import { freshenGrant } from '../../sql/grants.ts'
 import type { Deps } from '../deps.ts'
 import { sessionHash } from '../http/browser.ts'
 import { base64url } from '../lib/base64url.ts'
+import { addSeconds } from '../lib/clock.ts'
 import { transact } from '../lib/transact.ts'
+
+/** Seconds for which a sign-in counts as fresh. */
+const FRESH = 600
+
+/** Whether the person of a session proved lately who they are: what a stranger at an open screen must not do asks for it. */
+export const isFresh = (
+  deps: Pick<Deps, 'clock'>,
+  { authenticated_at }: Pick<BrowserSessionRow, 'authenticated_at'>,
+): boolean => addSeconds(authenticated_at, FRESH) > deps.clock.now()
 
 /**
  * Notes that the person of a session proved anew by `method` who they are; `grantId` is the authorization request that asked for

@@ -10,6 +10,7 @@ import { redirect } from '../http/reply.ts'
 import type { PathParams, Route } from '../http/route.ts'
 import { storedContinuation } from '../identity/continuation.ts'
 import { providerName, turnedAwayMessage } from '../identity/providers.ts'
+import { isFresh } from '../identity/reauthentication.ts'
 import { cookiesAgain, TWICE } from '../identity/sign-up.ts'
 import { stoppedPage, stopReason } from '../identity/stopped-page.ts'
 import { linkThrough, renewThrough, signInThrough } from '../identity/upstream.ts'
@@ -127,7 +128,7 @@ async function answerOnce(deps: Deps, request: Request, visit: Visit, params: Pa
   if (!session)
     return form.action === 'register' ? register(deps, arrival, form, own) : showRegister(deps, arrival)
   if (!own) return suggestPage(deps, arrival, session, { expired: true })
-  if (form.action !== 'link' || isStale(deps, session))
+  if (form.action !== 'link' || !isFresh(deps, session))
     return suggestPage(deps, arrival, session, { status: 422 })
   const { provider } = arrival
   const linked = await linkThrough(deps, arrival.visit, arrival.way.id, session, providerName(provider))
@@ -135,12 +136,6 @@ async function answerOnce(deps: Deps, request: Request, visit: Visit, params: Pa
   await syncPerson(deps, arrival, session.user_id)
   return goOn(deps, arrival, [])
 }
-
-/** Seconds after a sign-in in which another way into the account may be added: not by a stranger at an open screen. */
-const FRESH = 1800
-
-const isStale = (deps: Pick<Deps, 'clock'>, session: BrowserSessionRow): boolean =>
-  addSeconds(session.authenticated_at, FRESH) <= deps.clock.now()
 
 const personOf = (deps: Deps, session: BrowserSessionRow) => {
   const { mxid, display_name } = summary(deps, session)
@@ -161,7 +156,7 @@ const suggestPage = (
       link_id: ulidFromUuid(arrival.link.id),
       identity: identityOf(arrival),
       user: personOf(deps, session),
-      stale: isStale(deps, session),
+      stale: !isFresh(deps, session),
     },
     { ...options, formAction: arrival.flow.formAction },
   )

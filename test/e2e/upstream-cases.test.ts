@@ -174,7 +174,7 @@ describe.each([true, false])('in Chromium, with script: %p', (script) => {
         await on.heading('Link Harbour to your account?')
         await on.follow('Cancel')
         await on.heading('You are signed in')
-        harness.clock.advance(1801)
+        harness.clock.advance(600)
         await on.arrive('Harbour', name)
         await page.getByText('You signed in a while ago.').waitFor()
         expect(await page.getByRole('button', { name: 'Link', exact: true }).count()).toBe(0)

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
+import { setPreferences } from '../../sql/preferences.ts'
 import { insertEmail, insertUser } from '../../sql/users.ts'
 import { setAdminRight } from '../../src/identity/admin-right.ts'
 import { deactivate, killSessions, lock, setPassword, unlock } from '../../src/identity/lifecycle.ts'
@@ -114,6 +115,18 @@ describe('what happens to an account is in its log, and its owner gets a mail', 
     for (const part of ['24. November 2026', 'Firefox, Linux', '192.0.2.7', 'http://auth.test/account/'])
       expect(text).toContain(part)
   })
+})
+
+test('the mail tells the time in the zone of the account, in its language', async () => {
+  const { userId, address } = await person()
+  await setPreferences(harness.deps.sql, userId, { locale: 'de', timeZone: 'Asia/Kolkata' })
+  await setPassword(harness.deps, userId, { version: 1, hash: 'x' }, { actor: 'self' })
+  await harness.runJobs()
+  const { subject, text, html } = server.last(address)
+  expect(subject).toBe('Passwort geändert')
+  const there = harness.clock.now().toLocaleTimeString('de', { timeZone: 'Asia/Kolkata', timeStyle: 'short' })
+  for (const part of [text, html]) expect(part).toContain(there)
+  for (const part of [text, html]) expect(part).not.toContain('UTC')
 })
 
 test('an address that was removed is told too, each address in a mail of its own', async () => {
