@@ -219,6 +219,24 @@ describe('an answer', () => {
     await own.close()
   })
 
+  test.each([
+    ['query', 'in a form'],
+    ['form_post', 'in the address'],
+  ] as const)('that was wanted as %s and comes %s is refused, and uses nothing up', async (response_mode) => {
+    const own = await upstreamWorld({ response_mode })
+    const browser = own.harness.browser()
+    const { pathname, searchParams, href } = own.fake.answer(
+      (await browser.open(`/upstream/authorize/${PROVIDER}`)).url,
+    )
+    const posted = () => browser.post(pathname, Object.fromEntries(searchParams))
+    const inQuery = () => browser.open(href)
+    const [wrong, right] = response_mode === 'query' ? [posted, inQuery] : [inQuery, posted]
+    expect((await wrong()).status).toBe(405)
+    expect(own.fake.forms).toEqual([])
+    expect((await right()).url.pathname).toStartWith('/upstream/link/')
+    await own.close()
+  })
+
   test('posted by the provider comes without cookies, and is posted once more by us (SameSite=Lax)', async () => {
     const browser = world.harness.browser()
     const away = await browser.open(`/upstream/authorize/${PROVIDER}`)
@@ -245,6 +263,9 @@ describe('a provider', () => {
     ['of another issuer', { issuer: 'https://evil.example' }],
     ['without an endpoint', { token_endpoint: undefined }],
     ['with an endpoint without TLS', { token_endpoint: 'http://harbour.example/token' }],
+    ['without keys', { jwks_uri: undefined }],
+    ['with a fragment in an endpoint', { authorization_endpoint: 'https://harbour.example/authorize#a' }],
+    ['without the scope openid', { scopes_supported: ['profile'] }],
   ])('with metadata %s costs its button alone', async (_, metadata) => {
     const own = await upstreamWorld()
     own.fake.metadata = metadata

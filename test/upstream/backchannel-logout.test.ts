@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
+import { decodeJwt, exportSPKI, generateKeyPair, importJWK, SignJWT } from 'jose'
 import type { Browser } from '../support/browser.ts'
 import { exchange, introspect, obtainCode, registerClient } from '../support/oauth.ts'
 import { PROVIDER, signUpThere, type UpstreamWorld, upstreamWorld } from '../support/upstream.ts'
@@ -91,6 +92,35 @@ describe('POST /upstream/backchannel-logout/{id}', () => {
     const response = await send(await token(claims))
     expect(response.status).toBe(400)
     expect(await response.json()).toMatchObject({ error: 'invalid_request' })
+    expect(await isSignedIn()).toBe(true)
+  })
+
+  const encoded = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
+  const unsigned = async (header: object) => `${encoded(header)}.${(await token()).split('.')[1]}`
+  test.each<[string, () => Promise<string>]>([
+    ['without a signature (alg none)', async () => `${await unsigned({ alg: 'none' })}.`],
+    [
+      'signed with HS256 under the public key',
+      async () => {
+        const { jwk } = world.fake
+        const pem = await exportSPKI((await importJWK(jwk, 'RS256', { extractable: true })) as CryptoKey)
+        return new SignJWT(decodeJwt(await token()))
+          .setProtectedHeader({ alg: 'HS256', typ: 'logout+jwt', kid: String(jwk.kid) })
+          .sign(new TextEncoder().encode(pem))
+      },
+    ],
+    [
+      'signed with a key of somebody else',
+      async () => {
+        const { privateKey } = await generateKeyPair('RS256')
+        return new SignJWT(decodeJwt(await token()))
+          .setProtectedHeader({ alg: 'RS256', typ: 'logout+jwt', kid: String(world.fake.jwk.kid) })
+          .sign(privateKey)
+      },
+    ],
+  ])('refuses a token %s', async (_, forged) => {
+    const response = await send(await forged())
+    expect([response.status, await response.json()]).toMatchObject([400, { error: 'invalid_request' }])
     expect(await isSignedIn()).toBe(true)
   })
 
