@@ -1,7 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test'
 import type { ReadableSpan } from '@opentelemetry/sdk-trace'
+import { createSql } from '../../sql/connect.ts'
 import { createApp } from '../../src/app.ts'
 import type { ConfigInput } from '../../src/config/schema.ts'
+import type { Deps } from '../../src/deps.ts'
+import { transact } from '../../src/lib/transact.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
 import { introspect, signedInApp, type TokenBody } from '../support/oauth.ts'
 
@@ -162,16 +165,20 @@ describe('GET /metrics', () => {
 })
 
 describe('GET /ready', () => {
-  const ready = async (from = harness) => {
-    const response = await from.request('/ready')
-    return {
-      status: response.status,
-      body: (await response.json()) as {
-        ready: boolean
-        checks: Record<string, { state: string; reason?: string }>
-      },
-    }
-  }
+  const read = async (response: Response) => ({
+    status: response.status,
+    body: (await response.json()) as {
+      ready: boolean
+      checks: Record<string, { state: string; reason?: string }>
+    },
+  })
+  const ready = async (from = harness) => read(await from.request('/ready'))
+  const readyOf = async (deps: Deps) =>
+    read(
+      await createApp(deps, { resources: [{ name: 'health' }] }).handle(
+        new Request('http://auth.test/ready'),
+      ),
+    )
 
   test('names every part with its state', async () => {
     const { status, body } = await ready()
@@ -191,6 +198,37 @@ describe('GET /ready', () => {
     expect([status, body.checks.homeserver?.state]).toEqual([200, 'failed'])
     expect(JSON.stringify(body)).not.toContain('10.1.2.3')
     await other.close()
+  })
+
+  test('a database that is away is 503, and what only it knows is unknown', async () => {
+    const sql = createSql({ uri: 'postgresql://latchkey@127.0.0.1:9/latchkey', connect_timeout: 1 })
+    const { status, body } = await readyOf({ ...harness.deps, sql })
+    await sql.end({ timeout: 0 })
+    const { database, migrations, queue, keys, homeserver } = body.checks
+    expect([status, body.ready, database?.state]).toEqual([503, false, 'failed'])
+    expect([migrations?.state, queue?.state]).toEqual(['unknown', 'unknown'])
+    expect([keys?.state, homeserver?.state]).toEqual(['ok', 'ok'])
+    expect(JSON.stringify(body)).not.toContain('127.0.0.1')
+  })
+
+  test('without a key to sign with it is 503', async () => {
+    const { status, body } = await readyOf({
+      ...harness.deps,
+      keys: { ...harness.deps.keys, jwks: { keys: [] } },
+    })
+    expect([status, body.ready, body.checks.keys]).toEqual([503, false, { state: 'failed', reason: 'none' }])
+  })
+
+  test('jobs that are late are told, with how many and since when, and take nobody out of service', async () => {
+    const { sql } = harness.database
+    const user_id = '019aaaaa-0000-7000-8000-000000000001'
+    await transact(sql, (tx) => harness.deps.jobs.enqueue(tx, 'sync-devices', { user_id }))
+    const due = new Date(harness.clock.now().getTime() - 400_000)
+    await sql`update latchkey_jobs.job set start_after = ${due} where state = 'created'`
+    const { status, body } = await readyOf(harness.deps)
+    await sql`delete from latchkey_jobs.job where state = 'created'`
+    expect([status, body.ready, body.checks.queue?.state]).toEqual([200, true, 'failed'])
+    expect(body.checks.queue?.reason).toMatch(/^[1-9]\d* jobs are due, the oldest since 400 s$/)
   })
 
   test('a migration that is to be done is 503', async () => {

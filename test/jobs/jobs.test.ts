@@ -347,6 +347,36 @@ describe('running', () => {
   })
 })
 
+test('a job that is over is kept as long as retention.finished_jobs says, also in queues of before, and then removed', async () => {
+  const periods = () =>
+    database.sql`select distinct deletion_seconds as kept from latchkey_jobs.queue where name in ${database.sql(['clean-up', 'sync-devices'])}`
+  await jobs.prepare()
+  expect((await periods()).map(({ kept }) => kept)).toEqual([30 * 24 * 3600])
+  const other = createJobs({ uri: database.uri }, log, { kept: { finished_jobs: 7200 }, lookAfter: 1 })
+  try {
+    await other.prepare()
+    expect((await periods()).map(({ kept }) => kept)).toEqual([7200])
+    const { handlers } = recorder()
+    for (const userId of [ALICE, BOB]) {
+      await transact(database.sql, (tx) => other.enqueue(tx, 'sync-devices', { user_id: userId }))
+      await other.runDue(handlers)
+    }
+    const subjects = () =>
+      database.sql`select data->>'user_id' as id from latchkey_jobs.job where state = 'completed' order by 1`
+    expect(await subjects()).toHaveLength(2)
+    await database.sql`
+      update latchkey_jobs.job set completed_on = now() - case data->>'user_id' when ${ALICE} then interval '3 hours' else interval '1 hour' end
+      where state = 'completed'`
+    await eventually(async () => (await subjects()).length < 2)
+    expect((await subjects()).map(({ id }) => id)).toEqual([BOB])
+  } finally {
+    await other.stop()
+    const again = createJobs({ uri: database.uri }, log)
+    await again.prepare()
+    await again.stop()
+  }
+}, 120_000)
+
 describe('an outage of the database', () => {
   let way: DatabaseProxy
   let behind: ReturnType<typeof createJobs>
