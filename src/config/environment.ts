@@ -4,6 +4,7 @@ import { isSlip, nearest } from './nearest.ts'
 import type { Report } from './report.ts'
 import { ConfigSchema } from './schema.ts'
 import { namedPaths, shapeOf } from './shape.ts'
+import { isMapping } from './validate.ts'
 
 /** The variables that say where the configuration is, and set nothing in it. */
 const LOCATIONS = ['LATCHKEY_CONFIG']
@@ -61,6 +62,38 @@ export async function applyEnvironment(
     const rival = variableOf(other)
     if (known.has(rival) && !names.has(rival)) replaceAt(layers, other, undefined, name)
   }
+}
+
+/**
+ * MAS's own variables fill the gaps of the files, as they do there (reference operations 1.1): `MAS_DATABASE_URI` is
+ * `database.uri`. Every `_` parts two keys, so that a key with one in its name has no such variable; what else begins so
+ * (Kubernetes describes a service named `mas` in variables) is nobody's key. Gives the names of those without effect.
+ */
+export function addMasVariables(layers: Layers, env: Record<string, string | undefined>): string[] {
+  const values = new Map(
+    [...namedPaths(ConfigSchema)].map(([path, schema]) => [path.join('_'), { path, schema }]),
+  )
+  const others: string[] = []
+  for (const [name, text] of Object.entries(env)) {
+    if (!name.startsWith('MAS_') || name === 'MAS_CONFIG' || !text) continue
+    const key = name.slice('MAS_'.length).toLowerCase()
+    const target = values.get(key)
+    const fits = target && target.path.length === key.split('_').length && isGap(layers.tree, target.path)
+    const value = fits ? coerce(text, target.schema) : undefined
+    if (target && value !== undefined) replaceAt(layers, target.path, value, name)
+    else others.push(name)
+  }
+  return others
+}
+
+/** Whether the files say nothing of a key, nor name a file with it. */
+function isGap(tree: unknown, path: readonly string[]): boolean {
+  const [key = '', ...rest] = path
+  if (!isMapping(tree)) return tree === undefined || tree === null
+  const value = Object.hasOwn(tree, key) ? tree[key] : undefined
+  if (rest.length > 0) return isGap(value, rest)
+  const file = counterpart([key])[0] ?? ''
+  return (value ?? undefined) === undefined && !(Object.hasOwn(tree, file) && tree[file])
 }
 
 /** `a.b_file` for `a.b`, and the other way round. */

@@ -1,6 +1,6 @@
 import { LineCounter, parseDocument } from 'yaml'
 import { codeOf } from '../lib/thrown.ts'
-import { applyEnvironment } from './environment.ts'
+import { addMasVariables, applyEnvironment } from './environment.ts'
 import { type LineOf, lastLineOf, linesOf } from './lines.ts'
 import { emptyLayers, mergeDocument, originOf } from './merge.ts'
 import { addProxyVariables } from './proxy-variables.ts'
@@ -63,12 +63,14 @@ export async function loadConfig(
   const files = texts.map(({ file }) => file)
   const everything = files.join(', ') || 'the environment'
   const report = createReport((path) => originOf(layers, path, everything))
+  const ignored = addMasVariables(layers, env)
   addLibpqVariables(layers.tree, env)
   await applyEnvironment(layers, env, readFile, report)
   report.warnings.push(...addProxyVariables(layers.tree, env))
-  const ignored = Object.keys(env).filter((name) => name.startsWith('MAS_') && name !== 'MAS_CONFIG')
   if (ignored.length > 0) {
-    report.warnings.push(`${ignored.join(', ')}: variables of MAS are not read. Use LATCHKEY_SECTION__KEY.`)
+    report.warnings.push(
+      `${ignored.join(', ')}: without effect. Variables of MAS say what no file says, as there; use LATCHKEY_SECTION__KEY.`,
+    )
   }
   return { ...(await resolve(layers.tree, { readFile, readDir, report })), files, input: layers.tree }
 }

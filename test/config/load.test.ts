@@ -262,11 +262,29 @@ describe('environment', () => {
     ])
   })
 
-  test('variables of MAS are named in a warning, since they have no effect', async () => {
-    const { warnings } = await load(FILES, { MAS_MATRIX_HOMESERVER: 'a.test' })
+  test('variables of MAS are named in a warning where they have no effect: a file says it, no key, no value of its kind', async () => {
+    const env = {
+      MAS_MATRIX_HOMESERVER: 'a.test',
+      MAS_HTTP_PUBLIC_BASE: 'https://a.test/',
+      MAS_SERVICE_HOST: '10.0.0.1',
+      MAS_DATABASE_PORT: 'tcp://10.0.0.1:5432',
+    }
+    const { config, warnings } = await load(FILES, env)
+    expect(config.matrix.homeserver).toBe('example.test')
+    expect(config.database).toBeUndefined()
     expect(warnings).toEqual([
-      'MAS_MATRIX_HOMESERVER: variables of MAS are not read. Use LATCHKEY_SECTION__KEY.',
+      `${Object.keys(env).join(', ')}: without effect. Variables of MAS say what no file says, as there; use LATCHKEY_SECTION__KEY.`,
     ])
+  })
+
+  test('a variable of MAS gives way to one of ours, and to a file that holds the secret', async () => {
+    const files = {
+      'config.yaml': MINIMAL.replace('secret: shared', 'secret_file: /run/secret'),
+      '/run/secret': 'of the file',
+    }
+    const env = { MAS_MATRIX_SECRET: 'of MAS', MAS_DATABASE_URI: 'postgresql://mas/mas' }
+    const { config } = await load(files, { ...env, LATCHKEY_DATABASE__URI: 'postgresql://ours/ours' })
+    expect([config.matrix.secret, config.database?.uri]).toEqual(['of the file', 'postgresql://ours/ours'])
   })
 
   test('variables of libpq fill the gaps of a database section without uri', async () => {
