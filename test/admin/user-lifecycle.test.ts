@@ -163,6 +163,13 @@ describe('POST /users/{id}/set-username', () => {
       expect((await rename('ivan.the.first')).body.data.attributes.username).toBe('ivan.the.first')
       expect((await rename('ivan.the.first')).status).toBe(200)
       expect((await admin.api('GET', '/users/by-username/ivan')).status).toBe(404)
+      await admin.api('POST', `/users/${ivan.id}/set-password`, { password: PASSWORD })
+      const signIn = async (username: string) => {
+        const form = await alone.browser().open('/login')
+        return (await form.submit({ username, password: PASSWORD })).url.pathname
+      }
+      expect(await signIn('ivan')).toBe('/login')
+      expect(await signIn('ivan.the.first')).not.toBe('/login')
     } finally {
       await alone.close()
     }

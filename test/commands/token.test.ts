@@ -148,6 +148,29 @@ describe('latchkey token', () => {
     )
     expect(read).toMatchObject({ code: 0, err: '' })
     expect(read.out).not.toBe(named.out)
+    // One for each scope is kept; a narrow one is no good for more.
+    const narrow = [
+      '--client-id',
+      CLIENT,
+      '--client-secret-file',
+      secret,
+      '--scope',
+      'urn:latchkey:admin:read',
+    ]
+    const reading = await token('client', [...narrow, '--json'])
+    const { access_token, scope } = JSON.parse(reading.out)
+    expect(scope).toBe('urn:latchkey:admin:read')
+    expect(await api(access_token)).toBe(200)
+    const changing = await fetch(new URL('/api/admin/v1/user-registration-tokens', address.url), {
+      method: 'POST',
+      headers: { authorization: `Bearer ${access_token}`, 'content-type': 'application/json' },
+      body: '{}',
+    })
+    expect(changing.status).toBe(403)
+    expect((await token('client', narrow)).out.trim()).toBe(access_token)
+    expect((await token('client', ['--client-id', CLIENT, '--client-secret-file', secret])).out).toBe(
+      read.out,
+    )
     const wrong = await token(
       'client',
       ['--fresh', '--client-id', CLIENT, '--client-secret-file', '-'],
