@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { findUserByName } from '../../sql/users.ts'
+import { approve } from '../../src/identity/approvals.ts'
 import { takeRegistration } from '../../src/upstream/register.ts'
 import { challengeOf, solve } from '../support/altcha.ts'
 import { type Browser, copyCookies, type Page } from '../support/browser.ts'
@@ -78,6 +80,34 @@ describe('the check against robots on the page of a sign-up through a provider',
     expect(both.map(({ status }) => status)).toEqual([200, 200])
     expect(new Set(both.map(({ url }) => url.pathname)).size).toBe(1)
     expect(both[0]?.url.pathname).toEndWith('/display-name')
+  })
+})
+
+describe('approval by an administrator (account.registration_requires_approval)', () => {
+  test.each([
+    ['with a page', false],
+    ['without one', true],
+  ])('a sign-up through a provider waits for it too, %s', async (_, skips) => {
+    const displayname = { action: 'force' as const }
+    const skipping = { localpart: { action: 'require' as const }, displayname, skip_confirmation: true }
+    const world = await upstreamWorld(
+      { claims_imports: skips ? skipping : SUGGEST },
+      { config: { account: { registration_requires_approval: true } } },
+    )
+    const { harness, through } = world
+    const { browser, name, page } = await arrive(world)
+    const waits = skips ? page : await signUpThere(page, { username: name, ...everything })
+    expect(waits.text).toContain('Your account waits for approval')
+    expect([await accounts(world, name), await sessions(world, name)]).toEqual([1, 0])
+    expect(await who(browser)).toBeUndefined()
+    expect((await through(harness.browser())).text).toContain('waits for approval')
+    expect([await sessions(world, name), harness.homeserver.users.has(name)]).toEqual([0, false])
+    const [user] = await findUserByName(harness.deps.sql, name, name)
+    await approve(harness.deps, user?.id ?? '')
+    const later = harness.browser()
+    await through(later)
+    expect(await who(later)).toBe(name)
+    await world.close()
   })
 })
 
