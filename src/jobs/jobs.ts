@@ -64,6 +64,8 @@ export interface JobsOptions {
   kept?: { finished_jobs: number }
   /** Seconds between two looks for the jobs of processes that died; 60 unless given. */
   lookAfter?: number
+  /** Milliseconds that running jobs have at a stop; 10,000 unless given. */
+  stopWithin?: number
   metrics?: Pick<Metrics, 'jobs' | 'jobsUnderWay' | 'queueTicks' | 'queueWakeups'>
   tracing?: Pick<Tracing, 'job'> | undefined
 }
@@ -197,7 +199,7 @@ export function createJobs(database: DatabaseConfig, log: Log, options: JobsOpti
     async stop() {
       stopping.abort()
       const started = await starting?.catch(() => undefined)
-      await started?.stop({ graceful: true, timeout: 10_000, close: false })
+      await started?.stop({ graceful: true, timeout: options.stopWithin ?? 10_000, close: false })
       await own?.end({ timeout: 5 })
     },
   }

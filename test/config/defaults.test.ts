@@ -43,6 +43,31 @@ describe('defaults', () => {
     expect(config.email.transport).toBe('blackhole')
   })
 
+  test('retention: the periods of MAS, and shorter ones where it keeps something for ever or for nothing (reference operations 5.4)', async () => {
+    const { config } = await parseText(MINIMAL)
+    const hour = 3600
+    const day = 24 * hour
+    expect(config.retention).toMatchObject({
+      replaced_tokens: hour,
+      expired_tokens: 30 * day,
+      ended_sessions: 30 * day,
+      session_addresses: 30 * day,
+      requests: 7 * day,
+      sign_ups: 30 * day,
+      recoveries: 7 * day,
+      email_verifications: 7 * day,
+      finished_jobs: 30 * day,
+      policy_data_versions: 10,
+      // Of MAS 30 days too. Nobody can go on with one after an hour, and it holds the hash of a password.
+      abandoned_sign_ups: day,
+      // Of MAS for ever.
+      replaced_passwords: 0,
+      legacy_logins: day,
+      invitations: 365 * day,
+      unused_clients: 90 * day,
+    })
+  })
+
   test('hold key by key in a section that is there', async () => {
     const { config } = await withMinimal('http: { public_base: "https://auth.example.org/" }\ndatabase: {}')
     expect(config.http.listeners).toHaveLength(2)

@@ -345,6 +345,33 @@ describe('running', () => {
     const [row] = await database.sql`select state::text from latchkey_jobs.job`
     expect(row?.state).toBe('completed')
   })
+
+  test('a stop does not wait for ever: a job that hangs is handed back, and another process does it', async () => {
+    const hurried = createJobs({ uri: database.uri }, log, { stopWithin: 500 })
+    const { ran, handlers } = recorder()
+    let release = (): void => {}
+    const hanging = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    let begun = false
+    await hurried.work({
+      ...handlers,
+      'sync-devices': async () => {
+        begun = true
+        await hanging
+      },
+    })
+    await enqueue('sync-devices', ALICE)
+    await eventually(() => begun)
+    await hurried.stop()
+    const [row] =
+      await database.sql`select state::text as state from latchkey_jobs.job where name = 'sync-devices'`
+    expect(row?.state).toBe('retry')
+    await skipDelay()
+    await jobs.runDue(handlers)
+    expect(ran).toEqual(['sync alice'])
+    release()
+  })
 })
 
 test('a job that is over is kept as long as retention.finished_jobs says, also in queues of before, and then removed', async () => {
