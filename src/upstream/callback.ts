@@ -64,8 +64,9 @@ function relay(deps: Deps, request: Request, provider: Provider, params: Params)
     path: `upstream/callback/${provider.id}`,
     params: [...fields, [RELAYED, 'true'] as [string, string]],
   }
-  // The form may lead through sign-in and consent to an app, whose address nobody knows yet.
-  return plainPage(deps, request, 'upstream_relay', context, { formAction: false })
+  // It may lead through sign-in and consent to an app, of which nothing is known yet: neither its address nor whether it
+  // opened this window.
+  return plainPage(deps, request, 'upstream_relay', context, { formAction: false, keepsOpener: true })
 }
 
 /** The way that an answer belongs to, claimed: an answer counts once, in the browser and for the provider of the way. */

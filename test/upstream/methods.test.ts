@@ -14,6 +14,7 @@ import { publishedKeySet } from '../../src/oauth/key-set.ts'
 import { syncProviders } from '../../src/upstream/sync.ts'
 import { problemsOf, withMinimal } from '../config/support.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
+import { authorizeUrl, registerClient } from '../support/oauth.ts'
 import { startProvider, type TestProvider } from '../support/provider.ts'
 import { PROVIDER, SUGGEST, upstreamWorld } from '../support/upstream.ts'
 
@@ -352,6 +353,39 @@ test('Sign in with Apple: the secret is a short JWT of the team, and the name co
   expect(payload).toMatchObject({ iss: 'TEAM', sub: 'org.example.service', aud: 'https://appleid.apple.com' })
   expect((payload.exp ?? 0) - (payload.iat ?? 0)).toBe(60)
   await world.close()
+})
+
+test('a window that an app opened stays connected with it through a provider that posts its answer', async () => {
+  const world = await upstreamWorld({ response_mode: 'form_post' })
+  const { harness, fake } = world
+  const openerOf = ({ headers }: { headers: Headers }) => headers.get('cross-origin-opener-policy')
+  try {
+    fake.claims = { sub: 'posted' }
+    const { client_id } = await registerClient(harness)
+    const browser = harness.browser()
+    const login = await browser.open(authorizeUrl(client_id))
+    const [, href = ''] = /href="(\/upstream\/authorize\/[^"]*)"/.exec(login.text) ?? []
+    const away = await browser.open(href.replaceAll('&amp;', '&'))
+    const { searchParams, pathname } = fake.answer(away.url)
+    // The form of another site comes without our cookies; our page sends it on, with them.
+    const answer = Object.fromEntries(searchParams)
+    const relay = await harness.browser().post(pathname, answer)
+    const fields = [...relay.text.matchAll(/<input type="hidden" name="([^"]+)" value="([^"]*)"/g)]
+    const sent = Object.fromEntries(fields.map(([, name = '', value = '']) => [name, value]))
+    expect(sent).toMatchObject(answer)
+    const link = await browser.post(pathname, sent)
+    expect(link.url.pathname).toStartWith('/upstream/link/')
+    expect([login, relay, link].map(openerOf)).toEqual(['unsafe-none', 'unsafe-none', 'unsafe-none'])
+    // On the way to our own pages nobody waits.
+    const own = harness.browser()
+    const alone = await own.open(`/upstream/authorize/${PROVIDER}`)
+    const back = fake.answer(alone.url)
+    const arrived = await own.post(back.pathname, Object.fromEntries(back.searchParams))
+    expect(arrived.url.pathname).toStartWith('/upstream/link/')
+    expect(openerOf(arrived)).toBe('same-origin-allow-popups')
+  } finally {
+    await world.close()
+  }
 })
 
 test('a plain OAuth 2.0 provider without ID tokens: userinfo says who it is', async () => {
