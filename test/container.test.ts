@@ -50,6 +50,11 @@ describe('Dockerfile', () => {
       expect(version).toBe(devDependencies.bun)
   })
 
+  test('the engine asks after its health by the command that the program has', async () => {
+    const [, command = ''] = /^HEALTHCHECK .*CMD (\[.*\])$/m.exec(await read('Dockerfile')) ?? []
+    expect(JSON.parse(command)).toEqual(['bun', 'src/main.ts', 'health'])
+  })
+
   test('what it removes from the packages is nothing that the program asks for', async () => {
     const [, names = ''] = /rm -rf (.+)$/m.exec(await read('Dockerfile')) ?? []
     const { dependencies } = JSON.parse(await read('package.json'))
