@@ -1,4 +1,5 @@
 import type { JwtClaims } from '../crypto/jwt.ts'
+import { isForIssuer } from './client-jwt.ts'
 import { isIssuerAlone } from './fapi2.ts'
 
 /**
@@ -33,11 +34,8 @@ export const isFromClient: Rule = ({ iss }, { clientId }) => iss === clientId
 export const isAboutClient: Rule = ({ sub }, { clientId }) => sub === clientId
 
 /** RFC 7523 section 3, point 3; OpenID Connect Core section 9: it is for us, by the issuer or the token endpoint. */
-export const isForUs: Rule = ({ aud }, { issuer, tokenEndpoint, fapi2 }) => {
-  if (fapi2) return isIssuerAlone(issuer, aud)
-  const ours: unknown[] = [issuer, issuer.replace(/\/$/, ''), tokenEndpoint]
-  return Array.isArray(aud) ? aud.some((one) => ours.includes(one)) : ours.includes(aud)
-}
+export const isForUs: Rule = ({ aud }, { issuer, tokenEndpoint, fapi2 }) =>
+  fapi2 ? isIssuerAlone(issuer, aud) : isForIssuer(issuer, aud, [tokenEndpoint])
 
 /** RFC 7523 section 3, point 4: it has an end, and not one that is unreasonably far away. */
 export const endsSoon: Rule = ({ exp }, { now }) =>

@@ -62,3 +62,12 @@ async function keysOf(
     })
   }
 }
+
+/**
+ * Whether `aud` names us, alone or among others: by the issuer, which for a bare origin is written with and without its
+ * slash, or by one of `others`.
+ */
+export function isForIssuer(issuer: string, aud: unknown, others: readonly string[] = []): boolean {
+  const ours: unknown[] = [issuer, issuer.replace(/\/$/, ''), ...others]
+  return Array.isArray(aud) ? aud.some((one) => ours.includes(one)) : ours.includes(aud)
+}

@@ -4,7 +4,7 @@ import type { Deps } from '../../deps.ts'
 import { OAuthError } from '../../http/errors.ts'
 import type { Params } from '../../http/params.ts'
 import { ulidFromUuid } from '../../lib/ulid.ts'
-import { CLIENT_ALGORITHMS, verifyClientJwt } from '../client-jwt.ts'
+import { CLIENT_ALGORITHMS, isForIssuer, verifyClientJwt } from '../client-jwt.ts'
 import { algorithmsFor } from '../fapi2.ts'
 
 /** `typ` of a request object (RFC 9101 section 10.8); one without says nothing, other kinds of JWT are refused. */
@@ -81,11 +81,8 @@ type Rule = (claims: JwtClaims, facts: RequestObjectFacts) => boolean
 /** RFC 9101 section 4: the client made it. */
 const isFromClient: Rule = ({ iss }, { clientId }) => iss === clientId
 
-/** RFC 9101 section 4: it is for us; the issuer of a bare origin is written with and without its slash. */
-const isForUs: Rule = ({ aud }, { issuer }) => {
-  const audiences: unknown[] = Array.isArray(aud) ? aud : [aud]
-  return audiences.some((one) => one === issuer || one === issuer.replace(/\/$/, ''))
-}
+/** RFC 9101 section 4: it is for us. */
+const isForUs: Rule = ({ aud }, { issuer }) => isForIssuer(issuer, aud)
 
 /** RFC 9101 section 5: the client that it names is the one that sends it. */
 const namesClient: Rule = (claims, { clientId }) =>
