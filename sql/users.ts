@@ -1,4 +1,5 @@
 import type { Db } from './connect.ts'
+import type { Fragment } from './page.ts'
 
 /** A person's account, as every use case sees it. */
 export interface UserRow {
@@ -52,8 +53,7 @@ export const findUserAndPassword = (sql: Db, username: string, folded: string) =
   (UserRow & { password: PasswordRow | null })[]
 >`
   select ${columns(sql)}, (
-    select jsonb_build_object('id', p.id, 'version', p.version, 'hash', p.hash) from latchkey.user_passwords p
-    where p.user_id = u.id order by p.created_at desc, p.id desc limit 1) as password
+    ${activePassword(sql, sql`jsonb_build_object('id', p.id, 'version', p.version, 'hash', p.hash)`, sql`u.id`)}) as password
   from latchkey.users u where ${isNamed(sql, username, folded)} limit 1`
 
 /** The user of an id. */
@@ -115,9 +115,13 @@ export interface PasswordRow {
 }
 
 /** The newest password of a user, which is the active one. */
+const activePassword = (sql: Db, selected: Fragment, userId: Fragment) => sql`
+  select ${selected} from latchkey.user_passwords p
+  where p.user_id = ${userId} order by p.created_at desc, p.id desc limit 1`
+
+/** The active password of a user. */
 export const findPassword = (sql: Db, userId: string) => sql<PasswordRow[]>`
-  select id, version, hash from latchkey.user_passwords
-  where user_id = ${userId} order by created_at desc, id desc limit 1`
+  ${activePassword(sql, sql`p.id, p.version, p.hash`, sql`${userId}`)}`
 
 /** Adds a password, which becomes the active one. */
 export const insertPassword = (
