@@ -14,10 +14,9 @@ import { limitSubject, take } from '../identity/limits.ts'
 import { addSeconds } from '../lib/clock.ts'
 import { sha256 } from '../lib/digest.ts'
 import { randomString } from '../lib/random.ts'
-import { parseScope } from '../lib/scope.ts'
 import { newId, ulidFromUuid } from '../lib/ulid.ts'
 import { authenticateClient } from './client-auth.ts'
-import { checkRegisteredScope } from './registered-scope.ts'
+import { askedScope } from './registered-scope.ts'
 import { formatUserCode, newUserCode, userCodeHash } from './user-code.ts'
 
 /** RFC 8628 section 3.4. */
@@ -46,10 +45,7 @@ export async function requestDeviceCode(deps: Deps, request: Request): Promise<R
   const requester = requesterOf(deps, request)
   const client = await authenticateClient(deps, request, form)
   if (!client.grant_types.includes(DEVICE_CODE_GRANT)) throw new OAuthError('unauthorized_client')
-  const { scope: text } = checkParams(DeviceRequest, form)
-  const scope = text === undefined ? [] : parseScope(text)
-  if (!scope) throw new OAuthError('invalid_scope', { description: 'The parameter scope is malformed.' })
-  checkRegisteredScope(client, scope)
+  const scope = askedScope(client, checkParams(DeviceRequest, form).scope)
   await take(deps, 'device-request.ip', limitSubject(requester.ip), DEVICE_REQUEST_LIMIT)
   const { deviceCode, userCode } = await store(deps, client, scope, requester)
   const link = deps.urls.absolute('/link')

@@ -14,11 +14,17 @@ export function isRegisteredScope({ metadata }: Pick<ClientRow, 'metadata'>, sco
   return isMatrix ? registered.some(isApiScope) : registered.includes(scope)
 }
 
-/** @throws OAuthError invalid_scope for a client that asks for more than it registered */
-export function checkRegisteredScope(client: Pick<ClientRow, 'metadata'>, scope: readonly string[]): void {
+/**
+ * The scopes that a client asks for with the parameter `scope` (RFC 6749 section 3.3); none without it.
+ *
+ * @throws OAuthError invalid_scope for a malformed one, and for more than the client registered
+ */
+export function askedScope(client: Pick<ClientRow, 'metadata'>, text: string | undefined): string[] {
+  const scope = text === undefined ? [] : parseScope(text)
+  if (!scope) throw invalid('The parameter scope is malformed.')
   const more = scope.find((one) => !isRegisteredScope(client, one))
-  if (more !== undefined)
-    throw new OAuthError('invalid_scope', {
-      description: `The client did not register the scope ${more.slice(0, 200)}.`,
-    })
+  if (more !== undefined) throw invalid(`The client did not register the scope ${more.slice(0, 200)}.`)
+  return scope
 }
+
+const invalid = (description: string) => new OAuthError('invalid_scope', { description })

@@ -2,12 +2,11 @@ import type { ClientRow } from '../../../sql/clients.ts'
 import type { Deps } from '../../deps.ts'
 import { OAuthError } from '../../http/errors.ts'
 import type { Params } from '../../http/params.ts'
-import { parseScope } from '../../lib/scope.ts'
 import { hasDefaultAcr } from '../acr.ts'
 import { isThumbprint } from '../dpop.ts'
 import { mustNameRedirect, mustPush, mustUsePkce } from '../fapi2.ts'
 import { isChallenge } from '../pkce.ts'
-import { checkRegisteredScope, isRegisteredScope } from '../registered-scope.ts'
+import { askedScope, isRegisteredScope } from '../registered-scope.ts'
 import { checkResources } from '../resource.ts'
 import { type ClaimsRequest, readClaims } from './claims.ts'
 import type { AuthorizationRequest } from './request.ts'
@@ -125,10 +124,9 @@ function readMaxAge(text: string | undefined): number | undefined {
 
 /** RFC 6749 section 3.3, and the scopes of the claims that were asked for one by one, where the client may ask for them. */
 function readScope(client: ClientRow, text: string | undefined, claims: ClaimsRequest): string[] {
-  const scope = text === undefined ? undefined : parseScope(text)
-  if (!scope)
-    throw new OAuthError('invalid_scope', { description: 'The parameter scope is missing or malformed.' })
-  checkRegisteredScope(client, scope)
+  if (text === undefined)
+    throw new OAuthError('invalid_scope', { description: 'The parameter scope is missing.' })
+  const scope = askedScope(client, text)
   if (!scope.includes('openid')) return scope
   const ofClaims = claims.scopes.filter((one) => isRegisteredScope(client, one))
   return [...new Set([...scope, ...ofClaims])].sort()

@@ -7,11 +7,10 @@ import type { Deps } from '../../deps.ts'
 import { OAuthError } from '../../http/errors.ts'
 import type { Requester } from '../../http/requester.ts'
 import { addSeconds } from '../../lib/clock.ts'
-import { parseScope } from '../../lib/scope.ts'
 import { transact } from '../../lib/transact.ts'
 import { newId } from '../../lib/ulid.ts'
 import { tokenTypeOf } from '../dpop.ts'
-import { checkRegisteredScope } from '../registered-scope.ts'
+import { askedScope } from '../registered-scope.ts'
 import type { TokenResponse } from '../token-response.ts'
 
 /**
@@ -30,9 +29,7 @@ export async function grantToClient(
   // A client that does not authenticate has no credentials to grant anything for.
   if (!client.grant_types.includes('client_credentials') || client.auth_method === 'none')
     throw new OAuthError('unauthorized_client')
-  const scope = form.scope === undefined ? [] : parseScope(form.scope)
-  if (!scope) throw new OAuthError('invalid_scope', { description: 'The scope is malformed.' })
-  checkRegisteredScope(client, scope)
+  const scope = askedScope(client, form.scope)
   const violations = await deps.policy.grant(
     { scope, clientId: client.id, grantType: 'client_credentials' },
     requester,
