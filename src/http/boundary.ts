@@ -59,7 +59,7 @@ export function errorResponse(deps: Deps, request: Request, surface: Surface, er
   }
 }
 
-/** Whether an error says what its answer is; any other one is a mistake of this program. */
+/** Whether an error says what its answer is, or is an outage; any other one is a mistake of this program. */
 export const isForeseen = (error: unknown): boolean =>
   FORESEEN.some((kind) => error instanceof kind) || isOutage(error)
 
@@ -76,6 +76,7 @@ const FORESEEN = [
 ]
 
 function describeError(deps: Deps, request: Request, surface: Surface, error: unknown): Response {
+  if (!isForeseen(error)) return internal(deps, request, surface, error)
   if (error instanceof OAuthError) {
     const { code, cause } = error
     if (code === 'server_error') return internal(deps, request, surface, error)
@@ -99,9 +100,8 @@ function describeError(deps: Deps, request: Request, surface: Surface, error: un
   if (error instanceof PageError) return refused(deps, request, error)
   if (error instanceof RateLimited) return rateLimited(deps, request, surface, error.retryAfter)
   if (error instanceof NotFound) return notFound(deps, request, surface)
-  if (error instanceof Unavailable || error instanceof Overloaded || isOutage(error))
-    return outage(deps, request, surface, error)
-  return internal(deps, request, surface, error)
+  // What is left of the foreseen: ours, that of a server which we need, or too much to do.
+  return outage(deps, request, surface, error)
 }
 
 /**
