@@ -139,7 +139,8 @@ function webfinger(deps: Pick<Deps, 'urls'>, request: Request): Response {
 }
 
 export function discoveryRoutes(deps: Deps): Route[] {
-  // Made anew each time: keys that `keys rotate` made begin to sign, and others go, while the process runs.
+  // Made anew each time, which costs microseconds: while the process runs, keys that `keys rotate` made begin to sign and
+  // others go, and providers that the admin API makes offer a sign-up.
   const answer = () => publicJson(discoveryDocument(deps), MAX_AGE)
   const paths = ['/.well-known/openid-configuration', '/.well-known/oauth-authorization-server']
   // RFC 8414 section 3: for an issuer with a path the well-known segment stands before the path (decision 4).
