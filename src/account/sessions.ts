@@ -1,8 +1,9 @@
-import { type SessionRow, type SessionSearch, searchActiveSessions } from '../../sql/sessions.ts'
+import { type SessionSearch, searchActiveSessions } from '../../sql/sessions.ts'
 import type { Deps } from '../deps.ts'
 import { type Params, readPageQuery } from '../http/params.ts'
 import type { Route } from '../http/route.ts'
 import { describeSession } from '../identity/describe-session.ts'
+import type { AccountSession } from '../render/contexts-account.ts'
 import { sessionName } from '../render/functions.ts'
 import { accountPage, goTo, openAccount } from './area.ts'
 import { PAGE, readPage } from './paging.ts'
@@ -29,18 +30,17 @@ function readSearch(
 }
 
 /** In the order of the names that the page shows, the current one first and those without a name last. */
-function byName<R extends SessionRow>(rows: R[], current: { id: string }, lang: string): R[] {
+function byName(sessions: readonly AccountSession[], lang: string): AccountSession[] {
   const { compare } = new Intl.Collator(lang, { sensitivity: 'base', numeric: true })
-  return rows
-    .map((row) => ({ row, shown: describeSession(row, current) }))
-    .map(({ row, shown }) => ({ row, name: sessionName(shown), isCurrent: shown.current }))
+  return sessions
+    .map((session) => ({ session, name: sessionName(session) }))
     .sort(
       (a, b) =>
-        Number(b.isCurrent) - Number(a.isCurrent) ||
+        Number(b.session.current) - Number(a.session.current) ||
         Number(a.name === '') - Number(b.name === '') ||
         compare(a.name, b.name),
     )
-    .map(({ row }) => row)
+    .map(({ session }) => session)
 }
 
 /** GET /account/sessions?kind=&q=&sort=&page=: where am I signed in. */
@@ -50,19 +50,16 @@ async function list(deps: Deps, request: Request): Promise<Response> {
   const { session, visit } = opened
   const { page, ...search } = readSearch(readPageQuery(request))
   const offset = (page - 1) * PAGE
-  const find = (order: SessionSearch['sort'], from: number, limit: number) =>
-    searchActiveSessions(deps.sql, session.user_id, session.id, {
-      ...search,
-      sort: order,
-      limit,
-      offset: from,
-    })
-  const rows =
-    search.sort === 'name'
-      ? byName(await find('active', 0, NAMED), session, visit.lang).slice(offset, offset + PAGE)
-      : await find(search.sort, offset, PAGE)
+  const rows = await searchActiveSessions(deps.sql, session.user_id, session.id, {
+    ...search,
+    ...(search.sort === 'name'
+      ? { sort: 'active', limit: NAMED, offset: 0 }
+      : { sort: search.sort, limit: PAGE, offset }),
+  })
+  const found = rows.map((row) => describeSession(row, session))
+  const sessions = search.sort === 'name' ? byName(found, visit.lang).slice(offset, offset + PAGE) : found
   // The last sessions of this page were signed out: the first one has the rest.
-  if (rows.length === 0 && page > 1) return goTo(deps, opened, 'sessions')
+  if (sessions.length === 0 && page > 1) return goTo(deps, opened, 'sessions')
   const total = rows[0]?.total ?? 0
   const { text: q, sort } = search
   const query = (kind: SessionSearch['kind'], to: number): string =>
@@ -73,7 +70,7 @@ async function list(deps: Deps, request: Request): Promise<Response> {
       ...(to > 1 && { page: String(to) }),
     }).toString()
   return accountPage(deps, opened, 'sessions', 'account_sessions', {
-    sessions: rows.map((row) => describeSession(row, session)),
+    sessions,
     search: { kind: search.kind ?? '', text: search.text ?? '', sort: search.sort },
     tabs: [null, ...KINDS].map((kind) => ({ kind: kind ?? '', query: query(kind, 1) })),
     total,
