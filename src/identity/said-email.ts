@@ -1,5 +1,6 @@
 import { noteAskedForEmail, wasAskedForEmail } from '../../sql/upstream-links.ts'
 import { listUserEmails } from '../../sql/user-emails.ts'
+import { findUser } from '../../sql/users.ts'
 import type { Deps } from '../deps.ts'
 import { RateLimited, Unavailable } from '../http/errors.ts'
 import { sha256 } from '../lib/digest.ts'
@@ -17,12 +18,14 @@ export async function askToProveEmail(
   deps: SecurityLogNeeds & Pick<Deps, 'sql' | 'urls'>,
   { userId, linkId }: { userId: string; linkId: string },
   email: string,
-  claimant: Claimant & { saidBy: string },
+  claimant: Omit<Claimant, 'username'> & { saidBy: string },
 ): Promise<void> {
   const folded = foldEmail(email)
   const hash = sha256(`asked-email\n${folded}`)
   const [asked] = await wasAskedForEmail(deps.sql, linkId, hash)
   if (asked) return
+  const [user] = await findUser(deps.sql, userId)
+  if (!user) return
   const own = await listUserEmails(deps.sql, userId)
   if (own.some((row) => foldEmail(row.email) === folded)) return
   try {
@@ -35,6 +38,6 @@ export async function askToProveEmail(
   await transact(deps.sql, async (tx) => {
     // Of two sign-ins at once one asks.
     const [first] = await noteAskedForEmail(tx, linkId, userId, hash)
-    if (first) await beginVerification(deps, tx, { userId }, email, claimant)
+    if (first) await beginVerification(deps, tx, { userId }, email, { ...claimant, username: user.username })
   })
 }

@@ -1,4 +1,3 @@
-import { findUser } from '../../sql/users.ts'
 import type { Deps } from '../deps.ts'
 import { providerName } from '../identity/providers.ts'
 import { askToProveEmail } from '../identity/said-email.ts'
@@ -23,9 +22,7 @@ export async function syncPerson(
     isAdmin: holds(deps, provider, 'admin_if', way.said),
   })
   if (!said?.unproven) return
-  const [user] = await findUser(deps.sql, userId)
-  if (!user) return
   const { lang, requester } = visit
-  const claimant = { username: user.username, lang, requester, saidBy: providerName(provider) }
+  const claimant = { lang, requester, saidBy: providerName(provider) }
   await askToProveEmail(deps, { userId, linkId: link.id }, said.value, claimant)
 }

@@ -111,7 +111,6 @@ describe('sync_on_login: an address that the provider does not vouch for (email_
     const [link] = await deps.sql`select id, user_id from latchkey.upstream_links`
     const who = { userId: link?.user_id, linkId: link?.id }
     const claimant = {
-      username: 'anna',
       lang: 'en',
       requester: { ip: '192.0.2.1', userAgent: undefined },
       saidBy: 'Harbour',
