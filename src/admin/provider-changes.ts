@@ -5,13 +5,13 @@ import { problemSentence } from '../config/provider.ts'
 import { upstream } from '../config/schema/clients.ts'
 import { AdminError } from '../http/errors.ts'
 import {
+  changeOperatorProvider,
   createOperatorProvider,
-  deleteOperatorProviderFor,
   type Hanging,
   type Refused,
+  removeOperatorProvider,
   type Settings,
   setProviderEnabled,
-  updateOperatorProviderSettings,
 } from '../identity/operator-providers.ts'
 import { type Call, type Operation, operation, type Refusal, type Reply } from './operation.ts'
 import { found, single } from './resource.ts'
@@ -112,7 +112,7 @@ function refusalOf(refused: Refused): AdminError {
       return new AdminError(409, EXISTS.code, 'There is a provider of this id.', {
         detail: 'Leave the id out to get a new one, or change the provider that there is.',
       })
-    case 'changed':
+    case 'outdated':
       return new AdminError(409, CHANGED.code, 'Somebody else changed this provider at the same moment.', {
         detail: 'Read it again, and repeat the change.',
       })
@@ -205,8 +205,8 @@ export const providerChanges: Operation[] = [
     refusals: [INVALID, NOT_FOUND, CONFIGURED, CHANGED, SEALED],
     async handle(call) {
       const row = await ownRow(call)
-      const changed = await updateOperatorProviderSettings(call.deps, row.id, call.body as Settings)
-      if (changed.result !== 'changed_it') throw refusalOf(changed)
+      const changed = await changeOperatorProvider(call.deps, row.id, call.body as Settings)
+      if (changed.result !== 'changed') throw refusalOf(changed)
       return shown(call, row.id)
     },
   }),
@@ -241,7 +241,7 @@ export const providerChanges: Operation[] = [
     async handle(call) {
       const row = await ownRow(call)
       const { target } = single(call, PROVIDER, row)
-      const outcome = await deleteOperatorProviderFor(call.deps, row.id, { links: call.query.links === true })
+      const outcome = await removeOperatorProvider(call.deps, row.id, { links: call.query.links === true })
       if (outcome.result === 'not_found') throw refusalOf({ result: 'not_found' })
       if (outcome.result === 'linked')
         throw new AdminError(409, LINKED.code, 'People are linked to this provider.', {

@@ -35,7 +35,7 @@ export type Refused =
   | { result: 'exists' }
   | { result: 'not_found' }
   /** Somebody else changed it meanwhile. */
-  | { result: 'changed' }
+  | { result: 'outdated' }
   /** Its secrets were sealed under a key that is gone: new ones have to be given. */
   | { result: 'sealed' }
 
@@ -74,12 +74,12 @@ export async function createOperatorProvider(
 }
 
 /** Changes a provider: what is absent stays, null takes a member away, and a secret that is not given stays. */
-export async function updateOperatorProviderSettings(
+export async function changeOperatorProvider(
   deps: Needs,
   id: string,
   given: Settings,
   { check = false } = {},
-): Promise<{ result: 'changed_it' } | Refused> {
+): Promise<{ result: 'changed' } | Refused> {
   const row = await rowOf(deps, id)
   if (!row) return { result: 'not_found' }
   const { enabled, id: _, ...rest } = given
@@ -92,18 +92,18 @@ export async function updateOperatorProviderSettings(
   if (settings.sign_in_with_apple === undefined) delete secrets.private_key
   const problems = await problemsOf(id, { ...settings, ...(enabled !== undefined && { enabled }) }, secrets)
   if (problems.length > 0) return { result: 'invalid', problems }
-  if (check) return { result: 'changed_it' }
-  const [changed] = await updateOperatorProvider(
-    deps.sql,
-    await columnsOf(deps, id, settings, secrets),
-    row.revision,
-  )
-  if (!changed) return { result: 'changed' }
-  if (enabled !== undefined)
-    await switchOperatorProvider(deps.sql, id, enabled === false ? deps.clock.now() : null)
+  if (check) return { result: 'changed' }
+  const columns = await columnsOf(deps, id, settings, secrets)
+  const isChanged = await transact(deps.sql, async (tx) => {
+    const [changed] = await updateOperatorProvider(tx, columns, row.revision)
+    if (changed && enabled !== undefined)
+      await switchOperatorProvider(tx, id, enabled === false ? deps.clock.now() : null)
+    return changed !== undefined
+  })
+  if (!isChanged) return { result: 'outdated' }
   deps.log.info('upstream.provider_changed', { provider_id: ulidFromUuid(id) })
   await deps.providers.refresh()
-  return { result: 'changed_it' }
+  return { result: 'changed' }
 }
 
 /** Offers a provider, or takes it away: its links stay, and work again when it comes back. False when there is no such. */
@@ -128,7 +128,7 @@ export interface Hanging {
 }
 
 /** Deletes a provider, unless people are linked to it and `links` does not say that the links may go too. */
-export async function deleteOperatorProviderFor(
+export async function removeOperatorProvider(
   deps: Pick<Needs, 'sql' | 'providers' | 'log'>,
   id: string,
   { links, check = false }: { links: boolean; check?: boolean },

@@ -6,11 +6,11 @@ import { listStoredProviders, type StoredProviderRow } from '../../../sql/provid
 import { problemSentence } from '../../config/provider.ts'
 import type { Deps } from '../../deps.ts'
 import {
+  changeOperatorProvider,
   createOperatorProvider,
-  deleteOperatorProviderFor,
   type Refused,
+  removeOperatorProvider,
   setProviderEnabled,
-  updateOperatorProviderSettings,
 } from '../../identity/operator-providers.ts'
 import { isRecord } from '../../lib/record.ts'
 import { messageOf } from '../../lib/thrown.ts'
@@ -62,8 +62,8 @@ export async function updateProvider(this: Context, flags: SettingsFlags, ulid: 
   const settings = await readSettings(this, flags.file)
   await withLatchkey(this, flags, async (deps) => {
     const id = await requireMade(deps, ulid)
-    const changed = await updateOperatorProviderSettings(deps, id, settings, { check: flags.dryRun ?? false })
-    if (changed.result !== 'changed_it') throw refusalOf(changed)
+    const changed = await changeOperatorProvider(deps, id, settings, { check: flags.dryRun ?? false })
+    if (changed.result !== 'changed') throw refusalOf(changed)
     await done(this, flags, deps, id, { did: `Changed ${ulid}.`, would: `change ${ulid}` })
   })
 }
@@ -104,7 +104,7 @@ export async function deleteProvider(
   await withLatchkey(this, flags, async (deps) => {
     const id = await requireMade(deps, ulid)
     const { links = false, dryRun = false } = flags
-    const outcome = await deleteOperatorProviderFor(deps, id, { links, check: dryRun })
+    const outcome = await removeOperatorProvider(deps, id, { links, check: dryRun })
     if (outcome.result === 'not_found') throw refusalOf({ result: 'not_found' })
     const { accounts, stranded } = outcome.hanging
     const hanging = `${counted(accounts, 'linked account')}, of which ${stranded} without a password or another provider`
@@ -153,7 +153,7 @@ function refusalOf(refused: Refused): CommandError {
       return new CommandError('There is a provider of this id. Leave the id out to get a new one.')
     case 'not_found':
       return new CommandError('There is no such provider any more.')
-    case 'changed':
+    case 'outdated':
       return new CommandError('Somebody else changed it at the same moment. Try again.')
     case 'sealed':
       return new CommandError(
