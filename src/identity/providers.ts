@@ -40,7 +40,12 @@ export function turnedAwayMessage(
 }
 
 /** What a provider is called where people see it. */
-export const providerName = ({ id, human_name, brand_name, issuer }: Provider): string =>
+export const providerName = ({
+  id,
+  human_name,
+  brand_name,
+  issuer,
+}: { id: string } & { [K in 'human_name' | 'brand_name' | 'issuer']?: string | undefined }): string =>
   human_name ?? BRANDS.get(brand_name?.toLowerCase() ?? '') ?? hostOf(issuer) ?? id
 
 /** The same of an identity that is linked: its provider may have left the configuration. */
@@ -49,10 +54,8 @@ export function nameOfProviderIn(
   row: { provider_id: string; provider_name: string | null; provider_issuer: string | null },
 ): string {
   const id = ulidFromUuid(row.provider_id)
-  const provider = enabledProviders(config).find((one) => one.id === id)
-  return provider
-    ? providerName(provider)
-    : (row.provider_name ?? hostOf(row.provider_issuer ?? undefined) ?? id)
+  const left = { id, human_name: row.provider_name ?? undefined, issuer: row.provider_issuer ?? undefined }
+  return providerName(enabledProviders(config).find((one) => one.id === id) ?? left)
 }
 
 const hostOf = (issuer: string | undefined): string | undefined =>
