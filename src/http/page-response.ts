@@ -19,6 +19,11 @@ export interface PageOptions extends PagePolicy {
   session?: SessionSummary | undefined
   /** The form of the page came with a token that is too old: status 422, and a sentence that says so. */
   expired?: boolean | undefined
+  /**
+   * Where the page leads on to at once by itself (a `Refresh` header), after a form: browsers follow a redirect of a form
+   * only to where the page with the form said that it may lead.
+   */
+  onward?: string | undefined
   /** The app that the person came from, and how to get back there. */
   back?: WayBack | undefined
   /** The language of a page outside of a visit, where more is known than the request says. */
@@ -51,6 +56,7 @@ export function pageResponse<P extends PageName>(
   headers.set('content-language', lang)
   for (const cookie of options.cookies ?? []) headers.append('set-cookie', cookie)
   if (options.retryAfter !== undefined) headers.set('retry-after', String(options.retryAfter))
+  if (options.onward !== undefined) headers.set('refresh', `0; url=${options.onward}`)
   return new Response(html, { status: options.status ?? (options.expired ? 422 : 200), headers })
 }
 

@@ -177,15 +177,13 @@ export function loggedOutPage(
     session: { state: 'none' } as const,
     browser: { ...visit.browser, sessionSecret: undefined },
   }
-  const left = page(
+  return page(
     deps,
     signedOut,
     'logged_out',
     { continuation: '', apps_ended: appsEnded, ...(onward && { provider: onward }) },
-    { cookies: [noSessionCookie(deps.urls), leftCookie(deps.urls)], keepsOpener },
+    { cookies: [noSessionCookie(deps.urls), leftCookie(deps.urls)], keepsOpener, onward: onward?.url },
   )
-  if (onward) left.headers.set('refresh', `0; url=${onward.url}`)
-  return left
 }
 
 export const endSessionRoutes = (deps: Deps): Route[] => [

@@ -113,21 +113,21 @@ async function login(deps: Deps, request: Request): Promise<Response> {
 }
 
 /**
- * On to the provider of a typed address. A page that leads there and no redirect: browsers follow a form only to where its
- * page says that it may lead, and no page asks a provider where that is. Its button is there for who is not led on.
+ * On to the provider of a typed address, by a page and no redirect: no page asks a provider where its own form may lead.
+ * Its button is there for who is not led on.
  */
-async function leadToProvider(
+const leadToProvider = (
   deps: Deps,
   flow: Flow,
   continuation: Continuation,
   provider: Provider,
   address: string,
-): Promise<Response> {
-  const notice = { code: 'elsewhere' as const, name: providerName(provider) }
-  const response = await loginPage(deps, flow, continuation, { username: address, notice })
-  response.headers.set('refresh', `0; url=${toProvider(deps, provider, continuation, address.trim())}`)
-  return response
-}
+): Promise<Response> =>
+  loginPage(deps, flow, continuation, {
+    username: address,
+    notice: { code: 'elsewhere', name: providerName(provider) },
+    onward: toProvider(deps, provider, continuation, address.trim()),
+  })
 
 async function signIn(deps: Deps, flow: Flow, continuation: Continuation, form: Params): Promise<Response> {
   const { visit } = flow
@@ -206,6 +206,7 @@ async function loginPage(
     status?: number
     retryAfter?: number | undefined
     notice?: { code: ProviderNotice; name: string }
+    onward?: string
   },
 ): Promise<Response> {
   const { visit, client, formAction, images } = flow
@@ -239,6 +240,7 @@ async function loginPage(
       cookies: said ? [noProviderNotice(deps)] : [],
       status: state.status ?? 200,
       retryAfter: state.retryAfter,
+      onward: state.onward,
       keepsOpener: keepsOpener(continuation),
     },
   )
