@@ -16,10 +16,15 @@ export const aborted = (signal: AbortSignal): Promise<void> =>
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
 
-/** Waits `ms`, or until `signal` aborts. */
-export async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  const timer = Promise.withResolvers<void>()
-  const handle = setTimeout(timer.resolve, ms)
-  await Promise.race([timer.promise, aborted(signal)])
-  clearTimeout(handle)
-}
+/** Waits `ms`, or until `signal` aborts. Leaves nothing on the signal: it is waited on for as long as a server runs. */
+export const pause = (ms: number, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) return resolve()
+    const over = () => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', over)
+      resolve()
+    }
+    const timer = setTimeout(over, ms)
+    signal.addEventListener('abort', over)
+  })
