@@ -7,13 +7,14 @@ import { ulidFromUuid } from '../../src/lib/ulid.ts'
 import type { Log } from '../../src/telemetry/log.ts'
 import { selfSigned } from '../support/certificate.ts'
 import { obtainCode, PASSWORD, pkce, signUp, WEB_CLIENT } from '../support/oauth.ts'
+import type { Relay } from '../support/relay.ts'
 import { browserOn } from './browser-on.ts'
 import { type BeginOptions, createDeployment, type Deployment, type Latchkey } from './deployment.ts'
 import { checkJobs } from './jobs.ts'
 import { post, waitFor } from './load.ts'
 import { createDatabase, createPostgres } from './postgres.ts'
 import type { Fault, Report } from './report.ts'
-import { type Trap, type TrapProxy, trapProxy } from './trap-proxy.ts'
+import { type Trap, trapProxy } from './trap-proxy.ts'
 import { said } from './under-load.ts'
 
 /** An app of the operator: it is told about logouts at an address of this machine. */
@@ -208,7 +209,7 @@ async function kindsOf(deployment: Deployment, receiver: Receiver): Promise<Kind
 /** Two workers, each with its own way to the database; one that dies is replaced. */
 function createCrew(deployment: Deployment, receiver: Receiver, options: BeginOptions) {
   const workers: Latchkey[] = []
-  const proxies: TrapProxy[] = []
+  const proxies: Pick<Relay, 'close'>[] = []
   let trap: Trap | undefined
   /** The job that a worker is to die of, and who has it. */
   const held: { job: string; by: Latchkey | undefined } = { job: '', by: undefined }

@@ -1,4 +1,6 @@
-import { createServer, connect as dial, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
+import { startRelay } from '../support/relay.ts'
+import { readMessages } from './messages.ts'
 
 /**
  * A way to PostgreSQL that knows its protocol: it counts statements as the server answers them, and does something at the
@@ -19,13 +21,10 @@ export interface StatementProxy {
 /** The pool whose statements count: `applicationName` of sql/connect.ts. */
 const OWN_POOL = '\0application_name\0latchkey\0'
 /** ReadyForQuery, which ends the answer to each statement (PostgreSQL manual, section 54.7). */
-const READY_FOR_QUERY = 'Z'.charCodeAt(0)
+const READY_FOR_QUERY = 'Z'
 
 /** Puts the proxy in front of the server of `uri`, which must not use TLS. */
 export async function statementProxy(uri: string): Promise<StatementProxy> {
-  const target = new URL(uri)
-  const { hostname, port } = target
-  const sockets = new Set<Socket>()
   let total = 0
   let fault: { left: number; then: () => void } | undefined
   /** Notes an answered statement; false when it is the one of the fault. */
@@ -35,37 +34,24 @@ export async function statementProxy(uri: string): Promise<StatementProxy> {
     const { then } = fault
     fault = undefined
     then()
-    for (const socket of sockets) socket.destroy()
+    relay.drop()
     return false
   }
-  const server = createServer((client) => {
-    const upstream = dial(Number(port), hostname)
+  const relay = await startRelay(uri, (client, server) => {
     let counts = false
     let first = true
-    const reader = readMessages()
+    const answers = readMessages('server')
     let connecting = true
-    for (const [from, to] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      sockets.add(from)
-      from.setNoDelay(true)
-      from.on('error', () => to.destroy())
-      from.on('close', () => {
-        sockets.delete(from)
-        to.destroy()
-      })
-    }
     const pass = createQueue(() => proxy.delay)
     const answer = createQueue(() => proxy.delay)
     client.on('data', (data: Buffer) => {
       if (first) counts = data.toString('latin1').includes(OWN_POOL)
       first = false
-      pass(upstream, data)
+      pass(server, data)
     })
-    upstream.on('data', (data: Buffer) => {
+    server.on('data', (data: Buffer) => {
       if (counts)
-        for (const type of reader(data)) {
+        for (const { type } of answers(data)) {
           if (type !== READY_FOR_QUERY) continue
           // The first one says that the connection is ready.
           if (connecting) connecting = false
@@ -74,22 +60,14 @@ export async function statementProxy(uri: string): Promise<StatementProxy> {
       answer(client, data)
     })
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  if (typeof address !== 'object' || !address) throw new Error('The proxy has no address.')
-  target.port = String(address.port)
   const proxy: StatementProxy = {
-    uri: target.toString(),
+    uri: relay.uri,
     answered: () => total,
     after: (count, then) => {
       fault = { left: count, then }
     },
     delay: 0,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve())
-        for (const socket of sockets) socket.destroy()
-      }),
+    close: relay.close,
   }
   return proxy
 }
@@ -109,22 +87,5 @@ function createQueue(delay: () => number): (to: Socket, data: Uint8Array) => voi
     if (waiting.length === 0 && delay() === 0) return void to.write(data)
     const due = Math.max(performance.now() + delay(), waiting.at(-1)?.due ?? 0)
     if (waiting.push({ due, to, data }) === 1) setTimeout(flush, Math.max(1, due - performance.now()))
-  }
-}
-
-/** Gives the types of the messages that are complete with each piece: a byte, a length of four with itself, the rest. */
-function readMessages(): (piece: Uint8Array) => number[] {
-  let rest = Buffer.alloc(0)
-  return (piece) => {
-    rest = rest.length === 0 ? Buffer.from(piece) : Buffer.concat([rest, piece])
-    const types: number[] = []
-    for (;;) {
-      const [type] = rest
-      if (type === undefined || rest.length < 5) return types
-      const length = 1 + rest.readUInt32BE(1)
-      if (rest.length < length) return types
-      types.push(type)
-      rest = rest.subarray(length)
-    }
   }
 }

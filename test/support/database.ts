@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import { mkdir, readdir, readFile } from 'node:fs/promises'
-import { createServer, connect as dial, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createSql, type Sql } from '../../sql/connect.ts'
 import { migrate } from '../../sql/migrate.ts'
 import { type Cluster, startCluster } from '../../src/embedded/cluster.ts'
 import { ClusterError } from '../../src/embedded/cluster-error.ts'
+import { startRelay } from './relay.ts'
 
 const CHECKOUT = join(import.meta.dirname, '..', '..')
 const MIGRATIONS = join(CHECKOUT, 'sql', 'migrations')
@@ -146,55 +146,27 @@ export interface DatabaseProxy {
 
 /** Puts a TCP proxy in front of the server of `uri`. */
 export async function proxy(uri: string): Promise<DatabaseProxy> {
-  const target = new URL(uri)
-  const { hostname, port: targetPort } = target
-  const sockets = new Set<Socket>()
   let stalled = false
-  const server = createServer((client) => {
-    const upstream = dial(Number(targetPort), hostname)
-    for (const [from, to] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      sockets.add(from)
-      from.on('data', (data) => {
-        if (!stalled) to.write(data)
-      })
-      from.on('error', () => to.destroy())
-      from.on('close', () => {
-        sockets.delete(from)
-        to.destroy()
-      })
-    }
+  const relay = await startRelay(uri, (client, server) => {
+    client.on('data', (data) => {
+      if (!stalled) server.write(data)
+    })
+    server.on('data', (data) => {
+      if (!stalled) client.write(data)
+    })
   })
-  const listen = (port: number) =>
-    new Promise<void>((resolve, reject) => {
-      server.once('error', reject)
-      server.listen(port, '127.0.0.1', resolve)
-    })
-  const cut = () =>
-    new Promise<void>((resolve) => {
-      if (!server.listening) return resolve()
-      server.close(() => resolve())
-      for (const socket of sockets) socket.destroy()
-    })
-  await listen(0)
-  const address = server.address()
-  if (typeof address !== 'object' || !address) throw new Error('The proxy has no address.')
-  const { port } = address
-  target.port = String(port)
   return {
-    uri: target.toString(),
-    cut,
-    open: () => sockets.size,
+    uri: relay.uri,
+    cut: relay.close,
+    open: relay.open,
     stall: () => {
       stalled = true
     },
     restore: async () => {
-      if (stalled) for (const socket of sockets) socket.destroy()
+      if (stalled) relay.drop()
       stalled = false
-      if (!server.listening) await listen(port)
+      await relay.reopen()
     },
-    close: cut,
+    close: relay.close,
   }
 }

@@ -1,4 +1,4 @@
-import { createServer, connect as dial, type Socket } from 'node:net'
+import { startRelay } from './relay.ts'
 
 /** A way to a database that can lose a connection at an exact point of a conversation. */
 export interface FaultyProxy {
@@ -20,41 +20,22 @@ export interface FaultyProxy {
  * this one fails once, after a commit whose answer is then lost.
  */
 export async function faultyProxy(uri: string): Promise<FaultyProxy> {
-  const target = new URL(uri)
-  const { hostname, port } = target
-  const sockets = new Set<Socket>()
   let left = Number.POSITIVE_INFINITY
   let passed = 0
-  const server = createServer((client) => {
-    const upstream = dial(Number(port), hostname)
-    for (const [from, to] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      sockets.add(from)
-      from.on('error', () => to.destroy())
-      from.on('close', () => {
-        sockets.delete(from)
-        to.destroy()
-      })
-    }
-    client.on('data', (data) => upstream.write(data))
-    upstream.on('data', (data) => {
+  const relay = await startRelay(uri, (client, server) => {
+    client.on('data', (data) => server.write(data))
+    server.on('data', (data) => {
       if (left-- > 0) {
         passed++
         client.write(data)
         return
       }
       left = Number.POSITIVE_INFINITY
-      for (const socket of sockets) socket.destroy()
+      relay.drop()
     })
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  if (typeof address !== 'object' || !address) throw new Error('The proxy has no address.')
-  target.port = String(address.port)
   return {
-    uri: target.toString(),
+    uri: relay.uri,
     breakAfter: (answers) => {
       left = answers
     },
@@ -62,10 +43,6 @@ export async function faultyProxy(uri: string): Promise<FaultyProxy> {
       left = Number.POSITIVE_INFINITY
     },
     answers: () => passed,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve())
-        for (const socket of sockets) socket.destroy()
-      }),
+    close: relay.close,
   }
 }
