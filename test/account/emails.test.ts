@@ -8,7 +8,7 @@ import { csrfOf } from '../support/account.ts'
 import type { Browser, Page } from '../support/browser.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
 import { NO_LIMITS } from '../support/limits.ts'
-import { type MailServer, mailConfig, startMailServer } from '../support/mail-server.ts'
+import { codeIn, type MailServer, mailConfig, startMailServer } from '../support/mail-server.ts'
 import { signUp } from '../support/oauth.ts'
 
 const account = {
@@ -69,7 +69,7 @@ const add = async (email: string): Promise<Page> =>
   (await browser.open('/account/emails/add')).submit({ email }, { action: 'emails/add' })
 async function codeFor(address: string): Promise<string> {
   await harness.runJobs()
-  return /^ {4}(\d{6})$/m.exec(server.last(address).text)?.[1] ?? ''
+  return codeIn(server.last(address))
 }
 const enter = (page: Page, code: string): Promise<Page> => page.submit({ code }, { action: '/verify' })
 async function addProven(address: string): Promise<Page> {

@@ -10,7 +10,13 @@ import { readForms } from '../support/browser.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
 import { passwordLogin, postMatrix } from '../support/legacy.ts'
 import { NO_LIMITS } from '../support/limits.ts'
-import { type MailServer, mailConfig, type ReceivedMail, startMailServer } from '../support/mail-server.ts'
+import {
+  codeIn,
+  type MailServer,
+  mailConfig,
+  type ReceivedMail,
+  startMailServer,
+} from '../support/mail-server.ts'
 import { mmdbFile } from '../support/mmdb.ts'
 import {
   createSignedUp,
@@ -158,7 +164,7 @@ const CHANGES: Record<string, Change> = {
     subject: 'Email address added',
     before: () => press('/account/emails/add', 'emails/add', { email: `new-${address}` }),
     act: async ([mail]) => {
-      const code = /^ {4}(\d{6})$/m.exec(mail?.text ?? '')?.[1] ?? ''
+      const code = codeIn(mail)
       await follow('/account/emails', /href="(\/account\/emails\/\w{26}\/verify)"/, { code })
     },
     about: () => `new-${address}`,

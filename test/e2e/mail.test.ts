@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { BrowserContextOptions } from 'playwright-core'
 import { CHROMIUM_START_MS, PASSWORD } from '../support/chromium.ts'
 import { NO_LIMITS } from '../support/limits.ts'
-import { type MailServer, mailConfig, startMailServer } from '../support/mail-server.ts'
+import { codeIn, type MailServer, mailConfig, startMailServer } from '../support/mail-server.ts'
 import { looksOf, SOME_LOOKS, TWO_LOOKS, type Walker, walkAs } from './looks.ts'
 import { type BrowserService, SERVICE, startService } from './service.ts'
 
@@ -47,7 +47,7 @@ const visit = (
 
 async function codeFor(address: string): Promise<string> {
   await service.harness.runJobs()
-  return /^ {4}(\d{6})$/m.exec(server.last(address).text)?.[1] ?? ''
+  return codeIn(server.last(address))
 }
 
 const dear = new Set(looksOf(TWO_LOOKS).map(([name]) => name))

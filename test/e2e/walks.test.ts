@@ -7,7 +7,14 @@ import { createRegistrationToken } from '../../src/identity/registration-tokens.
 import { signInApp, signInElsewhere } from '../support/account.ts'
 import { CHROMIUM_START_MS, PASSWORD, signIn } from '../support/chromium.ts'
 import { NO_LIMITS } from '../support/limits.ts'
-import { type MailServer, mailConfig, startMailServer } from '../support/mail-server.ts'
+import {
+  CODE_LINE,
+  codeIn,
+  type MailServer,
+  mailConfig,
+  type ReceivedMail,
+  startMailServer,
+} from '../support/mail-server.ts'
 import { authorizeUrl, exchange, introspect, registerClient } from '../support/oauth.ts'
 import { looksOf, TWO_LOOKS, type Walker, walkAs } from './looks.ts'
 import { APPLICATION, type BrowserService, SERVICE, startService } from './service.ts'
@@ -53,9 +60,9 @@ const visit = (
   act: (walker: Walker) => Promise<void>,
 ): Promise<void> => walkAs(service.chromium, name, look, act, PROVOKED)
 
-async function lastMail(address: string): Promise<string> {
+async function lastMail(address: string): Promise<ReceivedMail> {
   await service.harness.runJobs()
-  return server.last(address).text
+  return server.last(address)
 }
 const isActive = async (token: string) => (await introspect(service.harness, token)).active
 
@@ -101,7 +108,7 @@ describe.each(looksOf(TWO_LOOKS))('%s', (name, look) => {
         await fill('Invitation', await invitation())
         await press('Continue')
         await sees('Enter the code from the mail')
-        await fill('Code from the mail', /^ {4}(\d{6})$/m.exec(await lastMail(address))?.[1] ?? '')
+        await fill('Code from the mail', codeIn(await lastMail(address)))
         await press('Continue')
         await sees('What should we call you?')
         await page.getByLabel('Language', { exact: true }).selectOption('de')
@@ -293,10 +300,10 @@ describe.each(looksOf(TWO_LOOKS))('%s', (name, look) => {
         // With the invitation in the link.
         await beginSignUp(walker, `${username}again`, `/register?token=${await invitation()}`)
         await sees('Enter the code from the mail')
-        const mail = await lastMail(address)
-        expect(mail).toContain(`@${username}:example.test`)
-        expect(mail).not.toMatch(/^ {4}\d{6}$/m)
-        const [signInLink = ''] = /https:\/\/\S+/.exec(mail) ?? []
+        const { text } = await lastMail(address)
+        expect(text).toContain(`@${username}:example.test`)
+        expect(text).not.toMatch(CODE_LINE)
+        const [signInLink = ''] = /https:\/\/\S+/.exec(text) ?? []
         await page.goto(signInLink)
         await sees('Sign in')
 

@@ -7,7 +7,7 @@ import { type AdminCall, adminCaller, makeUser, personalToken } from '../support
 import type { Browser, Page } from '../support/browser.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
 import { NO_LIMITS } from '../support/limits.ts'
-import { type MailServer, mailConfig, startMailServer } from '../support/mail-server.ts'
+import { codeIn, type MailServer, mailConfig, startMailServer } from '../support/mail-server.ts'
 import { authorizeUrl, PASSWORD, registerClient } from '../support/oauth.ts'
 
 let server: MailServer
@@ -61,7 +61,7 @@ async function signUp(browser: Browser, username: string, start = '/register'): 
     { action: 'register/password' },
   )
   await harness.runJobs()
-  const code = /\b\d{6}\b/.exec(server.mails.at(-1)?.text ?? '')?.[0] ?? ''
+  const code = codeIn(server.mails.at(-1))
   const name = await email.submit({ code }, { action: 'verify-email' })
   return name.submit({ display_name: username, action: 'set' })
 }
@@ -151,7 +151,7 @@ describe('a sign-up where an admin has to approve', () => {
       { action: 'register/password' },
     )
     await harness.runJobs()
-    const code = /\b\d{6}\b/.exec(server.mails.at(-1)?.text ?? '')?.[0] ?? ''
+    const code = codeIn(server.mails.at(-1))
     const name = await email.submit({ code }, { action: 'verify-email' })
     const both = await Promise.all([1, 2].map(() => name.submit({ display_name: 'Emil', action: 'set' })))
     for (const page of both) expect(page.text).toContain(WAITING)

@@ -6,7 +6,7 @@ import { newId } from '../../src/lib/ulid.ts'
 import type { Browser, Page } from '../support/browser.ts'
 import { createHarness, type Harness } from '../support/harness.ts'
 import { NO_LIMITS } from '../support/limits.ts'
-import { type MailServer, mailConfig, startMailServer } from '../support/mail-server.ts'
+import { codeIn, type MailServer, mailConfig, startMailServer } from '../support/mail-server.ts'
 import { PASSWORD } from '../support/oauth.ts'
 
 const config = (limits: object = {}): ConfigInput => ({
@@ -50,7 +50,7 @@ async function begin(browser: Browser, username: string, email: string): Promise
 }
 async function codeFor(address: string): Promise<string> {
   await harness.runJobs()
-  return /^ {4}(\d{6})$/m.exec(server.last(address).text)?.[1] ?? ''
+  return codeIn(server.last(address))
 }
 const enter = (page: Page, code: string): Promise<Page> => page.submit({ code }, { action: 'verify-email' })
 const resend = (page: Page): Promise<Page> =>

@@ -73,6 +73,16 @@ export async function startMailServer(options: SMTPServerOptions = {}, port = 0)
   }
 }
 
+/** How a mail has a code that is to be typed: on a line of its own. */
+export const CODE_LINE = /^ {4}(\d{6})$/m
+
+/** The code that a mail has; throws when it has none. */
+export function codeIn(mail: Pick<ReceivedMail, 'text'> | undefined): string {
+  const code = CODE_LINE.exec(mail?.text ?? '')?.[1]
+  if (code === undefined) throw new Error(`There is no code in: ${mail?.text ?? '(no mail)'}`)
+  return code
+}
+
 /** The `email` section for a mail server. */
 export const mailConfig = (server: Pick<MailServer, 'port'>) =>
   ({

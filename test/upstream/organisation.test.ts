@@ -3,7 +3,7 @@ import { findUserByName } from '../../sql/users.ts'
 import { syncProviders } from '../../src/upstream/sync.ts'
 import { templateFaults } from '../../src/upstream/upstream.ts'
 import { createHarness } from '../support/harness.ts'
-import { mailConfig, startMailServer } from '../support/mail-server.ts'
+import { codeIn, mailConfig, startMailServer } from '../support/mail-server.ts'
 import { authorizeUrl, registerClient } from '../support/oauth.ts'
 import { PROVIDER, SUGGEST, signUpThere, type UpstreamWorld, upstreamWorld } from '../support/upstream.ts'
 
@@ -195,7 +195,7 @@ describe('an address that the provider calls unverified', () => {
     const fields = { username: 'anna', ...everything }
     const step = await signUpThere(await world.through(browser), fields)
     await world.harness.runJobs()
-    const [, code = ''] = /^ {4}(\d{6})$/m.exec(server.last(claims.email).text) ?? []
+    const code = codeIn(server.last(claims.email))
     const done = await step.submit({ code }, { action: 'verify-email' })
     expect(done.url.pathname).toBe('/')
     expect(await user('anna')).toMatchObject({ display_name: 'Anna B.' })

@@ -5,7 +5,7 @@ import { askToProveEmail } from '../../src/identity/said-email.ts'
 import { jobHandlers } from '../../src/jobs/handlers.ts'
 import type { Browser } from '../support/browser.ts'
 import { NO_LIMITS } from '../support/limits.ts'
-import { type MailServer, mailConfig, startMailServer } from '../support/mail-server.ts'
+import { CODE_LINE, codeIn, type MailServer, mailConfig, startMailServer } from '../support/mail-server.ts'
 import { createSignedUp } from '../support/oauth.ts'
 import { SUGGEST, signUpThere, type UpstreamWorld, upstreamWorld } from '../support/upstream.ts'
 
@@ -74,7 +74,7 @@ describe('sync_on_login: an address that the provider does not vouch for (email_
     // The mail leads there, too.
     expect(mail?.text).toContain(`http://auth.test${verify}`)
     const form = await browser.open(verify)
-    const code = /^ {4}(\d{6})$/m.exec(mail?.text ?? '')?.[1] ?? ''
+    const code = codeIn(mail)
     const wrong = await form.submit({ code: code === '000000' ? '000001' : '000000' }, { action: '/verify' })
     expect(wrong.status).toBe(422)
     expect(await emails()).toEqual([])
@@ -133,7 +133,7 @@ describe('sync_on_login: an address that the provider does not vouch for (email_
     await start({ config: { account: { email_change_allowed: false } } })
     const browser = await signIn({ email: NEW })
     const form = await browser.open(pendingAt((await browser.open('/account/emails')).text) ?? '')
-    const code = /^ {4}(\d{6})$/m.exec(server.last(NEW).text)?.[1] ?? ''
+    const code = codeIn(server.last(NEW))
     await form.submit({ code }, { action: '/verify' })
     expect(await emails()).toEqual([NEW])
   })
@@ -159,7 +159,7 @@ describe('sync_on_login: an address that the provider does not vouch for (email_
     const browser = await signIn({ email: NEW })
     expect(mailsTo(NEW)).toHaveLength(1)
     expect(server.last(NEW).text).toContain('@owner:example.test')
-    expect(server.last(NEW).text).not.toMatch(/^ {4}\d{6}$/m)
+    expect(server.last(NEW).text).not.toMatch(CODE_LINE)
     expect(pendingAt((await browser.open('/account/emails')).text)).toBeDefined()
   })
 
