@@ -21,14 +21,6 @@ beforeAll(async () => {
         token_endpoint_auth_method: 'none',
       },
     ],
-    ttl: {
-      Session: 600,
-      Grant: 600,
-      Interaction: 600,
-      AccessToken: 600,
-      AuthorizationCode: 60,
-      IdToken: 600,
-    },
   })
   service = await startService(() => new Response('the app'), {
     upstream_oauth2: {

@@ -55,7 +55,14 @@ export async function startProvider(configuration: {
     },
     interactions: { url: (_: unknown, interaction: { uid: string }) => `/interaction/${interaction.uid}` },
     conformIdTokenClaims: false,
-    ttl: { Session: 1, Grant: 600, Interaction: 600, AccessToken: 600, AuthorizationCode: 60, IdToken: 600 },
+    ttl: {
+      Session: 600,
+      Grant: 600,
+      Interaction: 600,
+      AccessToken: 600,
+      AuthorizationCode: 60,
+      IdToken: 600,
+    },
     async loadExistingGrant(context: {
       oidc: { client: { clientId: string }; session: { accountId: string }; params: { scope: string } }
     }) {

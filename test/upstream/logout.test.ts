@@ -39,14 +39,6 @@ async function start({ config = {}, features = {} }: { config?: object; features
       },
     ],
     features,
-    ttl: {
-      Session: 600,
-      Grant: 600,
-      Interaction: 600,
-      AccessToken: 600,
-      AuthorizationCode: 60,
-      IdToken: 600,
-    },
   })
   // The provider has the clock of this machine.
   harness = await createHarness({
