@@ -1,4 +1,3 @@
-import { access } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { diskFiles } from '../config/files.ts'
 import { loadConfig } from '../config/load.ts'
@@ -21,10 +20,3 @@ export const load = (context: Context, files: readonly string[] | undefined): Pr
 /** The folder of the embedded database: beside the (first) configuration file. */
 export const embeddedFolder = ({ files }: Pick<Loaded, 'files'>): string =>
   join(files[0] === undefined ? 'data' : dirname(files[0]), 'postgres')
-
-/** Whether there is a file or folder. */
-export const isThere = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  )

@@ -2,9 +2,10 @@ import { createSql } from '../../sql/connect.ts'
 import type { Config } from '../config/schema.ts'
 import { deriveSecrets } from '../crypto/seal.ts'
 import { createProviderSource } from '../identity/provider-source.ts'
+import { isThere } from '../lib/is-there.ts'
 import { messageOf } from '../lib/thrown.ts'
 import { createLog } from '../telemetry/log.ts'
-import { embeddedFolder, isThere, type Loaded } from './load.ts'
+import { embeddedFolder, type Loaded } from './load.ts'
 import { openDatabase } from './open-database.ts'
 
 /** Seconds that the database may take to be reached. */

